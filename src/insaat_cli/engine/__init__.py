@@ -1,0 +1,1 @@
+"""Algorithms on arrays: cameras, stereo, fusion, surface, texture. No files of a run, no processes."""
