@@ -1,1 +1,1 @@
-"""Algorithms on arrays: cameras, stereo, fusion, surface, texture. No files of a run, no processes."""
+"""Algorithms on arrays: cameras, stereo, fusion, surface, texture. No run, no process."""

@@ -122,9 +122,9 @@ def run_stage(main: StageMain) -> int:
         events.error(error)
         return int(error.code)
     except MemoryError:
-        error = MemoryLimitError(f"{request.stage} ran out of memory")
-        events.error(error)
-        return int(error.code)
+        out_of_memory = MemoryLimitError(f"{request.stage} ran out of memory")
+        events.error(out_of_memory)
+        return int(out_of_memory.code)
     text = json.dumps(metrics, indent=1, ensure_ascii=False)
     (request.output / RESULT_NAME).write_text(text, encoding="utf-8")
     events.progress(1.0)
@@ -132,7 +132,7 @@ def run_stage(main: StageMain) -> int:
 
 
 def parse_options(kind: type[Options], params: Mapping[str, Any]) -> Options:
-    """Build the frozen options dataclass `kind` from `params`; unknown keys and types are errors."""
+    """Build the frozen options dataclass `kind`; an unknown key or a wrong type is an error."""
     hints = typing.get_type_hints(kind)
     unknown = sorted(set(params) - set(hints))
     if unknown:
