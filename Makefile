@@ -1,0 +1,58 @@
+# Every target does its own set-up: a machine with python3 and make is enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PHOTOS ?= 24
+
+.PHONY: demo test lint format bench faults package clean help
+
+help:            ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+demo: $(VENV)/.run        ## make a demo photo set and reconstruct it
+	$(BIN)/insaat demo -o demo --photos $(PHOTOS)
+
+test: $(VENV)/.dev        ## all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev        ## formatting, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev      ## put the code into its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.bench     ## time, memory and accuracy on the benchmark sets
+	$(BIN)/python benchmarks/reconstruct.py --json bench-out/reconstruct.json
+
+faults: $(VENV)/.dev      ## the long fault tests
+	$(BIN)/python -m pytest tests/faults --run-long
+
+package: $(VENV)/.dev     ## the wheel, in dist/
+	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
+
+clean:           ## remove everything that was made here
+	rm -rf $(VENV) build dist demo demo-photos bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "insaat needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { rm -rf $(VENV); echo "python3 has no venv module; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+
+# -e: a checkout runs what its files say, and a change needs no second install.
+$(VENV)/.run: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint]'
+	@touch $(VENV)/.run $@
+
+$(VENV)/.bench: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $(VENV)/.run $@
