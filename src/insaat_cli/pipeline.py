@@ -1,0 +1,244 @@
+"""What a pipeline is: frozen stages with their parameters, needs, models and ladders.
+
+`pipeline_file.py` reads one from YAML; here are the immutable objects, where to find the shipped
+ones, and how presets and settings change them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from insaat_cli.errors import Fault, UsageError
+
+ParamValue = bool | int | float | str | None
+Params = Mapping[str, ParamValue]
+THREADS_KEY = "threads"
+"""In a ladder: the number of threads, not a parameter of the stage."""
+TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """A ladder value relative to the parameter's setting: "* 0.7"."""
+
+    factor: float
+
+    def apply(self, value: ParamValue) -> ParamValue:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return value
+        scaled = value * self.factor
+        return max(1, round(scaled)) if isinstance(value, int) else scaled
+
+
+Rung = Mapping[str, ParamValue | Multiplier]
+Ladder = tuple[Rung, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryModel:
+    """Predicted peak of a stage in MB, linear in what the photos are.
+
+    Megapixels are those of one photo at the size at which the stage works on it.
+    """
+
+    base_mb: float = 0.0
+    per_photo_mb: float = 0.0
+    per_megapixel_mb: float = 0.0
+    per_thread_mb: float = 0.0
+    per_thread_megapixel_mb: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeModel:
+    """Predicted duration of a stage in seconds on two cores."""
+
+    base_s: float = 1.0
+    per_photo_s: float = 0.0
+    per_photo_megapixel_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threads:
+    """`maximum` None: as many as the run has. `memory_bound`: fewer threads need less memory."""
+
+    maximum: int | None = None
+    memory_bound: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """A value that must hold after a stage: a metric of result.json, or the size of a file."""
+
+    metric: str | None = None
+    file: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    fault: Fault = Fault.STAGE
+    hint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirement:
+    """A program that must be on PATH; `version` is the oldest that works, "" is any."""
+
+    program: str
+    version: str = ""
+    arguments: tuple[str, ...] = ("--version",)
+    """What makes it print its version."""
+    hint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One step that runs as a subprocess: a Python module (`run`) or a program (`command`)."""
+
+    name: str
+    title: str
+    run: str | None = None
+    command: tuple[str, ...] | None = None
+    version: int = 1
+    needs: tuple[str, ...] = ()
+    params: Params = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+    memory: MemoryModel = MemoryModel()
+    time: TimeModel = TimeModel()
+    threads: Threads = Threads()
+    size_from: str | None = None
+    """The stage whose `max_side` says at which size this one works, where it has none itself."""
+    expect: tuple[Expectation, ...] = ()
+    on_memory: Ladder = ()
+    on_failure: Ladder = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """An ordered list of stages; every stage stands after those that it needs."""
+
+    name: str
+    summary: str
+    source: str
+    """The file it was read from."""
+    requires: tuple[Requirement, ...] = ()
+    presets: Mapping[str, Mapping[str, Params]] = field(default_factory=dict)
+    stages: tuple[Stage, ...] = ()
+
+    def stage(self, name: str) -> Stage:
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        names = [stage.name for stage in self.stages]
+        raise UsageError(
+            f"pipeline {self.name} has no stage {name!r}", hint=suggestion(name, names)
+        )
+
+    def dependants(self, name: str) -> frozenset[str]:
+        """`name` and every stage that needs it, directly or not."""
+        found = {name}
+        for stage in self.stages:
+            if found.intersection(stage.needs):
+                found.add(stage.name)
+        return frozenset(found)
+
+
+def with_preset(pipeline: Pipeline, preset: str) -> Pipeline:
+    """`pipeline` with the parameters of `preset`."""
+    if preset not in pipeline.presets:
+        raise UsageError(
+            f"pipeline {pipeline.name} has no preset {preset!r}",
+            hint=suggestion(preset, pipeline.presets),
+        )
+    return _with_params(pipeline, pipeline.presets[preset])
+
+
+def with_settings(pipeline: Pipeline, settings: Sequence[str]) -> Pipeline:
+    """`pipeline` with "STAGE.PARAMETER=VALUE" settings; each keeps its parameter's type."""
+    changes: dict[str, dict[str, ParamValue]] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        stage_name, dot, param = key.strip().partition(".")
+        if not equals or not dot:
+            raise UsageError(
+                f"cannot read the setting {setting!r}",
+                hint="write it as STAGE.PARAMETER=VALUE, for example dense.max_side=1600",
+            )
+        stage = pipeline.stage(stage_name)
+        if param not in stage.params:
+            raise UsageError(
+                f"stage {stage_name} has no parameter {param!r}",
+                hint=suggestion(param, stage.params) if stage.params else "it has none at all",
+            )
+        value = parse_value(f"{stage_name}.{param}", text.strip(), stage.params[param])
+        changes.setdefault(stage_name, {})[param] = value
+    return _with_params(pipeline, changes)
+
+
+def parse_value(name: str, text: str, default: ParamValue) -> ParamValue:
+    """`text` in the type of `default`; a parameter whose default is null takes any value."""
+    try:
+        if isinstance(default, bool):
+            return TRUTH[text.lower()]
+        if isinstance(default, int):
+            return int(text)
+        if isinstance(default, float):
+            return _finite(text)
+        return _guess(text) if default is None else text
+    except (KeyError, ValueError):
+        kind = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
+        raise UsageError(f"{name} is {text!r}", hint=f"it must be {kind}") from None
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """A hint that lists `known`, and the closest of them first."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1)
+    start = f"did you mean {close[0]}? " if close else ""
+    return f"{start}there is {', '.join(names)}"
+
+
+def climb(ladder: Ladder, rungs: int, params: Params) -> tuple[Params, int | None]:
+    """`params` and the number of threads (None: unchanged) after the first `rungs` rungs.
+
+    A rung keeps what the rungs before it set; a multiplier is relative to `params` themselves.
+    """
+    changed = dict(params)
+    threads: int | None = None
+    for rung in ladder[:rungs]:
+        for key, value in rung.items():
+            if key == THREADS_KEY and isinstance(value, int):
+                threads = value
+            elif isinstance(value, Multiplier):
+                changed[key] = value.apply(params[key])
+            else:
+                changed[key] = value
+    return changed, threads
+
+
+def _with_params(pipeline: Pipeline, changes: Mapping[str, Params]) -> Pipeline:
+    stages = [
+        replace(stage, params={**stage.params, **changes.get(stage.name, {})})
+        for stage in pipeline.stages
+    ]
+    return replace(pipeline, stages=tuple(stages))
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+def _guess(text: str) -> ParamValue:
+    if text.lower() in ("null", "none", ""):
+        return None
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, _finite):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

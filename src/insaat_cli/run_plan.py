@@ -1,0 +1,87 @@
+"""What one run is asked to do, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from insaat_cli.pipeline import Pipeline
+
+
+class PhotoFacts(Protocol):
+    """What the runner reads of a photo; `photos.Photo` has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+    def to_json(self) -> dict[str, Any]: ...
+
+
+class LeftOutFacts(Protocol):
+    """A file that is not used, and why; `photos.LeftOut` has it."""
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """One execution of a pipeline in a workspace."""
+
+    pipeline: Pipeline
+    """Preset and settings already applied."""
+    preset: str
+    photos: tuple[PhotoFacts, ...]
+    left_out: tuple[LeftOutFacts, ...] = ()
+    workspace: Path
+    memory_budget_bytes: int
+    threads: int
+    from_stage: str | None = None
+    """Do this stage and all that depends on it again."""
+    until_stage: str | None = None
+    """Stop after this stage, in the order of the pipeline file."""
+    restart: bool = False
+    """Do every stage again."""
+    dry_run: bool = False
+    """Send RunPlanned for every stage; write nothing."""
+    degrade: bool = True
+    """Whether a stage that does not fit the budget may run with cheaper settings."""
+    results: tuple[str, ...] = ()
+    """Files of the last stage to put at the top of the workspace; () is all its outputs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageSummary:
+    """How one stage went, for the summary table and the report."""
+
+    name: str
+    title: str
+    status: str
+    """"done", "skipped", "failed" or "planned"."""
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
+    """What was given up, one sentence each."""
+    folder: Path | None = None
+    """Its published outputs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What a finished run leaves."""
+
+    workspace: Path
+    stages: tuple[StageSummary, ...]
+    results: tuple[Path, ...]
+    seconds: float
+    peak_bytes: int
+    record: Path | None
+    """run.json; None after a dry run."""
