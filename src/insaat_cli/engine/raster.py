@@ -123,7 +123,7 @@ def _edge_functions(a, b, c, ray_of_pixel, out):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _clipped_bounds(corners, K, near, bounds):  # type: ignore[no-untyped-def]
-    """Pixel bounds (x0, x1, y0, y1) of the part of a face beyond `near`; False if there is none."""
+    """Pixel bounds (x0, x1, y0, y1) of the part of a face beyond `near`; inf, -inf if none is."""
     bounds[0], bounds[1], bounds[2], bounds[3] = np.inf, -np.inf, np.inf, -np.inf
     for i in range(3):
         p = corners[i]
@@ -144,7 +144,19 @@ def _clipped_bounds(corners, K, near, bounds):  # type: ignore[no-untyped-def]
             v = K[1, 1] * y / z + K[1, 2]
             bounds[0], bounds[1] = min(bounds[0], u), max(bounds[1], u)
             bounds[2], bounds[3] = min(bounds[2], v), max(bounds[3], v)
-    return bounds[0] <= bounds[1]
+
+
+@numba.njit(cache=True, nogil=True)
+def _hit_range(low, high, first, end):  # type: ignore[no-untyped-def]
+    """Pixels of [first, end) whose centre, at +0.5, lies in [low, high]; empty for an inf bound.
+
+    Compared as floats: the bounds of a face that passes beside the camera fit no integer.
+    """
+    lowest = max(float(first), np.ceil(low - 0.5))
+    highest = min(end - 1.0, np.floor(high - 0.5))
+    if not lowest <= highest:
+        return 0, 0
+    return int(lowest), int(highest) + 1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -171,14 +183,9 @@ def _draw_band(  # type: ignore[no-untyped-def]
         i, j, k = faces[index, 0], faces[index, 1], faces[index, 2]
         if not _pixel_bounds(pixels, i, j, k, bounds):
             corners[0], corners[1], corners[2] = vertices[i], vertices[j], vertices[k]
-            if not _clipped_bounds(corners, K, near, bounds):
-                continue
-        # The pixel x is hit where its centre x + 0.5 lies inside; compared as floats, as the
-        # bounds of a face that passes beside the camera do not fit an integer.
-        first_x = int(max(0.0, np.ceil(bounds[0] - 0.5)))
-        end_x = int(max(-1.0, min(width - 1.0, np.floor(bounds[1] - 0.5)))) + 1
-        first_y = int(max(float(first_row), np.ceil(bounds[2] - 0.5)))
-        end_y = int(max(-1.0, min(end_row - 1.0, np.floor(bounds[3] - 0.5)))) + 1
+            _clipped_bounds(corners, K, near, bounds)
+        first_x, end_x = _hit_range(bounds[0], bounds[1], 0, width)
+        first_y, end_y = _hit_range(bounds[2], bounds[3], first_row, end_row)
         if first_x >= end_x or first_y >= end_y:
             continue
         det = _edge_functions(vertices[i], vertices[j], vertices[k], ray_of_pixel, edges)
