@@ -1,0 +1,49 @@
+"""Shared by all tests: where the shared data is, and what happens when something is missing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-long", action="store_true", help="also run the long fault tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: minutes or more; only with --run-long")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--run-long"):
+        return
+    skip = pytest.mark.skip(reason="long; run with make faults")
+    for item in items:
+        if "long" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def own_state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
+    """Keep the measured costs of test runs out of the user's history."""
+    monkeypatch.setenv("INSAAT_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+
+
+def missing(what: str) -> None:
+    """Skip at home; fail under CI, where everything that a test needs must be there."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what}: not available, and CI must have it")
+    pytest.skip(f"{what}: not available here")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of the shared photo sets beside the checkout."""
+    data = SHARED / "data"
+    if not data.is_dir():
+        missing(f"shared photo sets ({data})")
+    return data
