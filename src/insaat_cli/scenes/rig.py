@@ -1,0 +1,119 @@
+"""Where the photographer stood: cameras with known pose and lens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insaat_cli.scenes.subjects import Subject
+
+RING_GAP = np.radians(26.0)
+"""Rings are added while the neighbours in a ring stay closer than this."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lens:
+    """Intrinsics of all cameras of a scene, in pixels, with pixel centres at +0.5."""
+
+    width: int
+    height: int
+    focal: float
+    k1: float = 0.0
+    """COLMAP's SIMPLE_RADIAL: a point at radius r of the normalised plane appears at
+    r * (1 + k1 * r^2)."""
+
+    @property
+    def K(self) -> NDArray[np.float64]:  # noqa: N802 - the field's name
+        """(3, 3) calibration matrix."""
+        fx, cx, cy = self.focal, self.width / 2, self.height / 2
+        return np.array([[fx, 0.0, cx], [0.0, fx, cy], [0.0, 0.0, 1.0]])
+
+    @property
+    def focal_35mm(self) -> float:
+        """The focal length of a full-frame camera with the same view, in millimetres."""
+        return self.focal * 36.0 / self.width
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraTruth:
+    """One camera: a point X of the world is at R X + t, in opencv axes."""
+
+    name: str
+    R: NDArray[np.float64]
+    t: NDArray[np.float64]
+    lens: Lens
+
+    @property
+    def centre(self) -> NDArray[np.float64]:
+        """(3,) in the world."""
+        return np.asarray(-self.R.T @ self.t)
+
+
+def place_cameras(
+    subject: Subject, names: list[str], lens: Lens, rng: np.random.Generator
+) -> list[CameraTruth]:
+    """Walk around the subject, or along it if it has only a front, without a steady hand."""
+    view = lens.height / lens.focal
+    places = _before_facade if subject is Subject.FACADE else _around
+    cameras = []
+    for name, (eye, aim) in zip(names, places(len(names), view, rng), strict=True):
+        R = _look_at(eye, aim, roll=rng.normal(0.0, np.radians(2.0)))
+        cameras.append(CameraTruth(name=name, R=R, t=-R @ eye, lens=lens))
+    return cameras
+
+
+Places = list[tuple[NDArray[np.float64], NDArray[np.float64]]]
+
+
+def _around(count: int, view: float, rng: np.random.Generator) -> Places:
+    """Rings of cameras about z, the lower ones fuller than the upper ones."""
+    rings = max(1, min(4, int(count * RING_GAP / (2 * np.pi) / 0.8)))
+    shares = np.array([1.0, 0.75, 0.75, 0.5][:rings])
+    sizes = np.floor(count * shares / shares.sum()).astype(int)
+    sizes[0] += count - sizes.sum()
+    elevations = np.radians([14.0, 34.0, 22.0, 50.0][:rings] if rings > 1 else [20.0])
+    distance = 0.5 * 0.92 / (0.40 * view)
+    places: Places = []
+    for ring, (size, elevation) in enumerate(zip(sizes, elevations, strict=True)):
+        for step in range(size):
+            azimuth = 2 * np.pi * (step + 0.37 * ring) / size + rng.normal(0, np.radians(2.0))
+            tilt = elevation + rng.normal(0, np.radians(2.0))
+            away = distance * rng.uniform(0.93, 1.07)
+            eye = away * np.array(
+                [np.cos(azimuth) * np.cos(tilt), np.sin(azimuth) * np.cos(tilt), np.sin(tilt)]
+            )
+            aim = np.array([0.0, 0.0, 0.42]) + rng.normal(0, 0.025, 3)
+            eye[2] += 0.42
+            places.append((eye, aim))
+    return places
+
+
+def _before_facade(count: int, view: float, rng: np.random.Generator) -> Places:
+    """Two rows on an arc in front of the house."""
+    distance = 0.5 * 1.2 / (0.34 * view)
+    places: Places = []
+    lower = (count + 1) // 2
+    for n in range(count):
+        row, step, size = (0, n, lower) if n < lower else (1, n - lower, count - lower)
+        azimuth = np.radians(-90.0 + np.interp(step, [0, max(size - 1, 1)], [-38.0, 38.0]))
+        azimuth += rng.normal(0, np.radians(1.5))
+        away = distance * rng.uniform(0.93, 1.07)
+        height = (0.40, 0.95)[row] + rng.normal(0, 0.03)
+        eye = np.array([away * np.cos(azimuth), away * np.sin(azimuth), height])
+        aim = np.array([0.25 * np.cos(azimuth), 0.0, 0.54]) + rng.normal(0, 0.03, 3)
+        places.append((eye, aim))
+    return places
+
+
+def _look_at(
+    eye: NDArray[np.float64], aim: NDArray[np.float64], *, roll: float
+) -> NDArray[np.float64]:
+    """World to camera rotation in opencv axes (x right, y down, z forwards), z up outside."""
+    forward = (aim - eye) / np.linalg.norm(aim - eye)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    down = np.cross(forward, right)
+    cos, sin = np.cos(roll), np.sin(roll)
+    return np.stack([cos * right + sin * down, cos * down - sin * right, forward])
