@@ -1,0 +1,237 @@
+"""The atlas: patches cut from the photos, texel for pixel, and the gaps between them filled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from insaat_cli.engine.raster import rasterize
+from insaat_cli.engine.texture.charts import Charts
+from insaat_cli.engine.texture.packing import chart_outlines, pack
+from insaat_cli.engine.texture.photo import Photo
+
+PADDING_PX = 3
+RING_PX = 2
+"""So many texels around a chart also come from its photo, for bilinear sampling at its edge."""
+SMALLEST_SIDE_PX = 512
+UNUSED, RING, INSIDE = 0, 1, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Where each chart lies in its photo and in the atlas."""
+
+    scale: float
+    """Texels per photo pixel, at most 1."""
+    width: int
+    height: int
+    texel: NDArray[np.float64]
+    """(N, 2) place of every chart vertex in the atlas; texel centres at +0.5."""
+    shift: NDArray[np.int32]
+    """(C, 2) from the pixel of the (scaled) photo to the texel of the atlas."""
+    used_share: float
+    """Share of the atlas covered by faces."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Atlas:
+    """The texture while it is being made."""
+
+    colour: NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+    use: NDArray[np.uint8]
+    """(H, W) `UNUSED`, `RING` or `INSIDE`."""
+
+
+def scaled_size(photo: Photo, scale: float) -> tuple[int, int]:
+    """(width, height) of a photo at `scale`, whole pixels."""
+    return max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
+
+
+def plan_layout(
+    vertices: NDArray[np.float64],
+    charts: Charts,
+    photos: Sequence[Photo],
+    *,
+    largest_side: int,
+    spare_rows: Callable[[int], int],
+) -> Layout:
+    """Pack the charts at one texel a photo pixel, or as close to that as `largest_side` allows.
+
+    `spare_rows` says how many rows, at a given width, are needed below the charts.
+    """
+    at_full_size = _photo_points(vertices, charts, photos)
+    seen = charts.chart_of_face >= 0
+    corners, chart_of_face = charts.corners[seen], charts.chart_of_face[seen]
+    a, b, c = np.moveaxis(at_full_size[corners], 1, 0)
+    area = 0.5 * float(np.abs(np.cross(b - a, c - a)).sum())
+    scale = min(1.0, 1.1 * largest_side / max(area, 1.0) ** 0.5)
+    sizes = np.array([[photo.width, photo.height] for photo in photos], float)
+    while True:
+        factor = np.array([scaled_size(photo, scale) for photo in photos]) / sizes
+        points = at_full_size * factor[charts.photo_of_chart[charts.chart]]
+        outlines = chart_outlines(
+            points, corners, chart_of_face, len(charts.photo_of_chart), PADDING_PX
+        )
+        width = _width_for(area * scale**2, int(np.diff(outlines.start).max()), largest_side)
+        if width <= largest_side:
+            place, used = pack(outlines, width)
+            height = used + spare_rows(width)
+            if height <= largest_side:
+                break
+            scale *= min(0.98, (largest_side / height) ** 0.5)
+        else:
+            scale *= 0.9
+    height = max(SMALLEST_SIDE_PX, -(-height // 16) * 16)
+    shift = place - outlines.origin
+    return Layout(
+        scale=scale,
+        width=width,
+        height=height,
+        texel=points + shift[charts.chart],
+        shift=shift,
+        used_share=area * scale**2 / (width * height),
+    )
+
+
+def _photo_points(
+    vertices: NDArray[np.float64], charts: Charts, photos: Sequence[Photo]
+) -> NDArray[np.float64]:
+    """(N, 2) pixel of every chart vertex in the photo of its chart, at full size."""
+    points = np.empty((len(charts.vertex), 2))
+    photo_of_vertex = charts.photo_of_chart[charts.chart]
+    for index, photo in enumerate(photos):
+        mine = photo_of_vertex == index
+        points[mine] = photo.project(vertices[charts.vertex[mine]])
+    return points
+
+
+def _width_for(area: float, widest_columns: int, largest_side: int) -> int:
+    """The power of two (or the largest side) whose square holds the charts, roughly."""
+    width = SMALLEST_SIDE_PX
+    while width < largest_side and (width * width < 1.25 * area or width < 4 * widest_columns):
+        width *= 2
+    return max(min(width, largest_side), 4 * widest_columns)
+
+
+def copy_patches(
+    charts: Charts,
+    layout: Layout,
+    photos: Sequence[Photo],
+    *,
+    threads: int,
+    progress: Callable[[float], None],
+) -> Atlas:
+    """Copy every chart's pixels from its photo; one photo in memory at a time."""
+    colour = np.zeros((layout.height, layout.width, 3), np.uint8)
+    use = np.zeros((layout.height, layout.width), np.uint8)
+    points = layout.texel - layout.shift[charts.chart]
+    flat = np.column_stack([points, np.ones(len(points))])
+    photo_of_face = np.where(
+        charts.chart_of_face >= 0, charts.photo_of_chart[charts.chart_of_face], -1
+    )
+    for index, photo in enumerate(photos):
+        mine = np.flatnonzero(photo_of_face == index)
+        if len(mine):
+            width, height = scaled_size(photo, layout.scale)
+            pixels = photo.read()
+            if (width, height) != (photo.width, photo.height):
+                small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+                pixels = np.asarray(small, np.uint8)
+            raster = rasterize(
+                flat, charts.corners[mine], np.eye(3), width, height, threads=threads
+            )
+            chart_of_face = np.append(charts.chart_of_face[mine], np.int32(-1))
+            chart_image = chart_of_face[raster.face]
+            bounds = _bounds(points, charts, index)
+            _copy_charts(pixels, chart_image, bounds, layout.shift, RING_PX, colour, use)
+        progress((index + 1) / len(photos))
+    return Atlas(colour=colour, use=use)
+
+
+def _bounds(points: NDArray[np.float64], charts: Charts, photo: int) -> NDArray[np.int32]:
+    """(C', 5) chart, and first and last pixel in x and y, of the charts of one photo."""
+    mine = np.flatnonzero(charts.photo_of_chart == photo)
+    start = np.searchsorted(charts.chart, mine)
+    end = np.searchsorted(charts.chart, mine, side="right")
+    # Vertices are ordered by chart, so each chart's are one slice.
+    rows = [
+        (chart, *np.floor(points[a:b].min(axis=0)), *np.floor(points[a:b].max(axis=0)))
+        for chart, a, b in zip(mine, start, end, strict=True)
+    ]
+    return np.array(rows, np.int32).reshape(-1, 5)
+
+
+@numba.njit(cache=True, nogil=True)
+def _copy_charts(pixels, chart_image, bounds, shift, ring, colour, use):  # type: ignore[no-untyped-def]
+    """Copy each chart's pixels, and a ring of `ring` pixels around it."""
+    height, width = chart_image.shape
+    for row in range(len(bounds)):
+        chart = bounds[row, 0]
+        dx, dy = shift[chart, 0], shift[chart, 1]
+        for y in range(max(0, bounds[row, 2] - ring), min(height, bounds[row, 4] + ring + 1)):
+            for x in range(max(0, bounds[row, 1] - ring), min(width, bounds[row, 3] + ring + 1)):
+                kind = INSIDE if chart_image[y, x] == chart else UNUSED
+                if kind == UNUSED:
+                    for y1 in range(max(0, y - ring), min(height, y + ring + 1)):
+                        for x1 in range(max(0, x - ring), min(width, x + ring + 1)):
+                            if chart_image[y1, x1] == chart:
+                                kind = RING
+                if kind != UNUSED:
+                    use[y + dy, x + dx] = kind
+                    for k in range(3):
+                        colour[y + dy, x + dx, k] = pixels[y, x, k]
+
+
+def fill_gaps(atlas: Atlas) -> None:
+    """Give every unused texel, in place, a colour of the charts around it (pull-push).
+
+    Mipmaps and JPEG blocks then mix nothing foreign into a chart's edge.
+    """
+    _fill(atlas.colour, atlas.use != UNUSED)
+
+
+def _fill(colour: NDArray[np.uint8], known: NDArray[np.bool_]) -> None:
+    height, width = known.shape
+    if known.all() or not known.any() or min(height, width) < 2:
+        return
+    size = ((height + 1) // 2, (width + 1) // 2)
+    half, half_known = np.zeros((*size, 3), np.uint8), np.zeros(size, np.bool_)
+    _pull(colour, known, half, half_known)
+    _fill(half, half_known)
+    _push(half, known, colour)
+
+
+@numba.njit(cache=True, nogil=True)
+def _pull(colour, known, half, half_known):  # type: ignore[no-untyped-def]
+    """Average the known texels of each block of two by two."""
+    height, width = known.shape
+    for y in range(half.shape[0]):
+        for x in range(half.shape[1]):
+            r, g, b, count = 0, 0, 0, 0
+            for y1 in range(2 * y, min(2 * y + 2, height)):
+                for x1 in range(2 * x, min(2 * x + 2, width)):
+                    if known[y1, x1]:
+                        r += colour[y1, x1, 0]
+                        g += colour[y1, x1, 1]
+                        b += colour[y1, x1, 2]
+                        count += 1
+            if count:
+                half_known[y, x] = True
+                half[y, x, 0] = (r + count // 2) // count
+                half[y, x, 1] = (g + count // 2) // count
+                half[y, x, 2] = (b + count // 2) // count
+
+
+@numba.njit(cache=True, nogil=True)
+def _push(half, known, colour):  # type: ignore[no-untyped-def]
+    for y in range(known.shape[0]):
+        for x in range(known.shape[1]):
+            if not known[y, x]:
+                for k in range(3):
+                    colour[y, x, k] = half[y // 2, x // 2, k]

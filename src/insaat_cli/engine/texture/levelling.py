@@ -1,0 +1,131 @@
+"""Global seam levelling: a smooth change of brightness and colour in each chart that closes seams.
+
+Waechter et al., section 3.3, after Lempitsky and Ivanov (2007): every chart vertex gets an offset;
+across a seam the offsets make up for the difference of the photos, inside a chart they change
+little from vertex to vertex.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix, diags
+from scipy.sparse.linalg import cg
+
+from insaat_cli.engine.raster import rasterize
+from insaat_cli.engine.texture.atlas import INSIDE, RING, Atlas
+from insaat_cli.engine.texture.charts import Charts
+from insaat_cli.engine.texture.seams import Seams, sample
+
+SMOOTHNESS = 0.1
+"""Weight of the change along an edge inside a chart, against 1 for a jump across a seam."""
+ANCHOR = 1e-4
+"""Weight that keeps offsets small where nothing else fixes them."""
+SAMPLES = 5
+TOLERANCE = 1e-3
+MOST_ITERATIONS = 400
+BAND_ROWS = 512
+
+
+def solve_offsets(
+    atlas: Atlas,
+    texel: NDArray[np.float64],
+    charts: Charts,
+    seams: Seams,
+    adjacency_edges: NDArray[np.int32],
+) -> NDArray[np.float32]:
+    """RGB offset (N, 3), in 8-bit levels, of every chart vertex.
+
+    `adjacency_edges` (E, 2) are the edges between chart vertices inside the charts.
+    """
+    count = len(charts.vertex)
+    jump = _jumps(atlas, texel, seams)  # (S, 2 ends, 3)
+    side_a, side_b = seams.ends[:, 0].ravel(), seams.ends[:, 1].ravel()
+    i = np.concatenate([side_a, adjacency_edges[:, 0]])
+    j = np.concatenate([side_b, adjacency_edges[:, 1]])
+    weight = np.concatenate([np.ones(len(side_a)), np.full(len(adjacency_edges), SMOOTHNESS**2)])
+    laplacian = _laplacian(i, j, weight, count)
+    offsets = np.zeros((count, 3), np.float32)
+    jacobi = diags(1.0 / laplacian.diagonal())
+    for k in range(3):
+        right = np.bincount(side_a, jump[..., k].ravel(), count)
+        right -= np.bincount(side_b, jump[..., k].ravel(), count)
+        solution, _ = cg(laplacian, right, rtol=TOLERANCE, maxiter=MOST_ITERATIONS, M=jacobi)
+        offsets[:, k] = solution - solution.mean()
+    return offsets
+
+
+def _laplacian(
+    i: NDArray[np.int32], j: NDArray[np.int32], weight: NDArray[np.float64], count: int
+) -> Any:
+    degree = np.bincount(i, weight, count) + np.bincount(j, weight, count) + ANCHOR
+    both = (np.concatenate([i, j]), np.concatenate([j, i]))
+    return (diags(degree) - coo_matrix((np.tile(weight, 2), both), (count, count))).tocsr()
+
+
+def _jumps(atlas: Atlas, texel: NDArray[np.float64], seams: Seams) -> NDArray[np.float64]:
+    """(S, 2, 3) colour on side b less that on side a, by end, averaged along the edge."""
+    share = np.linspace(0, 1, SAMPLES)
+    mean = np.zeros((len(seams.ends), 2, 2, 3))  # by side, by end
+    for t in share:
+        point = (1 - t) * texel[seams.ends[..., 0]] + t * texel[seams.ends[..., 1]]
+        value = sample(atlas.colour, point)
+        mean[:, :, 0] += (1 - t) * value
+        mean[:, :, 1] += t * value
+    mean /= share.sum()
+    return np.asarray(mean[:, 1] - mean[:, 0])
+
+
+def apply_offsets(
+    atlas: Atlas,
+    texel: NDArray[np.float64],
+    corners: NDArray[np.int32],
+    offsets: NDArray[np.float32],
+    *,
+    threads: int,
+) -> None:
+    """Add the offsets, interpolated over the faces (F, 3), to the atlas, a band at a time."""
+    height, width = atlas.use.shape
+    flat = np.column_stack([texel, np.ones(len(texel))])
+    for first in range(0, height, BAND_ROWS):
+        rows = min(BAND_ROWS, height - first)
+        K = np.array([[1.0, 0, 0], [0, 1, -first], [0, 0, 1]])
+        raster = rasterize(flat, corners, K, width, rows, barycentric=True, threads=threads)
+        band = slice(first, first + rows)
+        _add(
+            raster.face, raster.barycentric, corners, offsets,
+            atlas.use[band], atlas.colour[band],
+        )  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(face, weights, corners, offsets, use, colour):  # type: ignore[no-untyped-def]
+    """Add the offset to texels inside faces, and the nearby faces' to those of the ring."""
+    height, width = face.shape
+    total = np.empty(3)
+    for y in range(height):
+        for x in range(width):
+            if use[y, x] != INSIDE and use[y, x] != RING:
+                continue
+            reach = 0 if face[y, x] >= 0 else 2
+            total[:] = 0.0
+            count = 0
+            for y1 in range(max(0, y - reach), min(height, y + reach + 1)):
+                for x1 in range(max(0, x - reach), min(width, x + reach + 1)):
+                    index = face[y1, x1]
+                    if index < 0:
+                        continue
+                    w1, w2 = weights[y1, x1, 0], weights[y1, x1, 1]
+                    for k in range(3):
+                        total[k] += (
+                            (1.0 - w1 - w2) * offsets[corners[index, 0], k]
+                            + w1 * offsets[corners[index, 1], k]
+                            + w2 * offsets[corners[index, 2], k]
+                        )
+                    count += 1
+            for k in range(3):
+                value = colour[y, x, k] + total[k] / max(count, 1)
+                colour[y, x, k] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)

@@ -1,0 +1,152 @@
+"""Texturing from end to end: a mesh and photos in, a textured mesh out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insaat_cli.engine.texture import unseen
+from insaat_cli.engine.texture.adjacency import Adjacency, face_adjacency
+from insaat_cli.engine.texture.atlas import Atlas, Layout, copy_patches, fill_gaps, plan_layout
+from insaat_cli.engine.texture.candidates import find_candidates
+from insaat_cli.engine.texture.charts import Charts, absorb_small_charts, cut_charts
+from insaat_cli.engine.texture.labels import NO_PHOTO, choose_photos
+from insaat_cli.engine.texture.levelling import apply_offsets, solve_offsets
+from insaat_cli.engine.texture.outliers import reject_outliers
+from insaat_cli.engine.texture.photo import Photo
+from insaat_cli.engine.texture.seams import find_seams, sample, smooth_seams
+from insaat_cli.engine.textured_mesh import TexturedMesh
+from insaat_cli.errors import StageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaintOptions:
+    """How to texture."""
+
+    largest_side: int = 4096
+    """Of the atlas, in texels."""
+    smoothness: float = 1.0
+    """Cost of a seam between two faces, in units of a face's worst choice of photo."""
+    levelling: bool = True
+    """Even out brightness across seams."""
+    reject_outliers: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaintSummary:
+    """What came out, for the report."""
+
+    faces: int
+    unseen_faces: int
+    rejected_share: float
+    """Of all (face, photo) pairs: those dropped because the photo disagrees with the others."""
+    charts: int
+    photos_used: int
+    atlas_width: int
+    atlas_height: int
+    texels_per_pixel: float
+    atlas_used_share: float
+
+
+def paint(
+    vertices: NDArray[np.float64],
+    faces: NDArray[np.int32],
+    photos: Sequence[Photo],
+    options: PaintOptions,
+    *,
+    threads: int,
+    progress: Callable[[float], None],
+) -> tuple[TexturedMesh, PaintSummary]:
+    """Texture the mesh (V, 3), (F, 3), faces counter-clockwise from outside, from the photos.
+
+    Raises StageError if no photo sees any face.
+    """
+    adjacency = face_adjacency(faces)
+    candidates = find_candidates(
+        vertices, faces, photos, threads=threads, progress=lambda share: progress(0.5 * share)
+    )
+    pairs = int(candidates.count.sum())
+    if not pairs:
+        raise StageError(
+            "no photo sees the surface",
+            hint="run again with --from sparse: cameras and mesh differ",
+        )
+    rejected = int(reject_outliers(candidates).sum()) if options.reject_outliers else 0
+    labels = choose_photos(candidates, adjacency, smoothness=options.smoothness)
+    labels = absorb_small_charts(labels, candidates, adjacency)
+    del candidates
+    progress(0.6)
+    charts = cut_charts(faces, labels, adjacency)
+    blank = faces[labels == NO_PHOTO]
+    layout = plan_layout(
+        vertices, charts, photos, largest_side=options.largest_side,
+        spare_rows=lambda width: unseen.rows_for(len(blank), width),
+    )  # fmt: skip
+    progress(0.65)
+    atlas = copy_patches(
+        charts, layout, photos, threads=threads, progress=lambda s: progress(0.65 + 0.15 * s)
+    )
+    if options.levelling:
+        _level(atlas, layout, faces, charts, adjacency, threads)
+    progress(0.95)
+    fill_gaps(atlas)
+    mesh = _assemble(vertices, faces, charts, layout, atlas)
+    return mesh, PaintSummary(
+        faces=len(faces),
+        unseen_faces=len(blank),
+        rejected_share=rejected / pairs,
+        charts=len(charts.photo_of_chart),
+        photos_used=len(np.unique(charts.photo_of_chart)),
+        atlas_width=layout.width,
+        atlas_height=layout.height,
+        texels_per_pixel=layout.scale,
+        atlas_used_share=layout.used_share,
+    )
+
+
+def _level(
+    atlas: Atlas,
+    layout: Layout,
+    faces: NDArray[np.int32],
+    charts: Charts,
+    adjacency: Adjacency,
+    threads: int,
+) -> None:
+    seams = find_seams(faces, charts, adjacency)
+    if not len(seams.ends):
+        return
+    corners = charts.corners[charts.chart_of_face >= 0]
+    inner = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
+    offsets = solve_offsets(atlas, layout.texel, charts, seams, inner)
+    apply_offsets(atlas, layout.texel, corners, offsets, threads=threads)
+    smooth_seams(atlas, layout.texel, seams)
+
+
+def _assemble(
+    vertices: NDArray[np.float64],
+    faces: NDArray[np.int32],
+    charts: Charts,
+    layout: Layout,
+    atlas: Atlas,
+) -> TexturedMesh:
+    """Join chart vertices and the unseen faces' own into one mesh; paint the unseen."""
+    blank = charts.chart_of_face < 0
+    blank_faces = faces[blank]
+    colour = unseen.spread_colours(
+        blank_faces, len(vertices), charts.vertex, sample(atlas.colour, layout.texel)
+    )
+    first_row = layout.height - unseen.rows_for(len(blank_faces), layout.width)
+    cells = unseen.paint_cells(atlas.colour, colour[blank_faces], first_row)
+    corners = charts.corners.copy()
+    corners[blank] = len(charts.vertex) + np.arange(blank_faces.size).reshape(-1, 3)
+    texel = np.concatenate([layout.texel, cells.reshape(-1, 2)])
+    positions = vertices[np.concatenate([charts.vertex, blank_faces.ravel()])]
+    return TexturedMesh(
+        vertices=positions.astype(np.float32),
+        uv=(texel / [layout.width, layout.height]).astype(np.float32),
+        faces=corners,
+        texture=atlas.colour,
+    )

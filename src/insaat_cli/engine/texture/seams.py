@@ -1,0 +1,186 @@
+"""Seams: the edges where two charts meet, seen from both sides, and what jump remains there.
+
+After global levelling (`levelling`) small differences remain along a seam: detail, a shift by a
+pixel. They are split between the two sides and fade out into the charts over a narrow band, as the
+harmonic correction that Poisson editing would give (Perez et al. 2003; Waechter et al. 3.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from insaat_cli.engine.texture.adjacency import Adjacency
+from insaat_cli.engine.texture.atlas import UNUSED, Atlas
+from insaat_cli.engine.texture.charts import Charts
+
+BAND_PX = 12
+RELAXATIONS = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seams:
+    """Every mesh edge between two charts."""
+
+    ends: NDArray[np.int32]
+    """(S, 2, 2) chart vertex, by side and by end; an end is one mesh vertex on both sides."""
+
+
+def find_seams(faces: NDArray[np.int32], charts: Charts, adjacency: Adjacency) -> Seams:
+    """The shared edges whose two faces lie in different charts, both seen by a photo."""
+    chart = charts.chart_of_face[adjacency.edge_faces]
+    seam = (chart[:, 0] != chart[:, 1]) & (chart.min(axis=1) >= 0)
+    side_faces = adjacency.edge_faces[seam]
+    end_vertices = adjacency.edge_vertices[seam]
+    corner = np.argmax(faces[side_faces][:, :, None, :] == end_vertices[:, None, :, None], axis=3)
+    return Seams(ends=np.take_along_axis(charts.corners[side_faces], corner, axis=2))
+
+
+def sample(colour: NDArray[np.uint8], texel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bilinear colours (..., 3) of an image at texel positions (..., 2), centres at +0.5."""
+    flat = np.ascontiguousarray(texel.reshape(-1, 2))
+    out = np.empty((len(flat), 3))
+    _sample(colour, flat, out)
+    return out.reshape(*texel.shape[:-1], 3)
+
+
+def smooth_seams(atlas: Atlas, texel: NDArray[np.float64], seams: Seams) -> None:
+    """Let the remaining jump across each seam fade out over a band on both sides, in place."""
+    length = np.linalg.norm(texel[seams.ends[..., 1]] - texel[seams.ends[..., 0]], axis=-1)
+    steps = np.ceil(length.max(axis=1, initial=0.0)).astype(np.int64) + 1
+    seam = np.repeat(np.arange(len(steps)), steps)
+    share = (np.arange(len(seam)) - np.repeat(np.cumsum(steps) - steps, steps) + 0.5) / steps[seam]
+    start, end = texel[seams.ends[seam, :, 0]], texel[seams.ends[seam, :, 1]]
+    point = start + share[:, None, None] * (end - start)  # (P, 2 sides, 2)
+    value = sample(atlas.colour, point)
+    middle = value.mean(axis=1, keepdims=True)
+    height, width = atlas.use.shape
+    pixel = point.astype(np.int64)
+    index = np.clip(pixel[..., 1], 0, height - 1) * width + np.clip(pixel[..., 0], 0, width - 1)
+    _spread(atlas, index.ravel(), (middle - value).reshape(-1, 3))
+
+
+def _spread(atlas: Atlas, index: NDArray[np.int64], residual: NDArray[np.float64]) -> None:
+    """Fix the correction at seam texels, 0 at the band's end, harmonic between; apply it."""
+    height, width = atlas.use.shape
+    seam_texel, place = np.unique(index, return_inverse=True)
+    weight = np.bincount(place)
+    mean = np.stack([np.bincount(place, residual[:, k]) / weight for k in range(3)], axis=1)
+    slot = np.full(height * width, -1, np.int32)
+    band, layer = _grow_band(atlas.use.ravel(), width, seam_texel, slot, BAND_PX)
+    correction = np.zeros((len(band), 3), np.float32)
+    correction[: len(seam_texel)] = mean
+    near = _band_neighbours(band, layer, slot, atlas.use.ravel(), width, BAND_PX)
+    del slot
+    _relax(correction, near, len(seam_texel), RELAXATIONS)
+    _apply(atlas.colour.reshape(-1, 3), band, correction)
+
+
+@numba.njit(cache=True, nogil=True)
+def _sample(colour, texel, out):  # type: ignore[no-untyped-def]
+    height, width = colour.shape[:2]
+    for i in range(len(texel)):
+        x = min(max(texel[i, 0] - 0.5, 0.0), width - 1.0)
+        y = min(max(texel[i, 1] - 0.5, 0.0), height - 1.0)
+        x0, y0 = int(x), int(y)
+        x1, y1 = min(x0 + 1, width - 1), min(y0 + 1, height - 1)
+        fx, fy = x - x0, y - y0
+        for k in range(3):
+            top = (1 - fx) * colour[y0, x0, k] + fx * colour[y0, x1, k]
+            bottom = (1 - fx) * colour[y1, x0, k] + fx * colour[y1, x1, k]
+            out[i, k] = (1 - fy) * top + fy * bottom
+
+
+@numba.njit(cache=True, nogil=True)
+def _grow_band(use, width, seeds, slot, layers):  # type: ignore[no-untyped-def]
+    """Texels of the charts up to `layers` steps from the seeds, nearest first, and their step.
+
+    Charts lie apart in the atlas, so a step from used texel to used texel stays in its chart.
+    """
+    band = (
+        np.empty(len(use), np.int64)
+        if len(seeds) * layers > len(use)
+        else np.empty(max(len(seeds) * 4 * layers, 1), np.int64)
+    )
+    layer = np.empty(len(band), np.int32)
+    count = 0
+    for seed in seeds:
+        slot[seed] = count
+        band[count] = seed
+        layer[count] = 0
+        count += 1
+    done = 0
+    while done < count:
+        texel = band[done]
+        step = layer[done]
+        done += 1
+        if step == layers:
+            continue
+        x = texel % width
+        for way in range(4):
+            if (way == 0 and x == 0) or (way == 1 and x == width - 1):
+                continue
+            other = texel + (-1 if way == 0 else 1 if way == 1 else -width if way == 2 else width)
+            if other < 0 or other >= len(use) or use[other] == UNUSED or slot[other] >= 0:
+                continue
+            if count == len(band):
+                grown = np.empty(min(2 * count, len(use)), np.int64)
+                grown[:count] = band
+                band = grown
+                grown_layer = np.empty(len(band), np.int32)
+                grown_layer[:count] = layer
+                layer = grown_layer
+            slot[other] = count
+            band[count] = other
+            layer[count] = step + 1
+            count += 1
+    return band[:count], layer[:count]
+
+
+@numba.njit(cache=True, nogil=True)
+def _band_neighbours(band, layer, slot, use, width, layers):  # type: ignore[no-untyped-def]
+    """(B, 4) place in the band of each neighbour; -1 off the chart, -2 beyond the band's end."""
+    near = np.full((len(band), 4), -1, np.int32)
+    for i in range(len(band)):
+        x = band[i] % width
+        for way in range(4):
+            if (way == 0 and x == 0) or (way == 1 and x == width - 1):
+                continue
+            other = band[i] + (-1 if way == 0 else 1 if way == 1 else -width if way == 2 else width)
+            if other < 0 or other >= len(use) or use[other] == UNUSED:
+                continue
+            near[i, way] = slot[other] if slot[other] >= 0 else -2
+    return near
+
+
+@numba.njit(cache=True, nogil=True)
+def _relax(correction, near, fixed, rounds):  # type: ignore[no-untyped-def]
+    """Gauss-Seidel for Laplace's equation; nothing flows across a chart's edge."""
+    for _ in range(rounds):
+        for i in range(fixed, len(near)):
+            count = 0
+            r, g, b = np.float32(0), np.float32(0), np.float32(0)
+            for way in range(4):
+                other = near[i, way]
+                if other == -1:
+                    continue
+                count += 1
+                if other >= 0:
+                    r += correction[other, 0]
+                    g += correction[other, 1]
+                    b += correction[other, 2]
+            if count:
+                correction[i, 0] = r / count
+                correction[i, 1] = g / count
+                correction[i, 2] = b / count
+
+
+@numba.njit(cache=True, nogil=True)
+def _apply(colour, band, correction):  # type: ignore[no-untyped-def]
+    for i in range(len(band)):
+        for k in range(3):
+            value = colour[band[i], k] + correction[i, k]
+            colour[band[i], k] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)

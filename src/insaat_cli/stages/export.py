@@ -1,0 +1,175 @@
+"""export: the final files, in the formats asked for, and a picture of the model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import cv2
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+from PIL import Image
+
+from insaat_cli.engine.preview import four_sides
+from insaat_cli.engine.textured_mesh import TexturedMesh, encode_jpeg, read_glb
+from insaat_cli.errors import StageError, UsageError
+from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+
+OBJ_JPEG_QUALITY = 95
+PREVIEW_ELEVATION_DEG = 15.0
+
+
+class Format(StrEnum):
+    """File formats of the model. GLB is always written."""
+
+    GLB = "glb"
+    OBJ = "obj"
+    PLY = "ply"
+    STL = "stl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Parameters of the stage."""
+
+    formats: str = "glb"
+    """Comma-separated: glb, obj, ply, stl."""
+    preview_width: int = 800
+    """Width of each of the preview's four pictures, in pixels."""
+
+
+def parse_formats(text: str) -> list[Format]:
+    """The formats in a comma-separated list, GLB first; UsageError for an unknown one."""
+    names = [name.strip().lower().lstrip(".") for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in list(Format)]
+    if unknown:
+        raise UsageError(f"unknown format {', '.join(unknown)}", hint=f"known: {', '.join(Format)}")
+    return list(dict.fromkeys([Format.GLB, *(Format(name) for name in names)]))
+
+
+def write_obj(mesh: TexturedMesh, path: Path) -> None:
+    """Write model.obj with model.mtl and model.jpg beside it, all named after `path`."""
+    material = path.stem
+    path.with_suffix(".jpg").write_bytes(encode_jpeg(mesh.texture, OBJ_JPEG_QUALITY))
+    path.with_suffix(".mtl").write_text(
+        f"newmtl {material}\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {path.stem}.jpg\n",
+        encoding="utf-8",
+    )
+    corners = np.repeat(mesh.faces + 1, 2, axis=1)
+    with path.open("w", encoding="utf-8") as file:
+        file.write(f"mtllib {path.stem}.mtl\nusemtl {material}\n")
+        np.savetxt(file, mesh.vertices, fmt="v %.7g %.7g %.7g")
+        # OBJ counts v from the bottom of the picture, glTF from its top.
+        np.savetxt(file, mesh.uv * [1, -1] + [0, 1], fmt="vt %.7g %.7g")
+        np.savetxt(file, corners, fmt="f %d/%d %d/%d %d/%d")
+
+
+def write_ply(mesh: TexturedMesh, path: Path) -> None:
+    """Write a binary PLY with vertex colours taken from the texture."""
+    height, width = mesh.texture.shape[:2]
+    column = np.clip((mesh.uv[:, 0] * width).astype(int), 0, width - 1)
+    row = np.clip((mesh.uv[:, 1] * height).astype(int), 0, height - 1)
+    positions, colours, faces = _joined(mesh, mesh.texture[row, column])
+    trimesh.Trimesh(positions, faces, vertex_colors=colours, process=False).export(path)
+
+
+def write_stl(mesh: TexturedMesh, path: Path) -> None:
+    """Write a binary STL: the shape alone."""
+    trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).export(path)
+
+
+def _joined(
+    mesh: TexturedMesh, colours: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.int64]]:
+    """The mesh with the copies of a vertex along seams made one, of their mean colour."""
+    positions, place = np.unique(mesh.vertices, axis=0, return_inverse=True)
+    place = place.reshape(-1)
+    weight = np.bincount(place)
+    mean = np.stack([np.bincount(place, colours[:, k]) / weight for k in range(3)], axis=1)
+    return positions, np.rint(mean).astype(np.uint8), place[mesh.faces]
+
+
+WRITERS: dict[Format, Callable[[TexturedMesh, Path], None]] = {
+    Format.OBJ: write_obj,
+    Format.PLY: write_ply,
+    Format.STL: write_stl,
+}
+
+
+def preview_directions(cameras: Path) -> list[NDArray[np.float64]]:
+    """Four directions a quarter turn apart, the first from where most photos were taken."""
+    centers = np.array(
+        [image["center"] for image in json.loads(cameras.read_text(encoding="utf-8"))["images"]]
+    ).reshape(-1, 3)
+    mean = centers[:, [0, 2]].mean(axis=0) if len(centers) else np.array([0.0, 1.0])
+    start = float(np.arctan2(mean[0], mean[1])) if np.linalg.norm(mean) > 0 else 0.0
+    elevation = np.radians(PREVIEW_ELEVATION_DEG)
+    return [
+        np.array(
+            [
+                np.sin(angle) * np.cos(elevation),
+                np.sin(elevation),
+                np.cos(angle) * np.cos(elevation),
+            ]
+        )
+        for angle in start + np.radians([0, 90, 180, 270])
+    ]
+
+
+def check_opens(path: Path, faces: int) -> None:
+    """Open a written file again; StageError unless it holds so many faces."""
+    loaded = trimesh.load(path, process=False)
+    if isinstance(loaded, trimesh.Scene):
+        loaded = loaded.to_geometry()
+    found = len(getattr(loaded, "faces", ()))
+    if found != faces:
+        raise StageError(
+            f"{path.name} holds {found} faces instead of {faces}",
+            hint="is the disk full? run again with --from export",
+        )
+
+
+def main(request: StageRequest, events: Events) -> Metrics:
+    options = parse_options(ExportOptions, request.params)
+    formats = parse_formats(options.formats)
+    cv2.setNumThreads(request.threads)
+    output, inputs = request.output, request.inputs
+    shutil.copyfile(inputs["texture"] / "model.glb", output / "model.glb")
+    shutil.copyfile(inputs["fuse"] / "cloud.ply", output / "cloud.ply")
+    shutil.copyfile(inputs["sparse"] / "cameras.json", output / "cameras.json")
+    mesh = read_glb(output / "model.glb")
+    events.progress(0.2)
+    picture = four_sides(
+        mesh,
+        preview_directions(output / "cameras.json"),
+        options.preview_width,
+        round(options.preview_width * 0.75),
+        threads=request.threads,
+    )
+    Image.fromarray(picture).save(output / "preview.png")
+    events.progress(0.6)
+    for number, kind in enumerate(formats):
+        path = output / f"model.{kind}"
+        if kind is not Format.GLB:
+            WRITERS[kind](mesh, path)
+        check_opens(path, len(mesh.faces))
+        events.progress(0.6 + 0.4 * (number + 1) / len(formats))
+    extents = mesh.vertices.max(axis=0) - mesh.vertices.min(axis=0)
+    return {
+        "faces": len(mesh.faces),
+        "vertices": len(mesh.vertices),
+        "texture_width": mesh.texture.shape[1],
+        "texture_height": mesh.texture.shape[0],
+        "extents": [round(float(extent), 6) for extent in extents],
+        "formats": [str(kind) for kind in formats],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(main))

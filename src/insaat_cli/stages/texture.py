@@ -1,0 +1,118 @@
+"""texture: paint the surface with the photos."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numba
+import numpy as np
+import pycolmap
+import trimesh
+
+from insaat_cli.engine.texture.painter import PaintOptions, PaintSummary, paint
+from insaat_cli.engine.texture.photo import Photo
+from insaat_cli.engine.textured_mesh import write_glb
+from insaat_cli.errors import StageError
+from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextureOptions:
+    """Parameters of the stage."""
+
+    size: int = 4096
+    """Longest side of the atlas, in texels; smaller where the photos carry less."""
+    smoothness: float = 1.0
+    """Higher values give larger charts and fewer seams, from less well placed photos."""
+    levelling: bool = True
+    """Even out brightness and colour between photos."""
+    reject_outliers: bool = True
+    """Leave out photos that disagree with the others about a face."""
+    jpeg_quality: int = 92
+
+
+def texture_surface(
+    mesh_path: Path,
+    images: Path,
+    model: Path,
+    output: Path,
+    options: TextureOptions,
+    *,
+    threads: int,
+    progress: Callable[[float], None],
+) -> PaintSummary:
+    """Paint `mesh_path` (PLY) with the undistorted photos in `images`; write a GLB to `output`.
+
+    `model` is the PINHOLE COLMAP model of the photos. Raises StageError if the mesh is empty or no
+    photo sees it.
+    """
+    mesh: Any = trimesh.load(mesh_path, process=False)
+    faces = np.asarray(getattr(mesh, "faces", np.empty((0, 3))), np.int32)
+    if not len(faces):
+        raise StageError("the surface is empty", hint="run again with --from surface")
+    textured, summary = paint(
+        np.asarray(mesh.vertices, np.float64),
+        faces,
+        load_photos(images, model),
+        PaintOptions(
+            largest_side=options.size,
+            smoothness=options.smoothness,
+            levelling=options.levelling,
+            reject_outliers=options.reject_outliers,
+        ),
+        threads=threads,
+        progress=lambda share: progress(0.95 * share),
+    )
+    write_glb(textured, output, jpeg_quality=options.jpeg_quality)
+    return summary
+
+
+def load_photos(images: Path, model: Path) -> list[Photo]:
+    """The photos of a PINHOLE COLMAP model, ordered by name."""
+    reconstruction = pycolmap.Reconstruction(str(model))
+    photos = []
+    for image in sorted(reconstruction.images.values(), key=lambda image: str(image.name)):
+        if not image.has_pose:
+            continue
+        camera = reconstruction.cameras[image.camera_id]
+        photos.append(
+            Photo(
+                path=images / str(image.name),
+                width=int(camera.width),
+                height=int(camera.height),
+                K=np.array(camera.calibration_matrix(), np.float64),
+                cam_from_world=np.array(image.cam_from_world().matrix(), np.float64),
+            )
+        )
+    return photos
+
+
+def main(request: StageRequest, events: Events) -> Metrics:
+    options = parse_options(TextureOptions, request.params)
+    cv2.setNumThreads(request.threads)
+    numba.set_num_threads(request.threads)
+    undistorted = request.inputs["undistort"]
+    summary = texture_surface(
+        request.inputs["surface"] / "mesh.ply",
+        undistorted / "images",
+        undistorted / "model",
+        request.output / "model.glb",
+        options,
+        threads=request.threads,
+        progress=events.progress,
+    )
+    if summary.texels_per_pixel < 0.7:
+        events.warning(
+            f"the texture holds {summary.texels_per_pixel:.0%} of the photos' resolution; "
+            f"--set texture.size={2 * options.size} keeps more"
+        )
+    return asdict(summary)
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(main))
