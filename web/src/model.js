@@ -1,0 +1,178 @@
+// The model: read from GLB, drawn in four ways over the same buffers.
+import {
+  DoubleSide, Group, LoadingManager, Mesh, MeshBasicMaterial, MeshLambertMaterial, Points, ShaderMaterial, Vector3,
+} from 'three';
+import { GLTFLoader } from 'three/addons/loaders/GLTFLoader.js';
+
+export const MODES = ['textured', 'shaded', 'wireframe', 'points'];
+const SAMPLES = 20000;
+const OUTLIERS = 0.02; // share of the vertices at either end of an axis that the first view may cut
+
+/** Read a GLB. Anything that it wants from outside is refused: this page asks nobody for anything. */
+export async function parseModel(bytes) {
+  const manager = new LoadingManager();
+  manager.setURLModifier((url) => {
+    if (/^(blob|data):/.test(url)) return url;
+    throw new Error('The model refers to a file outside itself');
+  });
+  const gltf = await new GLTFLoader(manager).parseAsync(bytes, '');
+  gltf.scene.updateMatrixWorld(true);
+  const parts = [];
+  gltf.scene.traverse((node) => {
+    if (node.isMesh || node.isPoints) parts.push(node);
+  });
+  if (!parts.length) throw new Error('The model is empty');
+  return new Model(parts);
+}
+
+class Model {
+  constructor(parts) {
+    this.parts = parts.map((part) => new Part(part));
+    this.group = new Group();
+    this.drawn = new Map();
+    this.vertices = sum(this.parts.map((part) => part.geometry.attributes.position.count));
+    this.faces = sum(this.parts.map((part) => part.faces));
+    this.planes = [];
+    this.focus = focusOf(this.parts);
+  }
+
+  show(mode) {
+    if (!this.drawn.has(mode)) {
+      const group = new Group();
+      for (const part of this.parts) group.add(...part.drawn(mode, this.planes));
+      this.drawn.set(mode, group);
+    }
+    this.mode = mode;
+    this.group.clear();
+    this.group.add(this.drawn.get(mode));
+  }
+
+  /** Keep only what lies on the positive side of `plane`; null shows all. */
+  cut(plane) {
+    this.planes = plane ? [plane] : [];
+    for (const group of this.drawn.values()) {
+      for (const child of group.children) {
+        child.material.clippingPlanes = this.planes;
+        child.material.needsUpdate = true;
+      }
+    }
+  }
+
+  /** The nearest visible point of the surface under the ray, or null. */
+  hit(raycaster) {
+    const bodies = this.parts.map((part) => part.body);
+    const hits = raycaster.intersectObjects(bodies, false);
+    const seen = hits.find(({ point }) => this.planes.every((plane) => plane.distanceToPoint(point) >= 0));
+    return seen ? seen.point : null;
+  }
+}
+
+class Part {
+  constructor(source) {
+    this.geometry = source.geometry;
+    this.matrix = source.matrixWorld.clone();
+    this.map = source.material.map || null;
+    this.coloured = Boolean(this.geometry.attributes.color);
+    const { index, attributes } = this.geometry;
+    this.faces = source.isPoints ? 0 : (index ? index.count : attributes.position.count) / 3;
+    this.onlyPoints = Boolean(source.isPoints);
+    this.body = this.placed(this.onlyPoints ? new Points(this.geometry) : new Mesh(this.geometry, new MeshBasicMaterial({ side: DoubleSide })));
+    if (this.map) this.map.anisotropy = 4;
+  }
+
+  placed(object) {
+    object.matrixAutoUpdate = false;
+    object.matrix.copy(this.matrix);
+    object.matrixWorld.copy(this.matrix);
+    return object;
+  }
+
+  drawn(mode, clippingPlanes) {
+    const points = this.onlyPoints || mode === 'points';
+    const materials = points ? [pointMaterial(this.map, this.coloured)] : this.materials(mode);
+    return materials.map((material) => {
+      material.clippingPlanes = clippingPlanes;
+      return this.placed(points ? new Points(this.geometry, material) : new Mesh(this.geometry, material));
+    });
+  }
+
+  materials(mode) {
+    const side = DoubleSide;
+    const grey = 0xc9ccd2;
+    if (mode === 'shaded') return [new MeshLambertMaterial({ color: grey, flatShading: true, side })];
+    if (mode === 'wireframe') {
+      const body = new MeshLambertMaterial({ color: grey, flatShading: true, side, polygonOffset: true, polygonOffsetFactor: 1, polygonOffsetUnits: 1 });
+      return [body, new MeshBasicMaterial({ color: 0x101418, wireframe: true, transparent: true, opacity: 0.35 })];
+    }
+    // Photographs carry their own light: the texture is shown as it is.
+    return [new MeshBasicMaterial({ map: this.map, vertexColors: this.coloured, color: this.map || this.coloured ? 0xffffff : grey, side })];
+  }
+}
+
+function pointMaterial(map, coloured) {
+  return new ShaderMaterial({
+    uniforms: { map: { value: map }, size: { value: 2 * Math.min(window.devicePixelRatio, 2) } },
+    defines: { ...(map && { TEXTURED: 1 }), ...(coloured && { COLOURED: 1 }) },
+    clipping: true,
+    vertexShader: `
+      #include <clipping_planes_pars_vertex>
+      uniform float size;
+      varying vec3 vTint;
+      #ifdef TEXTURED
+        uniform sampler2D map;
+      #endif
+      #ifdef COLOURED
+        attribute vec3 color;
+      #endif
+      void main() {
+        vTint = vec3(0.75);
+        #ifdef COLOURED
+          vTint = color.rgb;
+        #endif
+        #ifdef TEXTURED
+          vTint = texture2D(map, uv).rgb;
+        #endif
+        vec4 mvPosition = modelViewMatrix * vec4(position, 1.0);
+        gl_Position = projectionMatrix * mvPosition;
+        gl_PointSize = size;
+        #include <clipping_planes_vertex>
+      }`,
+    fragmentShader: `
+      #include <clipping_planes_pars_fragment>
+      varying vec3 vTint;
+      void main() {
+        #include <clipping_planes_fragment>
+        gl_FragColor = vec4(vTint, 1.0);
+        #include <colorspace_fragment>
+      }`,
+  });
+}
+
+/** Centre, radius and box of most of the vertices: a few stray ones must not make the model small. */
+function focusOf(parts) {
+  const axes = [[], [], []];
+  const total = sum(parts.map((part) => part.geometry.attributes.position.count));
+  const step = Math.max(1, Math.floor(total / SAMPLES));
+  const point = new Vector3();
+  for (const part of parts) {
+    const positions = part.geometry.attributes.position;
+    for (let i = 0; i < positions.count; i += step) {
+      point.fromBufferAttribute(positions, i).applyMatrix4(part.matrix);
+      if (Number.isFinite(point.x + point.y + point.z)) [point.x, point.y, point.z].forEach((value, axis) => axes[axis].push(value));
+    }
+  }
+  const ends = axes.map((values) => {
+    values.sort((a, b) => a - b);
+    const skip = Math.floor(values.length * OUTLIERS);
+    return [values[skip] ?? -1, values[values.length - 1 - skip] ?? 1];
+  });
+  const low = new Vector3(...ends.map((end) => end[0]));
+  const high = new Vector3(...ends.map((end) => end[1]));
+  const full = axes.map((values) => [values[0] ?? -1, values[values.length - 1] ?? 1]);
+  return { center: low.clone().add(high).multiplyScalar(0.5), radius: low.distanceTo(high) / 2 || 1, full };
+}
+
+function sum(values) {
+  return values.reduce((total, value) => total + value, 0);
+}
+
