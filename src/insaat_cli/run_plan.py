@@ -53,7 +53,7 @@ class RunPlan:
     degrade: bool = True
     """Whether a stage that does not fit the budget may run with cheaper settings."""
     results: tuple[str, ...] = ()
-    """Files of the last stage to put at the top of the workspace; () is all its outputs."""
+    """Files of the last stage to put at the top of the workspace; () is all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,44 @@
+"""Fingerprints: the only thing that decides whether a finished stage still holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from insaat_cli.pipeline import Params, Stage
+
+
+def stage_fingerprint(stage: Stage, needs: Mapping[str, str], photos: str) -> str:
+    """Of the work asked for: what runs, its parameters, and the identities of its inputs.
+
+    `photos` counts for the stages that need no other; the rest see it through their needs.
+    """
+    return digest(
+        {
+            "version": stage.version,
+            "run": stage.run,
+            "command": stage.command,
+            "params": dict(stage.params),
+            "outputs": stage.outputs,
+            "needs": {need: needs[need] for need in stage.needs},
+            "photos": "" if stage.needs else photos,
+        }
+    )
+
+
+def stage_identity(fingerprint: str, params: Params) -> str:
+    """Of the result: the same work done with lowered settings is another input downstream."""
+    return digest({"fingerprint": fingerprint, "params": dict(params)})
+
+
+def photos_fingerprint(photos: Iterable[tuple[str, str]]) -> str:
+    """Of names and SHA-256 sums, in whatever order."""
+    return digest(sorted(photos))
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical JSON of `value`."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()

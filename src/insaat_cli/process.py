@@ -1,0 +1,179 @@
+"""One child process group: start, listen, measure, stop.
+
+The child runs behind `guard.py` in a session of its own, so that stopping or measuring it means
+its whole tree, and so that it dies with us even when we are killed without warning.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from insaat_cli import guard
+from insaat_cli.resources import process_bytes, tree_pids
+from insaat_cli.stages.contract import EVENTS_FD_VARIABLE
+
+STOP_DEADLINE_S = 5.0
+QUICK_SAMPLES_S = 0.1
+"""Between memory samples of a young child, whose use changes fast; later SLOW_SAMPLES_S."""
+SLOW_SAMPLES_S = 0.2
+YOUNG_S = 3.0
+LONGEST_EVENT_BYTES = 1_000_000
+CREDENTIAL = re.compile(
+    r"AWS_.*|.*_TOKEN|.*_PASSWORD|.*_API_KEY|.*_ACCESS_KEY|.*SECRET.*|.*CREDENTIAL.*", re.IGNORECASE
+)
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChildSpec:
+    """What to start."""
+
+    arguments: tuple[str, ...]
+    folder: Path
+    """Its working directory."""
+    log: Path
+    """Its stdout and stderr are appended here."""
+    threads: int
+
+
+def child_environment(inherited: Mapping[str, str], threads: int) -> dict[str, str]:
+    """`inherited` without credentials, with thread pools of the given size."""
+    kept = {name: value for name, value in inherited.items() if not CREDENTIAL.fullmatch(name)}
+    kept |= dict.fromkeys(THREAD_VARIABLES, str(threads))
+    return kept | {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONIOENCODING": "utf-8"}
+
+
+class ChildProcess:
+    """A running child. Nothing here blocks but `stop`."""
+
+    def __init__(self, spec: ChildSpec) -> None:
+        events_read, events_write = os.pipe()
+        lifeline_read, self._lifeline = os.pipe()
+        environment = child_environment(os.environ, spec.threads)
+        environment[EVENTS_FD_VARIABLE] = str(events_write)
+        try:
+            with spec.log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    guarded(spec.arguments, lifeline_read),
+                    cwd=spec.folder,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(events_write, lifeline_read),
+                    start_new_session=True,
+                )
+        except OSError:
+            os.close(events_read)
+            os.close(self._lifeline)
+            raise
+        finally:
+            os.close(events_write)
+            os.close(lifeline_read)
+        os.set_blocking(events_read, False)
+        self.events_fd = events_read
+        self.pid = self._process.pid
+        self.started = time.monotonic()
+        self.peak_bytes = 0
+        self.used_bytes = 0
+        self._sampled = 0.0
+        self._pending = b""
+        self._closed = False
+
+    def events(self) -> list[dict[str, Any]]:
+        """What the stage has sent since the last call; lines that are no events are dropped."""
+        with suppress(BlockingIOError):
+            while chunk := os.read(self.events_fd, 65536):
+                self._pending += chunk
+                if len(self._pending) > LONGEST_EVENT_BYTES and b"\n" not in self._pending:
+                    self._pending = b""
+        *lines, self._pending = self._pending.split(b"\n")
+        return [event for line in lines if (event := _parse(line)) is not None]
+
+    def sample(self) -> bool:
+        """Measure memory if it is time to; whether it was."""
+        now = time.monotonic()
+        young = now - self.started < YOUNG_S
+        if now - self._sampled < (QUICK_SAMPLES_S if young else SLOW_SAMPLES_S):
+            return False
+        self._sampled = now
+        self.used_bytes = sum(process_bytes(pid) for pid in tree_pids(self.pid))
+        self.peak_bytes = max(self.peak_bytes, self.used_bytes)
+        return True
+
+    def exit_code(self) -> int | None:
+        """None while it runs; then its status, 128 + N where signal N ended it."""
+        code = self._process.poll()
+        if code is None:
+            return None
+        self._close()
+        return code if code >= 0 else 128 - code
+
+    def terminate(self) -> None:
+        """Ask the whole group to end; `stop` waits for it."""
+        self._signal(signal.SIGTERM)
+
+    def stop(self, deadline_s: float = STOP_DEADLINE_S) -> None:
+        """TERM to the whole group, then, past the deadline, KILL. Returns when it is gone."""
+        self.terminate()
+        try:
+            self._process.wait(deadline_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._close()
+
+    def kill(self) -> None:
+        """KILL to the whole group, at once."""
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+
+    def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._signal(signal.SIGKILL)  # grandchildren that outlived the stage
+        os.close(self._lifeline)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    def close(self) -> None:
+        """Kill what still runs and give back the pipes."""
+        if self._process.poll() is None:
+            self.kill()
+        self._close()
+        if self.events_fd >= 0:
+            os.close(self.events_fd)
+            self.events_fd = -1
+
+
+def guarded(arguments: Sequence[str], lifeline: int) -> list[str]:
+    """The command that runs `arguments` behind the guard."""
+    script = str(Path(guard.__file__))
+    return [sys.executable, "-I", "-S", script, str(lifeline), *arguments]
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None

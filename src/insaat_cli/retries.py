@@ -1,0 +1,49 @@
+"""Whether and how a stage that ended badly is tried again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from insaat_cli.pipeline import THREADS_KEY, Stage
+from insaat_cli.planning import Planner, changes
+from insaat_cli.scheduler import Option, Task
+from insaat_cli.verdict import Remedy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    task: Task
+    changes: dict[str, Any]
+    """Settings that differ from the attempt before; {} is the same once more."""
+
+
+class Retries:
+    """Remembers, for one run, what was tried."""
+
+    def __init__(self, planner: Planner) -> None:
+        self.planner = planner
+        self._repeated: set[str] = set()
+
+    def after(self, stage: Stage, option: Option, remedy: Remedy, peak_bytes: int) -> Retry | None:
+        """The next attempt after one with `option`; None: all has been tried."""
+        rung: int | None = option.rung
+        before = self.planner.settings(stage, option.rung).params
+        if remedy is Remedy.SAME and stage.name not in self._repeated:
+            self._repeated.add(stage.name)
+        elif remedy is Remedy.OTHER:
+            if self.planner.failure_rung[stage.name] >= len(stage.on_failure):
+                return None
+            self.planner.failure_rung[stage.name] += 1
+        elif remedy in (Remedy.SAME, Remedy.CHEAPER):
+            self.planner.correct(stage, option, peak_bytes)
+            rung = self.planner.next_rung(stage, option)
+        else:
+            return None
+        if rung is None:
+            return None
+        settings = self.planner.settings(stage, rung)
+        changed = changes(before, settings.params)
+        if settings.threads < option.threads:
+            changed[THREADS_KEY] = settings.threads
+        return Retry(task=self.planner.task(stage, rung), changes=changed)

@@ -1,0 +1,141 @@
+"""run.json: what a run was, on which machine, how each stage went, and how it ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from insaat_cli import __version__
+from insaat_cli.errors import InsaatError
+from insaat_cli.resources import machine_limits
+from insaat_cli.run_plan import RunPlan, StageSummary
+from insaat_cli.workspace import Workspace, write_json
+
+FORMAT = 1
+WAITING, RUNNING, DONE, SKIPPED, FAILED, STOPPED = (
+    "waiting",
+    "running",
+    "done",
+    "skipped",
+    "failed",
+    "stopped",
+)
+
+
+@dataclass(kw_only=True)
+class StageRecord:
+    """One stage in run.json; the finished ones also travel in the marker of their folder."""
+
+    name: str
+    title: str
+    status: str = WAITING
+    fingerprint: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    threads: int = 0
+    attempts: int = 0
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    predicted_bytes: int = 0
+    predicted_seconds: float = 0.0
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    degraded: list[str] = field(default_factory=list)
+    """What was given up and why, one sentence each."""
+    log: str = ""
+    """Relative to the workspace."""
+
+    def marker(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def take(self, marker: Mapping[str, Any]) -> None:
+        """Become what an earlier run recorded, as a skipped stage."""
+        for item in dataclasses.fields(self):
+            if item.name in marker and item.name not in ("name", "title"):
+                setattr(self, item.name, marker[item.name])
+        self.status = SKIPPED
+
+    def summary(self, folder: Path) -> StageSummary:
+        return StageSummary(
+            name=self.name,
+            title=self.title,
+            status=self.status,
+            seconds=self.seconds,
+            peak_bytes=self.peak_bytes,
+            metrics=self.metrics,
+            warnings=tuple(self.warnings),
+            degraded=tuple(self.degraded),
+            folder=folder,
+        )
+
+
+class RunRecord:
+    """Writes run.json after each change."""
+
+    def __init__(self, plan: RunPlan, workspace: Workspace, stages: list[StageRecord]) -> None:
+        self.workspace = workspace
+        self.stages = {record.name: record for record in stages}
+        self.results: tuple[Path, ...] = ()
+        self.peak_bytes = 0
+        self._fields = _constant_fields(plan)
+        self._error: dict[str, Any] | None = None
+        self._finished: str | None = None
+
+    def write(self) -> None:
+        root = self.workspace.root
+        value = {
+            **self._fields,
+            "stages": [record.marker() for record in self.stages.values()],
+            "results": [str(path.relative_to(root)) for path in self.results],
+            "peak_bytes": self.peak_bytes,
+            "error": self._error,
+            "finished": self._finished,
+        }
+        write_json(self.workspace.record, value)
+
+    def end(self, error: InsaatError | None) -> None:
+        """The run is over; `error` is why, where it did not end well."""
+        self._finished = now()
+        if error is not None:
+            self._error = {
+                "code": int(error.code),
+                "message": error.message,
+                "hint": error.hint,
+                "stage": error.stage,
+                "log": str(error.log) if error.log else None,
+            }
+        self.write()
+
+
+def _constant_fields(plan: RunPlan) -> dict[str, Any]:
+    limits = machine_limits()
+    return {
+        "format": FORMAT,
+        "insaat": __version__,
+        "pipeline": plan.pipeline.name,
+        "pipeline_file": plan.pipeline.source,
+        "preset": plan.preset,
+        "params": {stage.name: dict(stage.params) for stage in plan.pipeline.stages},
+        "machine": {
+            "platform": platform.platform(),
+            "python": sys.version.split()[0],
+            "cores": limits.cores,
+            "memory_limit_bytes": limits.memory_bytes,
+            "memory_limit_source": limits.memory_source,
+        },
+        "memory_budget_bytes": plan.memory_budget_bytes,
+        "threads": plan.threads,
+        "photos": [photo.name for photo in plan.photos],
+        "left_out": [left.to_json() for left in plan.left_out],
+        "started": now(),
+    }
+
+
+def now() -> str:
+    """UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
