@@ -1,0 +1,255 @@
+"""From depth maps to one oriented, coloured cloud.
+
+A depth is believed where enough neighbour views measured the same place (after Merrell et al. 2007:
+support against free-space violations). Believed points of all views are averaged in the cells of a
+grid, weighted by how finely and how surely their view saw them, so that memory depends on the
+surface and not on the number of photos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from insaat_cli.engine.depth_maps import DepthMap
+from insaat_cli.engine.views import Floats, View
+
+Map = npt.NDArray[np.float32]
+
+CHANNELS = 11
+"""Sums in a cell: weight, x, y, z, nx, ny, nz, r, g, b, observations."""
+CELL_BITS = 21
+EMPTY = -1
+FULLEST = 0.6
+"""The hash table doubles beyond this share."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """When two views count as seeing the same place."""
+
+    views: int = 2
+    """Other views that must agree."""
+    reprojection_px: float = 1.5
+    relative_depth: float = 0.01
+    normal_cosine: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cloud:
+    """An oriented, coloured point cloud in the world frame."""
+
+    points: Map
+    """(N, 3)."""
+    normals: Map
+    """(N, 3), unit, towards the cameras."""
+    colours: npt.NDArray[np.uint8]
+    """(N, 3) RGB."""
+
+
+def agreed_depth(
+    view: View,
+    depth_map: DepthMap,
+    others: Sequence[View],
+    other_maps: Sequence[DepthMap],
+    rule: Agreement,
+) -> tuple[Map, npt.NDArray[np.uint8]]:
+    """Depth of `view` averaged with the neighbours that agree, 0 where too few do, and how many."""
+    rows = max(one.depth.shape[0] for one in other_maps)
+    columns = max(one.depth.shape[1] for one in other_maps)
+    depths = np.zeros((len(others), rows, columns), np.float32)
+    normals = np.zeros((len(others), rows, columns, 3), np.int8)
+    to_other = np.empty((len(others), 3, 4))
+    intrinsics = np.empty((len(others), 4))
+    for index, (other, one) in enumerate(zip(others, other_maps, strict=True)):
+        height, width = one.depth.shape
+        depths[index, :height, :width] = one.depth
+        normals[index, :height, :width] = one.normals
+        rotation = other.R @ view.R.T
+        to_other[index, :, :3] = rotation
+        to_other[index, :, 3] = other.t - rotation @ view.t
+        intrinsics[index] = _intrinsics(other)
+    depth = np.zeros_like(depth_map.depth)
+    support = np.zeros(depth.shape, np.uint8)
+    _agree(
+        depth_map.depth, depth_map.normals, _intrinsics(view).astype(np.float32),
+        depths, normals, to_other.astype(np.float32), intrinsics.astype(np.float32),
+        rule.views, np.float32(rule.reprojection_px), np.float32(rule.relative_depth),
+        np.float32(rule.normal_cosine), depth, support,
+    )  # fmt: skip
+    return depth, support
+
+
+def _intrinsics(view: View) -> Floats:
+    return np.array([view.K[0, 0], view.K[1, 1], view.K[0, 2], view.K[1, 2]])
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _agree(  # type: ignore[no-untyped-def]
+    depth, normals, K, depths, other_normals, to_other, intrinsics,
+    least, reprojection_px, relative_depth, normal_cosine, agreed, support,
+):  # fmt: skip
+    rows, columns = depth.shape
+    scale = np.float32(1.0 / (127.0 * 127.0))
+    for v in range(rows):
+        for u in range(columns):
+            z = depth[v, u]
+            if z <= 0:
+                continue
+            rx, ry = (np.float32(u) - K[2]) / K[0], (np.float32(v) - K[3]) / K[1]
+            nx, ny, nz = normals[v, u, 0], normals[v, u, 1], normals[v, u, 2]
+            count, against = 0, 0
+            total = np.float32(1)
+            for j in range(len(depths)):
+                T, Kj = to_other[j], intrinsics[j]
+                dx = T[0, 0] * rx + T[0, 1] * ry + T[0, 2]
+                dy = T[1, 0] * rx + T[1, 1] * ry + T[1, 2]
+                dz = T[2, 0] * rx + T[2, 1] * ry + T[2, 2]
+                zj = z * dz + T[2, 3]
+                if zj <= 0:
+                    continue
+                uj = Kj[0] * (z * dx + T[0, 3]) / zj + Kj[2]
+                vj = Kj[1] * (z * dy + T[1, 3]) / zj + Kj[3]
+                a, b = int(round(uj)), int(round(vj))
+                if a < 0 or b < 0 or a >= depths.shape[2] or b >= depths.shape[1]:
+                    continue
+                seen = depths[j, b, a]
+                if seen <= 0:
+                    continue
+                # the neighbour's plane, extended from its pixel's centre to where we look
+                mx = np.float32(other_normals[j, b, a, 0])
+                my = np.float32(other_normals[j, b, a, 1])
+                mz = np.float32(other_normals[j, b, a, 2])
+                qx, qy = (np.float32(a) - Kj[2]) / Kj[0], (np.float32(b) - Kj[3]) / Kj[1]
+                sx, sy = (uj - Kj[2]) / Kj[0], (vj - Kj[3]) / Kj[1]
+                here, there = mx * qx + my * qy + mz, mx * sx + my * sy + mz
+                if here < 0 and there < 0:
+                    ratio = here / there
+                    if ratio > np.float32(0.97) and ratio < np.float32(1.03):
+                        seen *= ratio
+                difference = (seen - zj) / zj
+                if difference > np.float32(3) * relative_depth:
+                    against += 1
+                    continue
+                if abs(difference) > relative_depth:
+                    continue
+                cosine = (
+                    mx * (T[0, 0] * nx + T[0, 1] * ny + T[0, 2] * nz)
+                    + my * (T[1, 0] * nx + T[1, 1] * ny + T[1, 2] * nz)
+                    + mz * (T[2, 0] * nx + T[2, 1] * ny + T[2, 2] * nz)
+                ) * scale
+                if cosine < normal_cosine:
+                    continue
+                # what the neighbour measured, seen from here
+                px, py, pz = seen * sx - T[0, 3], seen * sy - T[1, 3], seen - T[2, 3]
+                bx = T[0, 0] * px + T[1, 0] * py + T[2, 0] * pz
+                by = T[0, 1] * px + T[1, 1] * py + T[2, 1] * pz
+                bz = T[0, 2] * px + T[1, 2] * py + T[2, 2] * pz
+                if bz <= 0:
+                    continue
+                eu, ev = K[0] * (bx / bz - rx), K[1] * (by / bz - ry)
+                if eu * eu + ev * ev > reprojection_px * reprojection_px:
+                    continue
+                count += 1
+                total += bz / z
+            if count >= least and count > against:
+                agreed[v, u] = z * total / np.float32(count + 1)
+                support[v, u] = count
+
+
+class CellGrid:
+    """Weighted means of observations in the cells of a world-aligned grid."""
+
+    def __init__(self, cell: float, origin: Floats) -> None:
+        self.cell = cell
+        self.origin = origin
+        self._keys = np.full(1 << 16, EMPTY, np.int64)
+        self._sums = np.zeros((1 << 16, CHANNELS), np.float32)
+        self._count = 0
+
+    def add(self, view: View, depth: Map, depth_map: DepthMap, rgb: npt.NDArray[np.uint8]) -> None:
+        """Add the pixels of `view` with an agreed depth; `rgb` is the photo at the map's size."""
+        known = depth > 0
+        z = depth[known].astype(np.float64)
+        v, u = np.nonzero(known)
+        K, R = view.K, view.R
+        rays = np.stack([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], np.ones(len(u))], 1)
+        points = (rays * z[:, None] - view.t) @ R - self.origin
+        normals = depth_map.normals[known].astype(np.float32) @ R.astype(np.float32)
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), np.float32(1e-9))
+        weight = depth_map.confidence[known] / np.float32(255) * (K[0, 0] * self.cell / z) ** 2
+        index = np.floor(points / self.cell).astype(np.int64)
+        limit = 1 << (CELL_BITS - 1)
+        inside = np.all(np.abs(index) < limit, axis=1)
+        index = index[inside] + limit
+        keys = (index[:, 0] << (2 * CELL_BITS)) | (index[:, 1] << CELL_BITS) | index[:, 2]
+        values = np.empty((len(keys), CHANNELS), np.float32)
+        values[:, 0] = 1
+        values[:, 10] = 1
+        values[:, 1:4] = points[inside]
+        values[:, 4:7] = normals[inside]
+        values[:, 7:10] = rgb[known][inside]
+        values[:, :10] *= weight[inside, None]
+        self._insert(keys, values)
+
+    def _insert(self, keys: npt.NDArray[np.int64], values: Map) -> None:
+        while self._count + len(keys) > FULLEST * len(self._keys):
+            used = self._keys != EMPTY
+            old_keys, old_sums = self._keys[used], self._sums[used]
+            self._keys = np.full(2 * len(self._keys), EMPTY, np.int64)
+            self._sums = np.zeros((len(self._keys), CHANNELS), np.float32)
+            self._count = _accumulate(self._keys, self._sums, old_keys, old_sums)
+        self._count += _accumulate(self._keys, self._sums, keys, values)
+
+    def cloud(self, observations: int) -> Cloud:
+        """The mean of every cell with at least this many observations, in a fixed order."""
+        used = np.flatnonzero((self._keys != EMPTY) & (self._sums[:, 10] >= observations))
+        used = used[np.argsort(self._keys[used])]
+        sums = self._sums[used]
+        sums /= np.maximum(sums[:, :1], np.float32(1e-20))
+        normals = sums[:, 4:7] / np.maximum(
+            np.linalg.norm(sums[:, 4:7], axis=1, keepdims=True), np.float32(1e-9)
+        )
+        return Cloud(
+            points=(sums[:, 1:4] + self.origin.astype(np.float32)).astype(np.float32),
+            normals=normals.astype(np.float32),
+            colours=np.clip(np.rint(sums[:, 7:10]), 0, 255).astype(np.uint8),
+        )
+
+
+@njit(nogil=True, cache=True)
+def _accumulate(table, sums, keys, values):  # type: ignore[no-untyped-def]
+    """Add rows of `values` to the cells of their keys (open addressing); return new cells."""
+    mask = len(table) - 1
+    new = 0
+    for i in range(len(keys)):
+        key = keys[i]
+        slot = ((key * np.int64(-7046029254386353131)) >> 20) & mask
+        while table[slot] != EMPTY and table[slot] != key:
+            slot = (slot + 1) & mask
+        if table[slot] == EMPTY:
+            table[slot] = key
+            new += 1
+        for c in range(values.shape[1]):
+            sums[slot, c] += values[i, c]
+    return new
+
+
+def neighbour_counts(points: Map, cell: float) -> npt.NDArray[np.int64]:
+    """For every point how many points lie in the 27 cells of side `cell` around it, itself too."""
+    index = np.floor((points - points.min(0)) / cell).astype(np.int64) + 1
+    shape = index.max(0) + 2
+    keys = (index[:, 0] * shape[1] + index[:, 1]) * shape[2] + index[:, 2]
+    cells, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    total = np.zeros(len(cells), np.int64)
+    for dx in (-1, 0, 1):
+        for dy in (-1, 0, 1):
+            for dz in (-1, 0, 1):
+                wanted = cells + (dx * shape[1] + dy) * shape[2] + dz
+                place = np.minimum(np.searchsorted(cells, wanted), len(cells) - 1)
+                total += np.where(cells[place] == wanted, counts[place], 0)
+    return np.asarray(total[inverse])

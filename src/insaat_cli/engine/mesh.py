@@ -1,0 +1,75 @@
+"""Cleaning triangle meshes: drop what no point supports, islands, leftovers."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+Vertices = npt.NDArray[np.float32]
+Faces = npt.NDArray[np.int32]
+
+
+def supported(
+    vertices: Vertices, points: Vertices, reach: float, *, threads: int = 1
+) -> npt.NDArray[np.bool_]:
+    """Which vertices have a point of the cloud within `reach` (world units)."""
+    distance, _ = cKDTree(points).query(vertices, distance_upper_bound=reach, workers=threads)
+    return np.asarray(np.isfinite(distance))
+
+
+def without_vertices(
+    vertices: Vertices, faces: Faces, keep: npt.NDArray[np.bool_]
+) -> tuple[Vertices, Faces]:
+    """The mesh without the vertices not in `keep`, and without the faces that need them."""
+    return compact(vertices, faces[keep[faces].all(axis=1)])
+
+
+def compact(vertices: Vertices, faces: Faces) -> tuple[Vertices, Faces]:
+    """Drop vertices that no face uses, in order."""
+    used = np.zeros(len(vertices), bool)
+    used[faces] = True
+    new_index = np.cumsum(used) - 1
+    return vertices[used], new_index[faces].astype(np.int32)
+
+
+def face_components(faces: Faces, vertex_count: int) -> npt.NDArray[np.int64]:
+    """Number of the connected component of every face (connected by vertices)."""
+    a = np.concatenate([faces[:, 0], faces[:, 1]])
+    b = np.concatenate([faces[:, 1], faces[:, 2]])
+    graph = coo_matrix((np.ones(len(a), np.int8), (a, b)), shape=(vertex_count, vertex_count))
+    _, of_vertex = connected_components(graph, directed=False)
+    return np.asarray(of_vertex[faces[:, 0]], np.int64)
+
+
+def without_islands(vertices: Vertices, faces: Faces, share: float) -> tuple[Vertices, Faces, int]:
+    """Drop components whose area is below `share` of the largest; also return how many are left."""
+    if not len(faces):
+        return vertices, faces, 0
+    _, component = np.unique(face_components(faces, len(vertices)), return_inverse=True)
+    area = np.bincount(component, weights=face_areas(vertices, faces))
+    keep = area >= share * area.max()
+    kept_vertices, kept_faces = compact(vertices, faces[keep[component]])
+    return kept_vertices, kept_faces, int(np.count_nonzero(keep))
+
+
+def face_areas(vertices: Vertices, faces: Faces) -> npt.NDArray[np.float64]:
+    a, b, c = (vertices[faces[:, k]].astype(np.float64) for k in range(3))
+    return np.asarray(0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1))
+
+
+def without_folds(faces: Faces) -> Faces:
+    """Drop faces that use a vertex twice, repeat another, or share an edge with two others."""
+    distinct = (
+        (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
+    )
+    faces = faces[distinct]
+    _, first = np.unique(np.sort(faces, axis=1), axis=0, return_index=True)
+    faces = faces[np.sort(first)]
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    keys = edges[:, 0].astype(np.int64) << 32 | edges[:, 1]
+    _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    crowded = (counts[inverse] > 2).reshape(3, -1).any(axis=0)
+    return np.asarray(faces[~crowded])

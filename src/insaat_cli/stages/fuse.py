@@ -1,0 +1,137 @@
+"""Stage `fuse`: keep the depths that several photos agree on, and join them into one cloud."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from insaat_cli.engine.depth_maps import DepthMap, DepthView, read_index
+from insaat_cli.engine.fusion import Agreement, CellGrid, Cloud, agreed_depth, neighbour_counts
+from insaat_cli.engine.ply import write_cloud
+from insaat_cli.errors import StageError
+from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+
+FEWEST_POINTS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class FuseOptions:
+    """Which depths are joined."""
+
+    views: int = 2
+    """Other photos that must agree on a depth."""
+    reprojection_px: float = 1.5
+    relative_depth: float = 0.01
+    normal_angle_deg: float = 60.0
+    cell_px: float = 1.0
+    """Spacing of the cloud, in pixels of a depth map at the distance of the subject."""
+    observations: int = 2
+    """Pixels, of all depth maps, that a point of the cloud needs."""
+    surrounded: int = 12
+    """Points of the cloud within one or two spacings, itself too, that a point needs."""
+
+
+def fuse_depth_maps(
+    depth: Path,
+    images: Path,
+    output: Path,
+    options: FuseOptions,
+    *,
+    threads: int = 1,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Metrics:
+    """Write `output`, a PLY cloud, from the depth maps in `depth`.
+
+    Raises StageError if next to nothing is agreed on.
+    """
+    cv2.setNumThreads(1)
+    entries = read_index(depth)
+    grid = CellGrid(options.cell_px * subject_pixel(entries), _middle(entries))
+    angle = float(np.cos(np.radians(options.normal_angle_deg)))
+
+    @lru_cache(maxsize=12 + 2 * threads)
+    def map_of(index: int) -> DepthMap:
+        return DepthMap.load(depth / entries[index].file)
+
+    def agree(index: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+        entry = entries[index]
+        others = entry.neighbours
+        rule = Agreement(
+            views=min(options.views, len(others)),
+            reprojection_px=options.reprojection_px,
+            relative_depth=options.relative_depth,
+            normal_cosine=angle,
+        )
+        views = [entries[other].view for other in others]
+        maps = [map_of(other) for other in others]
+        agreed, _ = agreed_depth(entry.view, map_of(index), views, maps, rule)
+        return agreed, _load_rgb(images / entry.view.name, entry)
+
+    kept = 0
+    with ThreadPoolExecutor(threads) as pool:
+        for first in range(0, len(entries), threads):
+            batch = range(first, min(first + threads, len(entries)))
+            for index, (agreed, rgb) in zip(batch, pool.map(agree, batch), strict=True):
+                grid.add(entries[index].view, agreed, map_of(index), rgb)
+                kept += int(np.count_nonzero(agreed))
+            progress(0.95 * batch.stop / len(entries))
+    cloud = _without_strays(grid.cloud(options.observations), grid.cell, options.surrounded)
+    if len(cloud.points) < FEWEST_POINTS:
+        raise StageError(
+            "the photos agree on next to no depth",
+            hint="take sharper photos with more overlap of a subject with some texture",
+        )
+    write_cloud(output, cloud)
+    return {"points": len(cloud.points), "depths_agreed": kept, "spacing": grid.cell}
+
+
+def subject_pixel(entries: list[DepthView]) -> float:
+    """Side of a depth map's pixel at the subject, in the world's units."""
+    sides = [(0.7 * entry.near + 0.3 * entry.far) / entry.view.K[0, 0] for entry in entries]
+    return float(np.median(sides))
+
+
+def _middle(entries: list[DepthView]) -> npt.NDArray[np.float64]:
+    return np.mean([entry.view.center for entry in entries], axis=0)
+
+
+def _without_strays(cloud: Cloud, cell: float, surrounded: int) -> Cloud:
+    if not len(cloud.points):
+        return cloud
+    keep = neighbour_counts(cloud.points, 2 * cell) >= surrounded
+    return Cloud(
+        points=cloud.points[keep], normals=cloud.normals[keep], colours=cloud.colours[keep]
+    )
+
+
+def _load_rgb(path: Path, entry: DepthView) -> npt.NDArray[np.uint8]:
+    half = cv2.IMREAD_REDUCED_COLOR_2
+    image = cv2.imread(str(path), half)
+    if image is None:
+        raise StageError(f"cannot read {path.name}", hint="run again with --from undistort")
+    size = (entry.view.width, entry.view.height)
+    resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(resized[:, :, ::-1])
+
+
+def main(request: StageRequest, events: Events) -> Metrics:
+    return fuse_depth_maps(
+        request.inputs["dense"] / "depth",
+        request.inputs["undistort"] / "images",
+        request.output / "cloud.ply",
+        parse_options(FuseOptions, request.params),
+        threads=request.threads,
+        progress=events.progress,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(main))
