@@ -27,6 +27,7 @@ MIN_PHOTOS = 3
 REASONS_SHOWN = 8
 READERS = 4
 """Files read at a time: headers and hashes wait for the disk more than for the processor."""
+EARLIER_RESULTS = "the results of an earlier run"
 GLOB_CHARACTERS = re.compile(r"[*?\[]")
 
 
@@ -201,7 +202,9 @@ def _matches(pattern: Path) -> list[Path]:
 
 def _files_of(source: Path, recursive: bool, exclude: frozenset[str]) -> Iterator[_Candidate]:
     source = source.absolute()
-    if source.is_dir():
+    if source.is_dir() and is_workspace(source):
+        yield _Candidate(root=source.parent, path=source, fault=EARLIER_RESULTS)
+    elif source.is_dir():
         yield from _walk(source, source, recursive, exclude, {_real(source)})
     elif not any(_real(parent) in exclude for parent in source.parents):
         yield _Candidate(root=source.parent, path=source)
@@ -223,7 +226,15 @@ def _walk(
             yield _Candidate(root=root, path=path)
         elif recursive and (real := _real(path)) not in exclude and real not in seen:
             seen.add(real)
-            yield from _walk(root, path, recursive, exclude, seen)
+            if is_workspace(path):
+                yield _Candidate(root=root, path=path, fault=EARLIER_RESULTS)
+            else:
+                yield from _walk(root, path, recursive, exclude, seen)
+
+
+def is_workspace(folder: Path) -> bool:
+    """Whether a run wrote its results and its smaller copies of the photos here."""
+    return (folder / "stages").is_dir() and (folder / "photos.json").is_file()
 
 
 def _real(path: Path) -> str:

@@ -27,6 +27,14 @@ class StageOutline:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PhotosFound(RunEvent):
+    """Before a run: what was looked through. `left_out` is name → reason."""
+
+    used: int
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunStarted(RunEvent):
     """The first message of every run."""
 
@@ -158,6 +166,13 @@ class RunFailed(RunEvent):
     hint: str
     stage: str
     log: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportWritten(RunEvent):
+    """After a run: where its report is."""
+
+    report: Path
 
 
 Listener = Callable[[RunEvent], None]

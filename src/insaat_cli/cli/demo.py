@@ -1,0 +1,54 @@
+"""`insaat demo`: a model without any photos of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from insaat_cli.cli.options import (
+    JsonOption,
+    MemoryOption,
+    PresetOption,
+    QuietOption,
+    ThreadsOption,
+    VerboseOption,
+)
+from insaat_cli.cli.reconstruct import run_and_tell
+from insaat_cli.cli.session import session_of, talk_of
+from insaat_cli.demo import MIN_DEMO_PHOTOS, demo_photos
+from insaat_cli.reconstruction import DEFAULT_PRESET, ReconstructionOptions
+
+OutputOption = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DIR", help="Where photos and results go.")
+]
+PhotosOption = Annotated[
+    int, typer.Option(min=MIN_DEMO_PHOTOS, max=500, metavar="N", help="How many photos to make.")
+]
+
+
+def demo_command(
+    context: typer.Context,
+    output: OutputOption = Path("insaat-demo"),
+    photos: PhotosOption = 24,
+    preset: PresetOption = DEFAULT_PRESET,
+    max_memory: MemoryOption = None,
+    threads: ThreadsOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Make a set of demo photos, reconstruct it, and say where model and report are."""
+    talk = talk_of(context, json=json, quiet=quiet, verbose=verbose)
+    talk.line(f"making {photos} demo photos of a scene that does not exist …")
+    folder = demo_photos(output, photos=photos)
+    options = ReconstructionOptions(
+        sources=(folder,),
+        output=output,
+        preset=preset,
+        max_memory=max_memory,
+        threads=threads,
+        command=("insaat", *session_of(context).arguments),
+    )
+    run_and_tell(options, talk)

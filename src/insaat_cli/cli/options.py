@@ -1,0 +1,83 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RUN_PANEL = "Limits and resuming"
+TALK_PANEL = "What is shown"
+
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="DIR", help="Where results go. Default: PHOTOS-3d, beside them."
+    ),
+]
+PipelineOption = Annotated[
+    str,
+    typer.Option(metavar="NAME|FILE", help="auto, a pipeline's name, or a .yaml file of your own."),
+]
+PresetOption = Annotated[
+    str, typer.Option(metavar="draft|normal|high", help="How much detail, against time.")
+]
+FormatOption = Annotated[
+    str,
+    typer.Option("--format", metavar="LIST", help="Any of glb,obj,ply,stl; glb is always made."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Change one parameter; can be repeated."),
+]
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        envvar="INSAAT_MAX_MEMORY",
+        help="Budget of all stages together: 60% or 8G.",
+        rich_help_panel=RUN_PANEL,
+    ),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(min=1, max=4096, metavar="N", help="Default: all.", rich_help_panel=RUN_PANEL),
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="STAGE",
+        help="Do this stage and what depends on it again.",
+        rich_help_panel=RUN_PANEL,
+    ),
+]
+UntilOption = Annotated[
+    str | None,
+    typer.Option(
+        "--until", metavar="STAGE", help="Stop after this stage.", rich_help_panel=RUN_PANEL
+    ),
+]
+RestartOption = Annotated[
+    bool, typer.Option("--restart", help="Do every stage again.", rich_help_panel=RUN_PANEL)
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Say what would be done; write nothing.", rich_help_panel=RUN_PANEL
+    ),
+]
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="One JSON object a line on stdout.", rich_help_panel=TALK_PANEL),
+]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Only errors.", rich_help_panel=TALK_PANEL)
+]
+VerboseOption = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", "-v", help="Plain lines with every detail.", rich_help_panel=TALK_PANEL
+    ),
+]

@@ -1,0 +1,56 @@
+"""`insaat pipelines`: what pipelines there are, what they hold, and whether one is right."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from insaat_cli.cli.options import JsonOption
+from insaat_cli.cli.session import talk_of
+from insaat_cli.pipeline_file import find_pipeline, shipped_pipelines
+from insaat_cli.pipeline_words import pipeline_fields, pipeline_lines
+from insaat_cli.requirements import check_requirements, find_program
+
+PipelineArgument = Annotated[
+    str, typer.Argument(metavar="NAME|FILE", help="A pipeline's name, or a .yaml file.")
+]
+
+app = typer.Typer(no_args_is_help=True, help="List, show and check pipelines.")
+
+
+@app.command("list")
+def list_command(context: typer.Context, json: JsonOption = False) -> None:
+    """The pipelines that come with this program."""
+    talk = talk_of(context, json=json)
+    for name in shipped_pipelines():
+        pipeline = find_pipeline(name)
+        missing = [found.problem for found in map(find_program, pipeline.requires) if found.problem]
+        talk.json({**pipeline_fields(pipeline), "missing": missing})
+        talk.line(f"{pipeline.name:<12} {pipeline.summary}")
+        for problem in missing:
+            talk.line(f"{'':<12} cannot run here: {problem}", style="yellow")
+
+
+@app.command("show")
+def show_command(
+    context: typer.Context, pipeline: PipelineArgument, json: JsonOption = False
+) -> None:
+    """The stages of a pipeline with their parameters, and its presets."""
+    talk = talk_of(context, json=json)
+    found = find_pipeline(pipeline)
+    talk.json(pipeline_fields(found))
+    for line in pipeline_lines(found):
+        talk.line(line)
+
+
+@app.command("check")
+def check_command(
+    context: typer.Context, pipeline: PipelineArgument, json: JsonOption = False
+) -> None:
+    """Read a pipeline file strictly, and look for the programs that it needs."""
+    talk = talk_of(context, json=json)
+    found = find_pipeline(pipeline)
+    check_requirements(found)
+    talk.json({"event": "pipeline_checked", "name": found.name, "stages": len(found.stages)})
+    talk.line(f"{found.name}: {len(found.stages)} stages, nothing wrong, nothing missing")

@@ -1,0 +1,41 @@
+"""What one command line shares between the option parser and the error handler."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import typer
+
+from insaat_cli.console import Display, Talk
+
+
+@dataclass
+class Session:
+    """How the command talks; errors use the same channels as its results."""
+
+    talk: Talk = field(default_factory=lambda: Talk(Display.NORMAL))
+    arguments: tuple[str, ...] = ()
+    """As given, for the report."""
+
+
+def talk_of(
+    context: typer.Context, *, json: bool = False, quiet: bool = False, verbose: bool = False
+) -> Talk:
+    """Set up how this command talks. JSON includes everything, whatever else is asked."""
+    session = session_of(context)
+    display = Display.NORMAL
+    if json:
+        display = Display.JSON
+    elif quiet:
+        display = Display.QUIET
+    elif verbose:
+        display = Display.VERBOSE
+    session.talk = Talk(display, details=verbose)
+    return session.talk
+
+
+def session_of(context: typer.Context) -> Session:
+    """The session of this command line."""
+    if not isinstance(context.obj, Session):
+        context.obj = Session()
+    return context.obj

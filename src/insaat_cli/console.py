@@ -1,0 +1,116 @@
+"""What the user sees of a run: a board, plain lines, JSON lines, or nothing but errors."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+
+from rich.console import Console
+from rich.text import Text
+
+from insaat_cli.board import Board
+from insaat_cli.errors import InsaatError
+from insaat_cli.json_lines import JsonLines
+from insaat_cli.plain_lines import PlainLines
+from insaat_cli.run_events import Listener, RunEvent
+from insaat_cli.wording import printable
+
+
+class Display(StrEnum):
+    """How a command talks."""
+
+    NORMAL = "normal"
+    VERBOSE = "verbose"
+    QUIET = "quiet"
+    JSON = "json"
+
+
+class Talk:
+    """The channels of one command: results on stdout, errors on stderr, JSON alone on stdout."""
+
+    def __init__(self, display: Display, *, details: bool = False) -> None:
+        self.display = display
+        self.details = details
+        quiet = display in (Display.QUIET, Display.JSON)
+        self.out = Console(highlight=False, soft_wrap=True, quiet=quiet)
+        self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._json = JsonLines(sys.stdout)
+
+    @property
+    def is_json(self) -> bool:
+        return self.display is Display.JSON
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """One line for people; names in it must be `printable`."""
+        self.out.print(Text(text, style=style))
+
+    def json(self, fields: dict[str, object]) -> None:
+        """One JSON line, under --json only."""
+        if self.is_json:
+            self._json.write(fields)
+
+    @contextmanager
+    def listening(self, *, board: bool = True) -> Iterator[Listener]:
+        """The listener to hand to a run; `board` False where there is nothing to watch."""
+        match self.display:
+            case Display.JSON:
+                yield self._json
+            case Display.QUIET:
+                yield _ignore
+            case Display.NORMAL if board and self.out.is_terminal:
+                with Board(Console(highlight=False)) as live:
+                    yield live
+            case _:
+                verbose = self.display is Display.VERBOSE
+                yield PlainLines(self.line, verbose=verbose)
+
+    def error(self, error: InsaatError) -> None:
+        """One paragraph: what happened, where, what to try, where the log is."""
+        self.json(error_fields(error))
+        self.errors.print(error_text(error))
+
+    def bug(self, error: Exception, log: str) -> None:
+        """A fault that nobody expected: short, unless the user asked for more."""
+        words = f"{type(error).__name__}: {error}"
+        self.json({"event": "error", "code": 1, "message": printable(words), "log": log})
+        text = Text("insaat: ", style="bold red")
+        text.append("this is a bug in insaat", style="bold")
+        text.append(f"; {printable(words)}\n  please report it with the file {printable(log)}")
+        self.errors.print(text)
+        if self.details:
+            self.errors.print(Text("".join(traceback.format_exception(error))))
+
+
+def error_text(error: InsaatError) -> Text:
+    """The paragraph of an expected fault."""
+    text = Text("insaat: ", style="bold red")
+    lines = error.message.splitlines() or [""]
+    where = f" (stage {error.stage})" if error.stage else ""
+    text.append(printable(lines[0]) + where, style="bold")
+    for line in lines[1:]:
+        text.append("\n" + printable(line))
+    if error.hint:
+        text.append("\n  try: ", style="cyan").append(printable(error.hint))
+    if error.log:
+        text.append("\n  log: ", style="cyan").append(printable(str(error.log)))
+    return text
+
+
+def error_fields(error: InsaatError) -> dict[str, object]:
+    """The same fault for a program."""
+    return {
+        "event": "error",
+        "code": int(error.code),
+        "kind": type(error).__name__,
+        "message": error.message,
+        "stage": error.stage or None,
+        "hint": error.hint or None,
+        "log": str(error.log) if error.log else None,
+    }
+
+
+def _ignore(event: RunEvent) -> None:
+    """Say nothing."""

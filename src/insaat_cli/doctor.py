@@ -1,0 +1,247 @@
+"""Is everything here that the default pipeline needs, and what are the limits of this machine?"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from insaat_cli import __version__, engine
+from insaat_cli.errors import MissingError
+from insaat_cli.pipeline_file import find_pipeline, shipped_pipelines
+from insaat_cli.reconstruction import DEFAULT_PIPELINE
+from insaat_cli.requirements import find_program
+from insaat_cli.resources import default_budget, machine_limits
+from insaat_cli.wording import GIGABYTE, counted, size
+
+PACKAGE = "insaat-cli"
+MODULE_OF_PACKAGE = {
+    "opencv-python-headless": "cv2",
+    "pillow": "PIL",
+    "pillow-heif": "pillow_heif",
+    "pyyaml": "yaml",
+}
+"""Where the name to import is not the name to install."""
+REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)[^;]*?(?:>=\s*([0-9][0-9.]*))?")
+OLDEST_PYTHON = (3, 11)
+LOW_BUDGET_BYTES = 2 * GIGABYTE
+LOW_DISK_BYTES = 5 * GIGABYTE
+IMPORT_DEADLINE_S = 120
+IMPORTS_AT_A_TIME = 2
+
+
+class Health(StrEnum):
+    """How a check came out; only a problem keeps the default pipeline from running."""
+
+    GOOD = "good"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    health: Health
+    found: str
+    needed: str = ""
+    advice: str = ""
+    """What to do; "" where all is well."""
+
+
+ImportTest = Callable[[str], str]
+"""Module name → "" or why it cannot be imported."""
+
+
+def examine_machine(folder: Path, *, import_test: ImportTest | None = None) -> list[Check]:
+    """All checks; `folder` is where results would go."""
+    return [
+        _python(),
+        *_packages(import_test or import_fault),
+        *_programs(),
+        *_limits(),
+        _disk(folder),
+        _temporary_folder(),
+        _compiler_cache(),
+    ]
+
+
+def require_health(checks: list[Check]) -> None:
+    """Raise MissingError where a check found what the default pipeline cannot do without."""
+    problems = [check.name for check in checks if check.health is Health.PROBLEM]
+    if problems:
+        raise MissingError(
+            f"{counted(len(problems), 'problem')}: {', '.join(problems)}",
+            hint="do what stands beside each of them above",
+        )
+
+
+def import_fault(module: str) -> str:
+    """Why `module` cannot be imported; "" if it can. In a process of its own: it may crash."""
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", f"import {module}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=IMPORT_DEADLINE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"importing it takes more than {IMPORT_DEADLINE_S} s"
+    if ended.returncode == 0:
+        return ""
+    lines = ended.stderr.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else f"importing it ends with status {ended.returncode}"
+
+
+def _python() -> Check:
+    good = sys.version_info[:2] >= OLDEST_PYTHON
+    return Check(
+        name="Python",
+        health=Health.GOOD if good else Health.PROBLEM,
+        found=f"{platform.python_version()} ({sys.executable}), insaat {__version__}",
+        needed="{}.{}".format(*OLDEST_PYTHON),
+        advice="" if good else "install a newer Python and insaat in it",
+    )
+
+
+def _packages(import_test: ImportTest) -> Iterator[Check]:
+    needed = dict(_requirements())
+    with ThreadPoolExecutor(IMPORTS_AT_A_TIME) as pool:
+        faults = pool.map(import_test, [MODULE_OF_PACKAGE.get(name, name) for name in needed])
+        for (name, oldest), fault in zip(needed.items(), faults, strict=True):
+            yield _package(name, oldest, fault)
+
+
+def _package(name: str, oldest: str, fault: str) -> Check:
+    advice = f"pip install --upgrade '{name}{'>=' + oldest if oldest else ''}'"
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return Check(
+            name=name, health=Health.PROBLEM, found="not installed", needed=oldest, advice=advice
+        )
+    if fault:
+        found = f"{version}, but it does not load: {fault}"
+        return Check(
+            name=name,
+            health=Health.PROBLEM,
+            found=found,
+            needed=oldest,
+            advice=f"{advice} --force-reinstall",
+        )
+    old = _numbers(version) < _numbers(oldest)
+    return Check(
+        name=name,
+        health=Health.PROBLEM if old else Health.GOOD,
+        found=version,
+        needed=oldest,
+        advice=advice if old else "",
+    )
+
+
+def _requirements() -> Iterator[tuple[str, str]]:
+    """Name and oldest version of every package that this one depends on."""
+    for line in importlib.metadata.requires(PACKAGE) or []:
+        specification, _, marker = line.partition(";")
+        match = REQUIREMENT.fullmatch(specification.strip())
+        if match and "extra" not in marker:
+            yield match[1].lower(), match[2] or ""
+
+
+def _programs() -> Iterator[Check]:
+    for name in shipped_pipelines():
+        for requirement in find_pipeline(name).requires:
+            found = find_program(requirement)
+            bad = Health.PROBLEM if name == DEFAULT_PIPELINE else Health.WARNING
+            fallback = f"needed only for --pipeline {name}"
+            yield Check(
+                name=f"{requirement.program} (pipeline {name})",
+                health=bad if found.problem else Health.GOOD,
+                found=found.problem or f"{found.version} {found.path}".strip(),
+                needed=requirement.version,
+                advice=(requirement.hint or fallback) if found.problem else "",
+            )
+
+
+def _limits() -> Iterator[Check]:
+    limits = machine_limits()
+    yield Check(
+        name="processor cores",
+        health=Health.GOOD,
+        found=f"{limits.cores} ({limits.cores_source})",
+    )
+    budget = default_budget(limits)
+    low = budget < LOW_BUDGET_BYTES
+    yield Check(
+        name="memory",
+        health=Health.WARNING if low else Health.GOOD,
+        found=f"{size(limits.memory_bytes)} ({limits.memory_source}); "
+        f"a run uses at most {size(budget)}",
+        needed=f"{size(LOW_BUDGET_BYTES)} for a run",
+        advice="use --preset draft, or allow more with --max-memory 90%" if low else "",
+    )
+
+
+def _disk(folder: Path) -> Check:
+    free = shutil.disk_usage(folder).free
+    low = free < LOW_DISK_BYTES
+    return Check(
+        name="free disk space",
+        health=Health.WARNING if low else Health.GOOD,
+        found=f"{size(free)} here",
+        needed=size(LOW_DISK_BYTES),
+        advice="free some space, or let results go to another disk with -o" if low else "",
+    )
+
+
+def _temporary_folder() -> Check:
+    try:
+        with tempfile.TemporaryFile() as file:
+            file.write(b"insaat")
+    except OSError as error:
+        return Check(
+            name="temporary folder",
+            health=Health.PROBLEM,
+            found=str(error),
+            advice="set TMPDIR to a folder that you can write to",
+        )
+    return Check(name="temporary folder", health=Health.GOOD, found=tempfile.gettempdir())
+
+
+def _compiler_cache() -> Check:
+    """Where numba keeps compiled code; without a place every run compiles anew."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    places = (
+        [Path(chosen)] if chosen else [Path(str(engine.__file__)).parent, Path.home() / ".cache"]
+    )
+    for place in places:
+        if os.access(_existing(place), os.W_OK):
+            return Check(name="cache of compiled code", health=Health.GOOD, found=str(place))
+    return Check(
+        name="cache of compiled code",
+        health=Health.WARNING,
+        found=f"{places[-1]} cannot be written: every run compiles for some seconds",
+        advice="set NUMBA_CACHE_DIR to a folder that you can write to",
+    )
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]

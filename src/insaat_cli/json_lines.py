@@ -1,0 +1,49 @@
+"""`--json`: what happens, one JSON object a line on stdout, for other programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from insaat_cli.run_events import MemorySample, RunEstimate, RunEvent, event_fields
+
+FREQUENT = (MemorySample, RunEstimate)
+FREQUENT_EVERY_S = 1.0
+"""Messages that only tell how things stand are sent on this seldom."""
+
+
+class JsonLines:
+    """A listener that writes every event; a reader that went away does not stop the run."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream: TextIO | None = stream
+        self._sent: dict[type[RunEvent], float] = {}
+
+    def __call__(self, event: RunEvent) -> None:
+        if isinstance(event, FREQUENT):
+            now = time.monotonic()
+            if now - self._sent.get(type(event), -FREQUENT_EVERY_S) < FREQUENT_EVERY_S:
+                return
+            self._sent[type(event)] = now
+        self.write(event_fields(event))
+
+    def write(self, fields: Mapping[str, Any]) -> None:
+        """One line; ASCII only, so that no name and no locale can break it."""
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(json.dumps(fields, default=str) + "\n")
+            self._stream.flush()
+        except BrokenPipeError:
+            _silence(self._stream)
+            self._stream = None
+
+
+def _silence(stream: TextIO) -> None:
+    """Point the descriptor at nothing: the interpreter flushes it once more when it ends."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, stream.fileno())
+    os.close(nothing)

@@ -1,0 +1,162 @@
+"""The main job from end to end: photos, plan, run, report. Commands only call this."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from insaat_cli.errors import InsaatError, UsageError
+from insaat_cli.photos import PhotoSet, find_photos, is_workspace
+from insaat_cli.pipeline import Pipeline, with_preset, with_settings
+from insaat_cli.pipeline_file import find_pipeline
+from insaat_cli.report.page import write_report
+from insaat_cli.resources import default_budget, machine_limits, parse_memory
+from insaat_cli.run_events import Listener, PhotosFound, ReportWritten
+from insaat_cli.run_plan import RunPlan, RunResult
+from insaat_cli.runner import run_pipeline
+from insaat_cli.wording import printable
+from insaat_cli.workspace import explain_disk
+
+DEFAULT_PIPELINE = "embedded"
+DEFAULT_PRESET = "normal"
+AUTO = "auto"
+"""Let the program choose the pipeline."""
+FORMATS = ("glb", "obj", "ply", "stl")
+ALWAYS_WRITTEN = "glb"
+EXPORT_STAGE = "export"
+OUTPUT_SUFFIX = "-3d"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionOptions:
+    """What the user asks for."""
+
+    sources: tuple[Path, ...]
+    output: Path | None = None
+    """None: beside the photos, see `default_output`."""
+    pipeline: str = AUTO
+    preset: str = DEFAULT_PRESET
+    max_memory: str | None = None
+    threads: int | None = None
+    """None: as many as the machine lets us use."""
+    settings: tuple[str, ...] = ()
+    """STAGE.PARAMETER=VALUE."""
+    from_stage: str | None = None
+    until_stage: str | None = None
+    restart: bool = False
+    dry_run: bool = False
+    formats: tuple[str, ...] = (ALWAYS_WRITTEN,)
+    recursive: bool = False
+    command: tuple[str, ...] = ()
+    """The command line, for the report: how to do it again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruction:
+    """What came of it."""
+
+    photos: PhotoSet
+    run: RunResult
+    report: Path | None
+    """None after a dry run."""
+
+
+def reconstruct(options: ReconstructionOptions, listener: Listener) -> Reconstruction:
+    """Reconstruct the photos of `options.sources`; any expected fault is an InsaatError."""
+    output = options.output.absolute() if options.output else default_output(options.sources)
+    _check_apart(output, options.sources)
+    pipeline = chosen_pipeline(options)
+    photos = find_photos(
+        options.sources,
+        recursive=options.recursive,
+        exclude=_never_photos(output, options.sources),
+    )
+    listener(
+        PhotosFound(
+            used=len(photos.used), left_out={file.name: file.reason for file in photos.left_out}
+        )
+    )
+    plan = _plan(options, pipeline, photos, output)
+    try:
+        result = run_pipeline(plan, listener)
+    except InsaatError:
+        if not options.dry_run:
+            # The page is a help on top of the error, which must reach the user in any case.
+            with suppress(OSError, ValueError, InsaatError):
+                write_report(plan.workspace, command=options.command)
+        raise
+    if options.dry_run:
+        return Reconstruction(photos=photos, run=result, report=None)
+    with explain_disk(result.workspace):
+        report = write_report(result.workspace, command=options.command)
+    listener(ReportWritten(report=report))
+    return Reconstruction(photos=photos, run=result, report=report)
+
+
+def default_output(sources: tuple[Path, ...]) -> Path:
+    """`photos-3d` beside the folder `photos`, or beside the folder of the first file."""
+    first = Path(os.path.abspath(sources[0]))  # noqa: PTH100 (".." must go, links must stay)
+    folder = first if first.is_dir() else first.parent
+    while not folder.exists() and folder != folder.parent:  # a pattern with folders in it
+        folder = folder.parent
+    return folder.with_name((folder.name or "photos") + OUTPUT_SUFFIX)
+
+
+def chosen_pipeline(options: ReconstructionOptions) -> Pipeline:
+    """The pipeline with preset, settings and output formats applied."""
+    name = DEFAULT_PIPELINE if options.pipeline == AUTO else options.pipeline
+    pipeline = find_pipeline(name)
+    if pipeline.presets or options.preset != DEFAULT_PRESET:
+        pipeline = with_preset(pipeline, options.preset)
+    pipeline = with_settings(pipeline, options.settings)
+    formats = tuple(dict.fromkeys((ALWAYS_WRITTEN, *options.formats)))
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise UsageError(
+            f"there is no output format {unknown[0]!r}", hint=f"there is {', '.join(FORMATS)}"
+        )
+    if formats == (ALWAYS_WRITTEN,):
+        return pipeline
+    return with_settings(pipeline, [f"{EXPORT_STAGE}.formats={','.join(formats)}"])
+
+
+def _plan(
+    options: ReconstructionOptions, pipeline: Pipeline, photos: PhotoSet, output: Path
+) -> RunPlan:
+    limits = machine_limits()
+    budget = default_budget(limits)
+    if options.max_memory:
+        budget = parse_memory(options.max_memory, limits.memory_bytes)
+    return RunPlan(
+        pipeline=pipeline,
+        preset=options.preset,
+        photos=photos.used,
+        left_out=photos.left_out,
+        workspace=output,
+        memory_budget_bytes=budget,
+        threads=options.threads or limits.cores,
+        from_stage=options.from_stage,
+        until_stage=options.until_stage,
+        restart=options.restart,
+        dry_run=options.dry_run,
+    )
+
+
+def _check_apart(output: Path, sources: tuple[Path, ...]) -> None:
+    """Results among the photos would be taken for photos by the next run."""
+    same = [source for source in sources if source.resolve() == output.resolve()]
+    earlier = is_workspace(output) and len(same) < len(sources)  # from a pattern such as photos/*
+    if same and not earlier:
+        raise UsageError(
+            f"{printable(str(output))} is both the folder of the photos and the output folder",
+            hint="choose another output folder with -o; one inside it is fine",
+        )
+
+
+def _never_photos(output: Path, sources: tuple[Path, ...]) -> list[Path]:
+    """The output folder; or, where the photos lie inside it, only what a run writes deep in it."""
+    root = output.resolve()
+    inside = any(source.resolve().is_relative_to(root) for source in sources)
+    return [root / "stages"] if inside else [root]
