@@ -11,6 +11,7 @@ from enum import Enum
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
@@ -37,6 +38,7 @@ from insaat_cli.wording import duration, printable, size
 
 REDRAW_EVERY_S = 0.1
 NARROW_COLUMNS = 70
+WIDEST_COLUMNS = 110
 LINES_AROUND_STAGES = 6
 """Header, the whole run's two lines, empty lines."""
 NOTES_SHOWN = 4
@@ -181,6 +183,7 @@ def draw(
     """The board of `width` columns; at most `height` lines, the stages at work among them."""
     if not state.rows:
         return Text("")
+    width = min(width, WIDEST_COLUMNS)
     notes = state.notes[-NOTES_SHOWN:] if height else state.notes
     space = None if height is None else height - LINES_AROUND_STAGES - len(notes)
     rows = _visible(list(state.rows.values()), space)
@@ -195,7 +198,7 @@ def draw(
         Text(f"{'!' if ascii_only else '⚠'} {note}", style="yellow", overflow="ellipsis")
         for note in notes
     ]
-    return Group(*parts)
+    return Constrain(Group(*parts), width)
 
 
 def _visible(rows: list[StageRow], space: int | None) -> list[StageRow]:

@@ -89,5 +89,6 @@ def run_and_tell(options: ReconstructionOptions, talk: Talk) -> None:
     with talk.listening(board=not options.dry_run) as listener:
         outcome = reconstruct(options, listener)
     talk.json(summary_fields(outcome))
+    talk.line()
     for line in summary_lines(outcome):
         talk.line(line)

@@ -1,0 +1,40 @@
+"""`insaat view`: the model in the browser."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from insaat_cli.cli.options import JsonOption
+from insaat_cli.cli.session import talk_of
+from insaat_cli.errors import StoppedError
+from insaat_cli.viewer.scene import read_scene
+from insaat_cli.viewer.server import ViewServer
+
+SourceArgument = Annotated[
+    Path, typer.Argument(metavar="DIR|MODEL", help="A result folder, or a .glb or .ply file.")
+]
+
+
+def view_command(
+    context: typer.Context,
+    source: SourceArgument,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page in the default browser.")] = True,
+    json: JsonOption = False,
+) -> None:
+    """Look at a model in the browser; nobody else can, and nothing leaves this machine."""
+    talk = talk_of(context, json=json)
+    with ViewServer(read_scene(source), port=port) as server:
+        talk.json({"event": "viewing", "url": server.url})
+        talk.line(f"the model stands at {server.url}")
+        talk.line("Ctrl-C ends it")
+        if browser:
+            webbrowser.open(server.url)
+        try:
+            server.serve_forever(poll_interval=0.2)
+        except (KeyboardInterrupt, StoppedError):
+            talk.line("closed")

@@ -1,0 +1,295 @@
+"""The sections of the report, each from the data of a run to markup; None where it has nothing."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from insaat_cli.report.drawings import share_bar, top_view
+from insaat_cli.report.markup import Markup, element, joined
+from insaat_cli.report.pictures import picture, thumbnail
+from insaat_cli.report.run_data import RunData
+from insaat_cli.wording import counted, duration, printable, size
+
+MAX_THUMBNAILS = 400
+STATUS_WORDS = {
+    "done": "done",
+    "skipped": "kept from an earlier run",
+    "failed": "failed",
+    "stopped": "stopped",
+    "running": "not finished",
+    "waiting": "not started",
+}
+
+
+def heading(run: RunData) -> Markup:
+    """Title, when and with what, and the figures that matter."""
+    record = run.record
+    words = [
+        f"pipeline {record.get('pipeline', '?')}",
+        f"preset {record.get('preset', '?')}",
+        str(record.get("finished") or record.get("started") or "")[:16].replace("T", " ") + " UTC",
+    ]
+    return element(
+        "header",
+        element("h1", printable(run.workspace.name)),
+        element("p", printable(" · ".join(words)), class_="muted"),
+        element(
+            "div", *(_figure(value, label) for value, label in _figures(run)), class_="figures"
+        ),
+    )
+
+
+def _figures(run: RunData) -> list[tuple[str, str]]:
+    figures = [(str(len(run.photos)), "photos used")]
+    sparse = run.metrics("sparse")
+    if run.cameras:
+        figures[0] = (f"{len(run.placed)}/{len(run.photos)}", "photos placed")
+    error = next((sparse[key] for key in sparse if "reprojection" in key), None)
+    if isinstance(error, int | float):
+        figures.append((f"{error:.2f} px", "reprojection error"))
+    faces = run.metrics("export").get("faces")
+    if isinstance(faces, int):
+        figures.append((f"{faces:,}", "triangles"))
+    texture = run.metrics("export").get("texture_width")
+    if isinstance(texture, int):
+        height = run.metrics("export").get("texture_height", texture)
+        figures.append((f"{texture} x {height}", "texture"))
+    figures.append((duration(run.seconds), "time"))
+    figures.append((size(_number(run.record.get("peak_bytes"))), "peak memory"))
+    return figures
+
+
+def _figure(value: str, label: str) -> Markup:
+    return element(
+        "div", element("strong", printable(value)), element("span", label), class_="figure"
+    )
+
+
+def failure(run: RunData) -> Markup | None:
+    """What went wrong, what to try, and the end of the log."""
+    error = run.error
+    if error is None:
+        return None
+    stage = f" in stage {error.get('stage')}" if error.get("stage") else ""
+    log = run.log_tail()
+    return element(
+        "section",
+        element("h2", printable(f"This run did not finish{stage}")),
+        *(element("p", printable(line)) for line in str(error.get("message", "")).splitlines()),
+        element("p", element("strong", "Try: "), printable(str(error["hint"])))
+        if error.get("hint")
+        else None,
+        element("details", element("summary", "End of the log"), element("pre", log))
+        if log
+        else None,
+        class_="failure",
+    )
+
+
+def preview(run: RunData) -> Markup | None:
+    """The model from four sides, and links to the files."""
+    results = [str(name) for name in run.record.get("results") or []]
+    links = [
+        element("a", printable(name), href=quote(name, safe=""), class_="file") for name in results
+    ]
+    if run.preview is None and not links:
+        return None
+    shown = (
+        element("img", src=picture(run.preview), alt="The model from four sides", class_="preview")
+        if run.preview
+        else None
+    )
+    return element("section", shown, element("p", *links, class_="files") if links else None)
+
+
+def warnings(run: RunData) -> Markup | None:
+    """What was given up, and what the stages warned of."""
+    items = [
+        (stage, kind, str(text))
+        for stage in run.stages
+        for kind in ("degraded", "warnings")
+        for text in stage.get(kind) or []
+    ]
+    if not items:
+        return None
+    rows = [
+        element(
+            "li",
+            element("strong", printable(f"{stage.get('title')}: ")),
+            "lowered settings: " if kind == "degraded" else None,
+            printable(text),
+        )
+        for stage, kind, text in items
+    ]
+    return element("section", element("h2", "Worth knowing"), element("ul", *rows), class_="notes")
+
+
+def cameras(run: RunData) -> Markup | None:
+    """Where the photos were taken from."""
+    if not run.cameras:
+        return None
+    missing = [
+        str(photo.get("name")) for photo in run.photos if photo.get("name") not in run.placed
+    ]
+    words = [
+        element("dt", "placed"),
+        element("dd", f"{len(run.placed)} of {counted(len(run.photos), 'photo')}"),
+    ]
+    for key, value in run.metrics("sparse").items():
+        if isinstance(value, int | float) and not isinstance(value, bool) and key != "registered":
+            words += _measured(key, value)
+    if missing:
+        words += [element("dt", "not placed"), element("dd", printable(", ".join(missing)))]
+    return element(
+        "section",
+        element("h2", "Cameras"),
+        element(
+            "div",
+            element(
+                "figure",
+                top_view(run.cameras),
+                element("figcaption", "from above; the cross is the subject"),
+            ),
+            element("dl", *words),
+            class_="columns",
+        ),
+    )
+
+
+def _measured(key: str, value: float) -> list[Markup]:
+    unit = next((unit for unit in ("px", "degrees", "mm") if key.endswith(f"_{unit}")), "")
+    label = key.removesuffix(f"_{unit}").replace("_", " ")
+    return [element("dt", printable(label)), element("dd", f"{_shown(value)} {unit}".strip())]
+
+
+def stages(run: RunData) -> Markup:
+    """Time, memory and settings of each stage."""
+    longest = max((_number(stage.get("seconds")) for stage in run.stages), default=0.0) or 1.0
+    columns = {"stage": "", " ": "", "time": "number", "  ": "", "peak memory": "number"}
+    names = [element("th", name.strip(), class_=kind) for name, kind in columns.items()]
+    names.append(element("th", "settings"))
+    rows = [
+        element(
+            "tr",
+            element("td", printable(str(stage.get("title") or stage.get("name")))),
+            element("td", STATUS_WORDS.get(str(stage.get("status")), "?"), class_="muted"),
+            element("td", duration(_number(stage.get("seconds"))), class_="number"),
+            element("td", share_bar(_number(stage.get("seconds")) / longest)),
+            element("td", size(_number(stage.get("peak_bytes"))), class_="number"),
+            element("td", element("code", printable(_settings(stage.get("params"))))),
+            class_=str(stage.get("status")) if stage.get("status") in STATUS_WORDS else "",
+        )
+        for stage in run.stages
+    ]
+    return element(
+        "section",
+        element("h2", "Stages"),
+        element(
+            "div",
+            element(
+                "table",
+                element("thead", element("tr", *names)),
+                element("tbody", *rows),
+            ),
+            class_="wide",
+        ),
+    )
+
+
+def photos(run: RunData) -> Markup:
+    """A contact sheet of the photos used."""
+    tiles = [_tile(run, photo) for photo in run.photos[:MAX_THUMBNAILS]]
+    more = len(run.photos) - len(tiles)
+    return element(
+        "section",
+        element("h2", "Photos"),
+        element("div", *tiles, class_="sheet"),
+        element("p", f"and {counted(more, 'other')}") if more > 0 else None,
+    )
+
+
+def _tile(run: RunData, photo: Mapping[str, Any]) -> Markup:
+    name = str(photo.get("name", "?"))
+    path = run.thumbnail_of.get(name)
+    data = thumbnail(path) if path else None
+    placed = not run.cameras or name in run.placed
+    return element(
+        "figure",
+        element("img", src=data, alt="", loading="lazy")
+        if data
+        else element("div", class_="blank"),
+        element("figcaption", printable(name), None if placed else element("b", " not placed")),
+        class_="tile" if placed else "tile lost",
+        title=printable(f"{name}: {photo.get('width')} x {photo.get('height')}"),
+    )
+
+
+def left_out(run: RunData) -> Markup | None:
+    """Files that were not used, with their reasons."""
+    if not run.left_out:
+        return None
+    rows = [
+        element(
+            "tr",
+            element("td", printable(str(file.get("name")))),
+            element("td", printable(str(file.get("reason")))),
+        )
+        for file in run.left_out
+    ]
+    return element(
+        "section",
+        element("h2", f"Left out: {counted(len(rows), 'file')}"),
+        element("div", element("table", element("tbody", *rows)), class_="wide"),
+    )
+
+
+def reproduction(run: RunData) -> Markup:
+    """The command, the program's version, and the machine."""
+    record = run.record
+    machine = record.get("machine") if isinstance(record.get("machine"), Mapping) else {}
+    facts = {
+        "program": f"insaat {record.get('insaat', '?')}",
+        "pipeline file": record.get("pipeline_file"),
+        "memory budget": size(_number(record.get("memory_budget_bytes"))),
+        "threads": record.get("threads"),
+        **{str(key).replace("_", " "): value for key, value in dict(machine or {}).items()},
+    }
+    words = []
+    for name, value in facts.items():
+        shown = size(_number(value)) if name.endswith("bytes") else str(value)
+        words += [element("dt", printable(name.removesuffix(" bytes")))]
+        words += [element("dd", printable(shown))]
+    command = element("pre", printable(shlex.join(run.command))) if run.command else None
+    return element("section", element("h2", "How it was made"), command, element("dl", *words))
+
+
+def all_sections(run: RunData) -> Markup:
+    """The whole body."""
+    return joined(
+        heading(run),
+        failure(run),
+        preview(run),
+        warnings(run),
+        cameras(run),
+        stages(run),
+        photos(run),
+        left_out(run),
+        reproduction(run),
+    )
+
+
+def _settings(params: Any) -> str:
+    if not isinstance(params, Mapping):
+        return ""
+    return ", ".join(f"{key}={_shown(value)}" for key, value in params.items())
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
