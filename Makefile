@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PHOTOS ?= 24
 
-.PHONY: demo test lint format bench faults package clean help
+.PHONY: demo test lint format bench faults package viewer clean help
 
 help:            ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -34,8 +34,14 @@ faults: $(VENV)/.dev      ## the long fault tests
 package: $(VENV)/.dev     ## the wheel, in dist/
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
 
+viewer: web/node_modules/.package-lock.json   ## build the viewer page again (needs node)
+	cd web && node build.mjs
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci --no-fund --no-audit
+
 clean:           ## remove everything that was made here
-	rm -rf $(VENV) build dist demo demo-photos bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) web/node_modules build dist demo demo-photos bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

@@ -32,7 +32,7 @@ def check_ply(path: Path, data: bytes) -> dict[str, int]:
     kind, counts, least = _parse(path, lines)
     body = len(data) - end - len(END)
     if kind == "ascii":
-        least = {name: 2 for name in counts}  # a digit and a newline
+        least = dict.fromkeys(counts, 2)  # a digit and a newline
     needed = sum(count * least[name] for name, count in counts.items())
     if needed > body or any(count and not least[name] for name, count in counts.items()):
         raise refused(path, f"it says {needed} bytes of data and has {body}")

@@ -89,7 +89,9 @@ class _Handler(BaseHTTPRequestHandler):
         named = self.headers.get_all("Host", [])
         if len(named) != 1 or named[0] not in allowed:
             return self._refuse(403)
-        _, token, *rest = [*self.path.split("?", 1)[0].split("/", 2), ""]
+        _, token, *rest = [*self.path.split("?", 1)[0].split("/", 2), "", ""]
+        if not self.path.startswith("/") or self.path.count("/") < 2:
+            return self._refuse(404)  # without its last slash the page would ask elsewhere
         if not secrets.compare_digest(token.encode(), self.server.token.encode()):
             return self._refuse(404)
         answer = self.server.answers.get(rest[0])

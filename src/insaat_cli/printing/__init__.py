@@ -1,0 +1,1 @@
+"""Models to print and to share: scale, cut, close, hollow, simplify, and write."""
