@@ -1,0 +1,112 @@
+"""The ladder of attempts at registering a photo set, cheapest first."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from insaat_cli.engine.feature_database import (
+    Progress,
+    WorkingPhoto,
+    set_focal_ratio,
+    write_features,
+)
+from insaat_cli.engine.pair_matching import PairOptions, choose_pairs, match_pairs
+from insaat_cli.engine.registration import Mapping, map_globally, map_incrementally
+from insaat_cli.engine.sift import SiftOptions
+
+ENOUGH_SHARE = 0.9
+"""Registered share at which no further attempt is made."""
+OTHER_FOCAL_RATIOS = (0.75, 2.4)
+"""Wide angle and tele, where the usual guess did not work and EXIF says nothing."""
+MORE_FEATURES = SiftOptions(max_features=12_000, contrast=0.008, edge=15.0)
+MORE_PAIRS = PairOptions(neighbours=20, sure_neighbours=12, min_score=4, exhaustive_max=60)
+GLOBAL_MIN_PHOTOS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistrationJob:
+    """What every attempt works on. `scratch` is an empty folder that the caller removes."""
+
+    photos: Sequence[WorkingPhoto]
+    images: Path
+    database: Path
+    scratch: Path
+    max_side: int
+    threads: int
+    progress: Progress
+    on_escalation: Callable[[str], None]
+
+
+def register_photos(job: RegistrationJob, *, escalate: bool) -> tuple[Mapping, list[Mapping]]:
+    """The best mapping by photos registered, and all attempts made, in order."""
+    attempts: list[Mapping] = []
+    best: Mapping | None = None
+    for mapping in _attempts(job):
+        attempts.append(mapping)
+        if best is None or mapping.rank() > best.rank():
+            best = mapping
+        if not escalate or best.registered >= ENOUGH_SHARE * len(job.photos):
+            break
+        if len(attempts) == 1:
+            job.on_escalation(
+                f"{best.registered} of {len(job.photos)} photos registered at first; "
+                "trying again with more features and pairs"
+            )
+    assert best is not None
+    return best, attempts
+
+
+def _attempts(job: RegistrationJob) -> Iterator[Mapping]:
+    yield _map(job, job.database, "incremental", forgiving=False)
+    database = job.scratch / "more.db"
+    write_features(
+        job.photos,
+        job.images,
+        database,
+        MORE_FEATURES,
+        max_side=job.max_side,
+        threads=job.threads,
+        progress=lambda share: None,
+    )
+    pairs = choose_pairs(database, job.photos, MORE_PAIRS, lambda share: None)
+    match_pairs(
+        database,
+        job.photos,
+        pairs,
+        guided=True,
+        threads=job.threads,
+        progress=lambda share: None,
+    )
+    yield _map(job, database, "more features, guided matching", forgiving=True)
+    if any(photo.focal_px is None for photo in job.photos):
+        for ratio in OTHER_FOCAL_RATIOS:
+            set_focal_ratio(database, job.photos, ratio)
+            yield _map(job, database, f"focal length {ratio:g} of the longest side", forgiving=True)
+    if len(job.photos) >= GLOBAL_MIN_PHOTOS:
+        copy = job.scratch / "global.db"
+        shutil.copyfile(database, copy)
+        yield map_globally(
+            copy, job.images, job.scratch / "models", attempt="global", threads=job.threads
+        )
+
+
+def _map(job: RegistrationJob, database: Path, attempt: str, *, forgiving: bool) -> Mapping:
+    registered = 2
+
+    def count_image() -> None:
+        nonlocal registered
+        registered += 1
+        job.progress(min(registered / len(job.photos), 1.0))
+
+    return map_incrementally(
+        database,
+        job.images,
+        job.scratch / "models",
+        attempt=attempt,
+        threads=job.threads,
+        on_image=count_image,
+        forgiving=forgiving,
+    )

@@ -1,0 +1,119 @@
+"""Match chosen pairs of photos in a COLMAP database and verify them by two-view geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pycolmap
+
+from insaat_cli.engine import pairs as choose
+from insaat_cli.engine.feature_database import Progress, WorkingPhoto, read_largest
+from insaat_cli.engine.pairs import Pair
+
+SEED = 1
+WORDS = 32
+WORD_SAMPLE = 20_000
+SCORED_FEATURES = 400
+"""Largest features of each photo that a pair is scored by: 1.6 ms a pair, a 70th of matching it."""
+CHOOSING_SHARE = 0.1
+"""Share of the work that choosing pairs takes, for the progress."""
+PAIRS_A_CALL = 48
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairOptions:
+    """How many partners each photo gets."""
+
+    neighbours: int = 10
+    """Partners at most by a photo's own choice, if they look alike at all."""
+    sure_neighbours: int = 4
+    """Partners that a photo gets whether or not they look alike."""
+    min_score: int = 6
+    exhaustive_max: int = choose.EXHAUSTIVE_MAX
+
+
+def choose_pairs(
+    database: Path, photos: Sequence[WorkingPhoto], options: PairOptions, progress: Progress
+) -> list[Pair]:
+    """Positions (from 0) of the pairs to match; at most `neighbours` times as many as photos."""
+    count = len(photos)
+    with pycolmap.Database.open(database) as store:
+        largest = [read_largest(store, index + 1, SCORED_FEATURES) for index in range(count)]
+    if count <= options.exhaustive_max:
+        candidates = choose.all_pairs(count)
+    else:
+        candidates = sorted(_candidates(photos, largest))
+    scores = {}
+    for done, (i, j) in enumerate(candidates):
+        scores[i, j] = choose.score_pair(largest[i], largest[j])
+        progress((done + 1) / len(candidates))
+    return choose.select_pairs(
+        scores,
+        count,
+        always=options.sure_neighbours,
+        at_most=options.neighbours,
+        min_score=options.min_score,
+    )
+
+
+def _candidates(
+    photos: Sequence[WorkingPhoto], largest: Sequence[npt.NDArray[np.uint8]]
+) -> set[Pair]:
+    limits = choose.CandidateOptions()
+    order = sorted(range(len(photos)), key=lambda i: (photos[i].time or "", i))
+    generator = np.random.default_rng(SEED)
+    sample = np.concatenate(largest)
+    rows = generator.choice(len(sample), min(WORD_SAMPLE, len(sample)), replace=False)
+    words = choose.learn_words(sample[np.sort(rows)], WORDS, seed=SEED)
+    vectors = np.stack([choose.vlad(descriptors, words) for descriptors in largest])
+    return (
+        choose.pairs_by_order(order, limits.by_order)
+        | choose.pairs_by_place([photo.gps for photo in photos], limits.by_place)
+        | choose.pairs_by_look(vectors, limits.by_look)
+    )
+
+
+def match_pairs(
+    database: Path,
+    photos: Sequence[WorkingPhoto],
+    pairs: Sequence[Pair],
+    *,
+    guided: bool,
+    threads: int,
+    progress: Progress,
+) -> None:
+    """Match and verify `pairs` (positions from 0) in `database`."""
+    matching = pycolmap.FeatureMatchingOptions()
+    matching.num_threads = threads
+    matching.use_gpu = False
+    matching.guided_matching = guided
+    verification = pycolmap.TwoViewGeometryOptions()
+    verification.ransac.random_seed = SEED
+    pairing = pycolmap.ImportedPairingOptions()
+    list_path = database.with_suffix(".pairs.txt")
+    pairing.match_list_path = list_path
+    for start in range(0, len(pairs), PAIRS_A_CALL):
+        part = pairs[start : start + PAIRS_A_CALL]
+        lines = [f"{photos[i].name} {photos[j].name}" for i, j in part]
+        list_path.write_text("\n".join(lines), encoding="utf-8")
+        pycolmap.match_image_pairs(
+            database, matching, pairing, verification, device=pycolmap.Device.cpu
+        )
+        progress((start + len(part)) / len(pairs))
+    list_path.unlink(missing_ok=True)
+
+
+def inliers_of_pairs(database: Path) -> dict[Pair, int]:
+    """Verified matches of every verified pair (positions from 0, smaller first)."""
+    with pycolmap.Database.open(database) as store:
+        pair_ids, inliers = store.read_two_view_geometry_num_inliers()
+    found = {}
+    for pair_id, count in zip(pair_ids, inliers, strict=True):
+        first, second = pycolmap.pair_id_to_image_pair(pair_id)
+        if count > 0:
+            found[min(first, second) - 1, max(first, second) - 1] = int(count)
+    return found

@@ -1,0 +1,198 @@
+"""Prepare the photos: upright, RGB, at most `max_side` pixels, under safe names.
+
+Every later stage reads `images/00000.jpg …` and `images.json`, never the original files.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from insaat_cli.errors import PhotosError
+from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+
+MIN_PHOTOS = 3
+REDUCING_GAP = 3.0
+"""Pillow box-shrinks to this many times the target before its Lanczos filter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResizeOptions:
+    """How large and how well compressed the working copies are."""
+
+    max_side: int = 2400
+    """Longest side in pixels; smaller photos keep their size."""
+    quality: int = 95
+    """JPEG quality."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one photo: its size in pixels, or why it could not be decoded."""
+
+    size: tuple[int, int] | None
+    reason: str = ""
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any Pillow mode to RGB: alpha over white, 16 bit scaled to 8, CMYK and palettes."""
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_to_eight_bits(np.asarray(image))).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        over = image.convert("RGBA")
+        white = Image.new("RGBA", over.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, over).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_eight_bits(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """16-bit integers keep their top byte; anything else is stretched over its own range."""
+    values = pixels.astype(np.float32)
+    if np.issubdtype(pixels.dtype, np.integer) and 255 < values.max() <= 65535:
+        return np.asarray(values / 257.0 + 0.5, np.uint8)
+    low, high = (0.0, 255.0) if values.min() >= 0 and values.max() <= 255 else _range(values)
+    return np.asarray(np.clip((values - low) * (255.0 / max(high - low, 1e-12)), 0, 255), np.uint8)
+
+
+def _range(values: np.ndarray[Any, np.dtype[np.float32]]) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
+
+
+def prepare_photo(source: Path, target: Path, options: ResizeOptions) -> Outcome:
+    """Write the working copy of one photo; a file that cannot be decoded to its end is an Outcome
+    with a reason, not an exception."""
+    try:
+        with Image.open(source) as image:
+            side = (options.max_side, options.max_side)
+            # A JPEG is decoded at 1/2, 1/4 or 1/8 straight from its coefficients where that
+            # still leaves enough pixels for a good filter.
+            image.draft(None, side)
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+        upright = to_rgb(upright)
+        upright.thumbnail(side, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, EOFError) as error:
+        return Outcome(size=None, reason=f"cannot be decoded: {error}")
+    upright.save(target, quality=options.quality, subsampling=0, optimize=False)
+    return Outcome(size=upright.size)
+
+
+def resize_photos(
+    photos: list[dict[str, Any]],
+    output: Path,
+    options: ResizeOptions,
+    *,
+    threads: int,
+    events: Events,
+) -> Metrics:
+    """Write `images/` and `images.json` for the entries of photos.json.
+
+    Raises PhotosError when fewer than three photos can be decoded.
+    """
+    _register_heif()
+    # The limit on pixels was applied when the photos were found.
+    Image.MAX_IMAGE_PIXELS = None
+    folder = output / "images"
+    folder.mkdir()
+    entries: list[dict[str, Any]] = []
+    left_out: list[dict[str, str]] = []
+    jobs = (
+        (photo, Path(photo["path"]), folder / f"{index:05d}.jpg")
+        for index, photo in enumerate(photos)
+    )
+    cameras: dict[tuple[Any, ...], int] = {}
+    with ThreadPoolExecutor(threads) as pool:
+        submitted = (
+            (photo, target, pool.submit(prepare_photo, source, target, options))
+            for photo, source, target in jobs
+        )
+        for done, (photo, target, future) in enumerate(_windowed(submitted, 2 * threads)):
+            outcome = future.result()
+            if outcome.size is None:
+                left_out.append({"name": photo["name"], "reason": outcome.reason})
+                events.warning(f"{photo['name']} is left out: it {outcome.reason}")
+            else:
+                entries.append(_describe(photo, target.name, outcome.size, cameras))
+            events.progress((done + 1) / len(photos))
+    if len(entries) < MIN_PHOTOS:
+        raise PhotosError(
+            f"only {len(entries)} of {len(photos)} photos can be decoded; three are needed",
+            hint="copy the photos again from the camera, or take more",
+        )
+    text = json.dumps({"images": entries}, indent=1, ensure_ascii=False)
+    (output / "images.json").write_text(text, encoding="utf-8")
+    return {
+        "photos": len(entries),
+        "left_out": left_out,
+        "cameras": len(cameras),
+        "megapixels_max": round(max(e["width"] * e["height"] for e in entries) / 1e6, 3),
+    }
+
+
+def _windowed(
+    items: Iterable[tuple[dict[str, Any], Path, Future[Outcome]]], size: int
+) -> Iterator[tuple[dict[str, Any], Path, Future[Outcome]]]:
+    """Yield in order while at most `size` photos are submitted ahead."""
+    source = iter(items)
+    window = list(islice(source, size))
+    while window:
+        yield window.pop(0)
+        window.extend(islice(source, 1))
+
+
+def _describe(
+    photo: dict[str, Any],
+    name: str,
+    size: tuple[int, int],
+    cameras: dict[tuple[Any, ...], int],
+) -> dict[str, Any]:
+    focal_px = photo.get("focal_px")
+    scale = max(size) / max(photo["width"], photo["height"])
+    group = (
+        photo.get("make"),
+        photo.get("model"),
+        photo.get("focal_mm"),
+        photo.get("focal_35mm"),
+        size,
+    )
+    return {
+        "name": name,
+        "source": photo["name"],
+        "width": size[0],
+        "height": size[1],
+        "focal_px": None if focal_px is None else focal_px * scale,
+        "camera": cameras.setdefault(group, len(cameras)),
+        "gps": photo.get("gps"),
+        "time": photo.get("time"),
+    }
+
+
+def _register_heif() -> None:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        # HEIC photos are then left out one by one, with Pillow's own message.
+        return
+    register_heif_opener()
+
+
+def main(request: StageRequest, events: Events) -> Metrics:
+    """Entry point of the stage."""
+    photos = json.loads(request.photos.read_text(encoding="utf-8"))["photos"]
+    options = parse_options(ResizeOptions, request.params)
+    return resize_photos(photos, request.output, options, threads=request.threads, events=events)
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(main))

@@ -1,0 +1,231 @@
+"""Place the cameras: structure from motion, checked, in an upright frame."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pycolmap
+
+from insaat_cli.engine.escalation import RegistrationJob, register_photos
+from insaat_cli.engine.feature_database import WorkingPhoto
+from insaat_cli.engine.frame import SparseScene, WorldFrame, enu_from_gps, find_frame
+from insaat_cli.engine.registration import (
+    MIN_MODEL_PHOTOS,
+    PARALLAX_MIN_DEG,
+    Mapping,
+    parallax_deg,
+    refine,
+    still_share,
+)
+from insaat_cli.errors import DoNotFitError
+from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+from insaat_cli.stages.working_photos import read_photos, some_of
+
+MAPPING_SHARE = 0.9
+"""Share of the work that mapping takes, for the progress."""
+NO_PARALLAX = (
+    "the photos show no parallax: they were taken from one place, or are copies of one another"
+)
+NO_PARALLAX_HINT = "walk around the subject, a step or more between photos"
+OVERLAP_HINT = "take more photos, each overlapping the next by two thirds"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparseOptions:
+    """How hard registration tries."""
+
+    escalate: bool = True
+    """Try other settings where fewer than 90 % of the photos register."""
+    max_side: int = 2000
+    """Longest side in pixels at which those further attempts look for features."""
+
+
+def place_cameras(
+    photos: Sequence[WorkingPhoto],
+    images: Path,
+    database: Path,
+    output: Path,
+    options: SparseOptions,
+    *,
+    threads: int,
+    events: Events,
+) -> Metrics:
+    """Write `model/` and `cameras.json`, upright.
+
+    Raises DoNotFitError when too few photos fit together, or show no parallax.
+    """
+    scratch = output / "scratch"
+    job = RegistrationJob(
+        photos=photos,
+        images=images,
+        database=database,
+        scratch=scratch,
+        max_side=options.max_side,
+        threads=threads,
+        progress=lambda share: events.progress(MAPPING_SHARE * share),
+        on_escalation=events.warning,
+    )
+    scratch.mkdir()
+    best, attempts = register_photos(job, escalate=options.escalate)
+    shutil.rmtree(scratch)
+    source_of = {photo.name: photo.source for photo in photos}
+    groups = [_names(model, source_of) for model in best.models]
+    _check(best, groups, photos, database)
+    if len(groups) > 1:
+        events.warning(_describe_groups(groups))
+    model = best.models[0]
+    refine(model, threads=threads)
+    parallax = parallax_deg(model)
+    if parallax < PARALLAX_MIN_DEG:
+        raise DoNotFitError(NO_PARALLAX, hint=NO_PARALLAX_HINT)
+    frame = set_upright(model, photos)
+    model.extract_colors_for_all_images(images)
+    folder = output / "model"
+    folder.mkdir()
+    model.write_binary(folder)
+    cameras = {"images": describe_cameras(model, source_of), "frame": "opencv"}
+    text = json.dumps(cameras, indent=1, ensure_ascii=False)
+    (output / "cameras.json").write_text(text, encoding="utf-8")
+    missing = [photo.source for photo in photos if photo.source not in set(groups[0])]
+    if missing:
+        events.warning(
+            f"{len(missing)} of {len(photos)} photos could not be registered: {some_of(missing)}"
+        )
+    return {
+        **_figures(model, source_of),
+        "photos": len(photos),
+        "registered_share": round(len(groups[0]) / len(photos), 4),
+        "parallax_deg": round(parallax, 2),
+        "unregistered": missing,
+        "models": [{"photos": group} for group in groups],
+        "attempts": [{"name": a.attempt, "registered": a.registered} for a in attempts],
+        "attempt": best.attempt,
+        "up_from": frame.up_from,
+        "unit": "metres" if frame.metric else "arbitrary: the subject is 2 units large",
+    }
+
+
+def set_upright(model: pycolmap.Reconstruction, photos: Sequence[WorkingPhoto]) -> WorldFrame:
+    """Move `model` into the world frame: Y up, subject over the origin, ground at y = 0."""
+    gps_of = {photo.name: photo.gps for photo in photos}
+    images = [model.image(image_id) for image_id in sorted(model.reg_image_ids())]
+    points = [p.xyz for p in model.points3D.values() if p.track.length() >= 3]
+    if len(points) < 10:
+        points = [p.xyz for p in model.points3D.values()]
+    scene = SparseScene(
+        cam_from_world=np.array([i.cam_from_world().rotation.matrix() for i in images]),
+        centers=np.array([i.projection_center() for i in images]),
+        points=np.array(points),
+    )
+    frame = find_frame(scene, enu_from_gps([gps_of[image.name] for image in images]))
+    world = frame.world_from_model
+    model.transform(
+        pycolmap.Sim3d(world.scale, pycolmap.Rotation3d(world.rotation), world.translation)
+    )
+    return frame
+
+
+def describe_cameras(
+    model: pycolmap.Reconstruction, source_of: dict[str, str]
+) -> list[dict[str, Any]]:
+    """The `images` of cameras.json, under the names that the user knows."""
+    entries = []
+    for image_id in sorted(model.reg_image_ids()):
+        image = model.image(image_id)
+        camera = model.camera(image.camera_id)
+        entries.append(
+            {
+                "name": source_of[image.name],
+                "width": camera.width,
+                "height": camera.height,
+                "K": camera.calibration_matrix().tolist(),
+                "distortion": {
+                    "model": camera.model.name,
+                    "params": _distortion(camera),
+                },
+                "cam_from_world": image.cam_from_world().matrix().tolist(),
+                "center": image.projection_center().tolist(),
+            }
+        )
+    return entries
+
+
+def _distortion(camera: pycolmap.Camera) -> dict[str, float]:
+    names = camera.params_info.replace(" ", "").split(",")
+    return {
+        name: float(camera.params[index])
+        for index, name in enumerate(names)
+        if index in camera.extra_params_idxs()
+    }
+
+
+def _names(model: pycolmap.Reconstruction, source_of: dict[str, str]) -> list[str]:
+    return [source_of[model.image(image_id).name] for image_id in sorted(model.reg_image_ids())]
+
+
+def _check(
+    best: Mapping, groups: list[list[str]], photos: Sequence[WorkingPhoto], database: Path
+) -> None:
+    if best.registered < MIN_MODEL_PHOTOS:
+        if still_share(database) > 0.5:
+            raise DoNotFitError(NO_PARALLAX, hint=NO_PARALLAX_HINT)
+        raise DoNotFitError(
+            f"only {best.registered} of {len(photos)} photos fit together", hint=OVERLAP_HINT
+        )
+    if 2 * best.registered < len(photos):
+        detail = f": {_describe_groups(groups)}" if len(groups) > 1 else ""
+        raise DoNotFitError(
+            f"only {best.registered} of {len(photos)} photos fit together{detail}",
+            hint=OVERLAP_HINT + ", and reconstruct each subject by itself",
+        )
+
+
+def _describe_groups(groups: list[list[str]]) -> str:
+    parts = [f"({len(group)}) {some_of(group)}" for group in groups[:5]]
+    return f"the photos fall into {len(groups)} groups that do not meet: " + "; ".join(parts)
+
+
+def _figures(model: pycolmap.Reconstruction, source_of: dict[str, str]) -> Metrics:
+    errors: dict[str, float] = {}
+    for image_id in sorted(model.reg_image_ids()):
+        image = model.image(image_id)
+        seen = image.get_observation_points2D()
+        distance = [
+            np.linalg.norm(projected - point.xy)
+            for point in seen
+            if (projected := image.project_point(model.point3D(point.point3D_id).xyz)) is not None
+        ]
+        errors[source_of[image.name]] = round(float(np.mean(distance)), 4) if distance else 0.0
+    return {
+        "registered": model.num_reg_images(),
+        "points": model.num_points3D(),
+        "observations": model.compute_num_observations(),
+        "mean_track_length": round(model.compute_mean_track_length(), 3),
+        "reprojection_error_px": round(model.compute_mean_reprojection_error(), 4),
+        "reprojection_error_px_of": errors,
+    }
+
+
+def main(request: StageRequest, events: Events) -> Metrics:
+    """Entry point of the stage."""
+    resized = request.inputs["resize"]
+    return place_cameras(
+        read_photos(resized),
+        resized / "images",
+        request.inputs["matching"] / "database.db",
+        request.output,
+        parse_options(SparseOptions, request.params),
+        threads=request.threads,
+        events=events,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(main))

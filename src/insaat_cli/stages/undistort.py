@@ -1,0 +1,101 @@
+"""Remove lens distortion: every later stage works with pinhole cameras."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pycolmap
+
+from insaat_cli.engine.undistortion import PinholeView, pinhole_view, undistorted_model
+from insaat_cli.errors import StageError
+from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class UndistortOptions:
+    """How the undistorted pictures are written."""
+
+    quality: int = 97
+    """JPEG quality."""
+
+
+def undistort_photos(
+    model_folder: Path,
+    images: Path,
+    output: Path,
+    options: UndistortOptions,
+    *,
+    threads: int,
+    events: Events,
+) -> Metrics:
+    """Write `images/` and `model/` (PINHOLE) for the registered photos of a COLMAP model."""
+    cv2.setNumThreads(1)
+    model = pycolmap.Reconstruction(model_folder)
+    views = {
+        camera_id: pinhole_view(camera)
+        for camera_id, camera in model.cameras.items()
+        if any(model.image(i).camera_id == camera_id for i in model.reg_image_ids())
+    }
+    folder = output / "images"
+    folder.mkdir()
+    todo = [model.image(image_id) for image_id in sorted(model.reg_image_ids())]
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for index in range(len(todo) + 2 * threads):
+            if index < len(todo):
+                name, view = todo[index].name, views[todo[index].camera_id]
+                waiting.append(
+                    pool.submit(_undistort, images / name, folder / name, view, options.quality)
+                )
+            if index >= 2 * threads:
+                waiting.popleft().result()
+                events.progress((index + 1 - 2 * threads) / len(todo))
+    pinhole = undistorted_model(model, views)
+    (output / "model").mkdir()
+    pinhole.write_binary(output / "model")
+    largest = max(views.values(), key=lambda view: view.width * view.height)
+    return {
+        "photos": len(todo),
+        "width": largest.width,
+        "height": largest.height,
+        "megapixels_max": round(largest.width * largest.height / 1e6, 3),
+    }
+
+
+def _undistort(source: Path, target: Path, view: PinholeView, quality: int) -> None:
+    picture = cv2.imread(str(source), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if picture is None:
+        raise StageError(f"{source.name} cannot be read", hint="run again with --from resize")
+    straight = cv2.remap(
+        picture, view.map_x, view.map_y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE
+    )
+    parameters = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        quality,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]
+    if not cv2.imwrite(str(target), np.asarray(straight), parameters):
+        raise StageError(f"{target.name} cannot be written", hint="is the disk full?")
+
+
+def main(request: StageRequest, events: Events) -> Metrics:
+    """Entry point of the stage."""
+    return undistort_photos(
+        request.inputs["sparse"] / "model",
+        request.inputs["resize"] / "images",
+        request.output,
+        parse_options(UndistortOptions, request.params),
+        threads=request.threads,
+        events=events,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(main))
