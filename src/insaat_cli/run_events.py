@@ -142,6 +142,8 @@ class RunPlanned(RunEvent):
     title: str
     skipped: bool
     threads: int
+    fits: bool = True
+    """False: the run would be refused, for this stage needs more than the budget."""
     predicted_bytes: int
     predicted_seconds: float
     changes: Mapping[str, Any] = field(default_factory=dict)

@@ -18,14 +18,13 @@ from insaat_cli.run_plan import RunPlan, StageSummary
 from insaat_cli.workspace import Workspace, write_json
 
 FORMAT = 1
-WAITING, RUNNING, DONE, SKIPPED, FAILED, STOPPED = (
-    "waiting",
-    "running",
-    "done",
-    "skipped",
-    "failed",
-    "stopped",
-)
+WAITING = "waiting"
+RUNNING = "running"
+DONE = "done"
+SKIPPED = "skipped"
+FAILED = "failed"
+STOPPED = "stopped"
+PLANNED = "planned"
 
 
 @dataclass(kw_only=True)

@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import Any
 
 from insaat_cli.attempt import Attempt, AttemptSpec
-from insaat_cli.dry_run import dry_run
 from insaat_cli.errors import InsaatError, MemoryLimitError, StoppedError
 from insaat_cli.estimate import TimeLeft
 from insaat_cli.expect import check_outputs, read_metrics
+from insaat_cli.forecast import dry_run, forecast
 from insaat_cli.history import History
 from insaat_cli.meter import Meter
 from insaat_cli.pipeline import Stage
@@ -117,7 +117,11 @@ class _Run:
                 threads=plan.threads,
             )
         )
-        for name in stages_to_redo(plan):
+        again = stages_to_redo(plan)
+        for told in forecast(Planner(plan, self.planner.history), self.workspace, again):
+            if not (told.fits or told.skipped):
+                raise self._refusal(told.stage, told.option.memory_bytes)
+        for name in again:
             self.workspace.withdraw(name)
         photos = [photo.to_json() for photo in plan.photos]
         left_out = [left.to_json() for left in plan.left_out]
@@ -132,7 +136,7 @@ class _Run:
             decisions, self.state = decide(self.state)
             for decision in decisions:
                 if isinstance(decision, Refuse):
-                    raise self._refusal(decision)
+                    raise self._refusal(self.stages[decision.key], decision.needed_bytes)
                 self._start(decision)
             for attempt in list(self.attempts.values()):
                 attempt.listen()
@@ -277,11 +281,10 @@ class _Run:
             self.record.stages[stage.name].degraded.append(sentence)
         self.send(StageDegraded(stage=stage.name, reason=reason, changes=changed))
 
-    def _refusal(self, refusal: Refuse) -> MemoryLimitError:
-        stage = self.stages[refusal.key]
-        enough = f"--max-memory {math.ceil(refusal.needed_bytes / 1e6)}M"
+    def _refusal(self, stage: Stage, needed_bytes: int) -> MemoryLimitError:
+        enough = f"--max-memory {math.ceil(needed_bytes / 1e6)}M"
         return MemoryLimitError(
-            f"{stage.title}: needs about {size(refusal.needed_bytes)} of memory, the budget is "
+            f"{stage.title}: needs about {size(needed_bytes)} of memory, the budget is "
             f"{size(self.plan.memory_budget_bytes)}",
             hint=f"{enough} would do; or {MEMORY_HINT}",
             stage=stage.name,

@@ -1,0 +1,83 @@
+"""What a run would do, stage by stage, without doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from insaat_cli.pipeline import Params, Stage
+from insaat_cli.planning import Planner, changes
+from insaat_cli.run_events import Listener, RunPlanned
+from insaat_cli.run_plan import RunResult, StageSummary
+from insaat_cli.run_record import PLANNED, SKIPPED
+from insaat_cli.scheduler import Budget, Option, ways_on
+from insaat_cli.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """One stage as it would go if the machine were idle."""
+
+    stage: Stage
+    skipped: bool
+    option: Option
+    """How it would run; where nothing fits the budget, its cheapest way."""
+    fits: bool
+    params: Params
+    seconds: float
+
+
+def forecast(planner: Planner, workspace: Workspace, again: Collection[str]) -> Iterator[Forecast]:
+    """The stages of a run in order; `again` are those that it would redo in any case.
+
+    `planner` comes to believe what is foretold: give it one that is used for nothing else.
+    """
+    plan = planner.plan
+    budget = Budget(memory_bytes=plan.memory_budget_bytes, cores=plan.threads)
+    for stage in planner.stages:
+        fingerprint = planner.fingerprint(stage)
+        marker = None if stage.name in again else workspace.marker(stage.name, fingerprint)
+        task = planner.task(stage)
+        ways = ways_on(task, budget)
+        option = ways[0] if ways else task.options[-1]
+        params = planner.settings(stage, option.rung).params
+        planner.accept(stage, marker or {"fingerprint": fingerprint, "params": params})
+        yield Forecast(
+            stage=stage,
+            skipped=marker is not None,
+            option=option,
+            fits=bool(ways),
+            params=params,
+            seconds=planner.seconds(stage),
+        )
+
+
+def dry_run(
+    planner: Planner, workspace: Workspace, again: Collection[str], send: Listener
+) -> RunResult:
+    """Send RunPlanned for every stage; write nothing."""
+    summaries = []
+    for told in forecast(planner, workspace, again):
+        stage = told.stage
+        send(
+            RunPlanned(
+                stage=stage.name,
+                title=stage.title,
+                skipped=told.skipped,
+                fits=told.fits,
+                threads=told.option.threads,
+                predicted_bytes=told.option.memory_bytes,
+                predicted_seconds=told.seconds,
+                changes=changes(stage.params, told.params),
+            )
+        )
+        status = SKIPPED if told.skipped else PLANNED
+        summaries.append(StageSummary(name=stage.name, title=stage.title, status=status))
+    return RunResult(
+        workspace=workspace.root,
+        stages=tuple(summaries),
+        results=(),
+        seconds=0.0,
+        peak_bytes=0,
+        record=None,
+    )
