@@ -171,19 +171,6 @@ def stages(run: RunData) -> Markup:
     columns = {"stage": "", " ": "", "time": "number", "  ": "", "peak memory": "number"}
     names = [element("th", name.strip(), class_=kind) for name, kind in columns.items()]
     names.append(element("th", "settings"))
-    rows = [
-        element(
-            "tr",
-            element("td", printable(str(stage.get("title") or stage.get("name")))),
-            element("td", STATUS_WORDS.get(str(stage.get("status")), "?"), class_="muted"),
-            element("td", duration(_number(stage.get("seconds"))), class_="number"),
-            element("td", share_bar(_number(stage.get("seconds")) / longest)),
-            element("td", size(_number(stage.get("peak_bytes"))), class_="number"),
-            element("td", element("code", printable(_settings(stage.get("params"))))),
-            class_=str(stage.get("status")) if stage.get("status") in STATUS_WORDS else "",
-        )
-        for stage in run.stages
-    ]
     return element(
         "section",
         element("h2", "Stages"),
@@ -192,10 +179,26 @@ def stages(run: RunData) -> Markup:
             element(
                 "table",
                 element("thead", element("tr", *names)),
-                element("tbody", *rows),
+                element("tbody", *(_stage_row(stage, longest) for stage in run.stages)),
             ),
             class_="wide",
         ),
+        class_="stages",
+    )
+
+
+def _stage_row(stage: Mapping[str, Any], longest_s: float) -> Markup:
+    seconds, peak_bytes = _number(stage.get("seconds")), _number(stage.get("peak_bytes"))
+    status = str(stage.get("status"))
+    return element(
+        "tr",
+        element("td", printable(str(stage.get("title") or stage.get("name")))),
+        element("td", STATUS_WORDS.get(status, "?"), class_="muted"),
+        element("td", duration(seconds) if seconds else None, class_="number"),
+        element("td", share_bar(seconds / longest_s) if seconds else None),
+        element("td", size(peak_bytes) if peak_bytes else None, class_="number"),
+        element("td", element("code", printable(_settings(stage.get("params"))))),
+        class_=status if status in STATUS_WORDS else "",
     )
 
 

@@ -1,0 +1,247 @@
+"""Whole command lines: exit codes, what goes to stdout and what to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from insaat_cli import __version__
+from insaat_cli.cli import app as app_module
+from insaat_cli.cli.app import run
+from insaat_cli.errors import ExitCode
+
+Capture = pytest.CaptureFixture[str]
+Fake = Callable[..., str]
+
+
+def lines_of(capture: Capture) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capture.readouterr().out.splitlines()]
+
+
+def test_version(capsys: Capture) -> None:
+    assert run(["--version"]) == ExitCode.DONE
+    assert capsys.readouterr().out == f"insaat {__version__}\n"
+
+
+def test_no_arguments_show_help_with_an_example(capsys: Capture) -> None:
+    assert run([]) == ExitCode.DONE
+    assert "insaat reconstruct ./photos" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["reconstruct"], ["reconstruct", "--nonsense"], ["nonsense"], ["--nonsense"]]
+)
+def test_usage_errors_exit_with_2(arguments: list[str], capsys: Capture) -> None:
+    assert run(arguments) == ExitCode.USAGE
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err
+
+
+def test_reconstruct_ends_with_results_beside_the_photos(
+    photos: Path, fake: Fake, capsys: Capture
+) -> None:
+    assert run(["reconstruct", str(photos), "--pipeline", fake()]) == ExitCode.DONE
+    output = photos.with_name("my photos-3d")
+    assert (output / "out.txt").exists()
+    assert (output / "report.html").exists()
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert "[1/2] doing first: done in" in captured.out
+    assert str(output / "report.html") in captured.out
+    assert "\x1b" not in captured.out
+
+
+def test_second_run_keeps_the_stages_and_takes_no_result_for_a_photo(
+    photos: Path, fake: Fake, capsys: Capture
+) -> None:
+    output = photos / "out"
+    command = ["reconstruct", str(photos), "-o", str(output), "--pipeline", fake(), "-r", "--json"]
+    assert run(command) == ExitCode.DONE
+    (output / "preview.png").write_bytes((photos / "IMG_0.jpg").read_bytes() + b"other")
+    capsys.readouterr()
+    assert run(command) == ExitCode.DONE
+    events = lines_of(capsys)
+    assert [event["stage"] for event in events if event["event"] == "stage_skipped"] == [
+        "first",
+        "last",
+    ]
+    assert events[0] == {"event": "photos_found", "used": 4, "left_out": {}}
+
+
+def test_json_is_alone_on_stdout_and_ends_with_the_summary(
+    photos: Path, fake: Fake, capfd: Capture
+) -> None:
+    (photos / "not a\nphoto.jpg").write_text("text", encoding="utf-8")
+    assert run(["reconstruct", str(photos), "--pipeline", fake(), "--json"]) == ExitCode.DONE
+    events = lines_of(capfd)
+    assert list(events[0]["left_out"]) == ["not a\nphoto.jpg"]
+    kinds = [event["event"] for event in events]
+    assert {"run_started", "stage_started", "stage_finished", "run_finished"} <= set(kinds)
+    assert kinds[-1] == "summary"
+    assert events[-1]["photos"] == 4
+    assert Path(events[-1]["report"]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("stage", ExitCode.STAGE),
+        ("exit", ExitCode.STAGE),
+        ("memory", ExitCode.MEMORY),
+        ("do_not_fit", ExitCode.DO_NOT_FIT),
+    ],
+)
+def test_faults_of_a_stage_have_their_exit_codes(
+    photos: Path, fake: Fake, capsys: Capture, fault: str, code: ExitCode
+) -> None:
+    command = ["reconstruct", str(photos), "--pipeline", fake(fault=fault)]
+    assert run([*command, "--json"]) == code
+    captured = capsys.readouterr()
+    error = json.loads(captured.out.splitlines()[-1])
+    assert (error["event"], error["code"], error["stage"]) == ("error", code, "last")
+    assert "(stage last)" in captured.err
+    assert error["message"].splitlines()[0] in captured.err
+    assert "Traceback" not in captured.err
+    assert Path(error["log"]).is_file()
+    report = photos.with_name("my photos-3d") / "report.html"
+    assert "did not finish in stage last" in report.read_text(encoding="utf-8")
+
+
+def test_quiet_says_nothing_but_errors(photos: Path, fake: Fake, capsys: Capture) -> None:
+    assert run(["reconstruct", str(photos), "--pipeline", fake(), "-q"]) == ExitCode.DONE
+    assert capsys.readouterr() == ("", "")
+    assert run(["reconstruct", str(photos / "no"), "-q"]) == ExitCode.USAGE
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "there is no file or folder" in captured.err
+
+
+def test_too_few_photos(photos: Path, capsys: Capture) -> None:
+    for name in ("IMG_0.jpg", "IMG_1.jpg"):
+        (photos / name).write_text("text", encoding="utf-8")
+    assert run(["reconstruct", str(photos)]) == ExitCode.PHOTOS
+    captured = capsys.readouterr()
+    assert "only 2 usable photos" in captured.err
+    assert "IMG_0.jpg and 1 other: not an image" in captured.err
+    assert not photos.with_name("my photos-3d").exists()
+
+
+def test_dry_run_writes_nothing(photos: Path, fake: Fake, capsys: Capture) -> None:
+    command = ["reconstruct", str(photos), "--pipeline", fake(), "--dry-run"]
+    assert run(command) == ExitCode.DONE
+    assert not photos.with_name("my photos-3d").exists()
+    assert "would be in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ["--set", "last.nothing=1"],
+        ["--set", "nonsense"],
+        ["--max-memory", "much"],
+        ["--preset", "heigh"],
+        ["--from", "nowhere"],
+        ["--format", "docx"],
+        ["--format", "obj"],  # the fake pipeline cannot
+    ],
+)
+def test_wrong_values_are_usage_errors(
+    photos: Path, fake: Fake, capsys: Capture, extra: list[str]
+) -> None:
+    assert run(["reconstruct", str(photos), "--pipeline", fake(), *extra]) == ExitCode.USAGE
+    assert "  try: " in capsys.readouterr().err
+    assert not (photos.with_name("my photos-3d") / "run.json").exists()
+
+
+def test_settings_and_budget_arrive(
+    photos: Path, fake: Fake, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INSAAT_MAX_MEMORY", "1500M")
+    command = ["reconstruct", str(photos), "--pipeline", fake(), "--set", "last.value=7"]
+    assert run([*command, "--threads", "1", "--json"]) == ExitCode.DONE
+    events = lines_of(capsys)
+    started = next(event for event in events if event["event"] == "run_started")
+    assert (started["memory_budget_bytes"], started["threads"]) == (1_500_000_000, 1)
+    output = photos.with_name("my photos-3d")
+    assert "last(7)" in (output / "out.txt").read_text(encoding="utf-8")
+
+
+def test_output_folder_cannot_be_the_photo_folder(photos: Path, capsys: Capture) -> None:
+    assert run(["reconstruct", str(photos), "-o", str(photos)]) == ExitCode.USAGE
+    assert "both the folder of the photos and the output folder" in capsys.readouterr().err
+
+
+def test_output_that_is_a_file(photos: Path, fake: Fake, tmp_path: Path, capsys: Capture) -> None:
+    target = tmp_path / "taken"
+    target.touch()
+    command = ["reconstruct", str(photos), "--pipeline", fake(), "-o", str(target)]
+    assert run(command) == ExitCode.USAGE
+    assert "is a file" in capsys.readouterr().err
+
+
+def test_bug_is_short_and_leaves_its_trace_in_a_file(
+    photos: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr("insaat_cli.cli.reconstruct.reconstruct", broken)
+    assert run(["reconstruct", str(photos)]) == app_module.UNEXPECTED
+    message = capsys.readouterr().err
+    assert "this is a bug" in message
+    assert "Traceback" not in message
+    log = Path(message.split("with the file ")[1].strip())
+    assert "in broken" in log.read_text(encoding="utf-8")
+    log.unlink()
+    assert run(["reconstruct", str(photos), "-v"]) == app_module.UNEXPECTED
+    message = capsys.readouterr().err
+    assert "in broken" in message
+    Path(message.split("with the file ")[1].splitlines()[0]).unlink()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_stops_the_run_and_the_same_command_finishes_it(
+    photos: Path, fake: Fake, number: signal.Signals
+) -> None:
+    arguments = ["reconstruct", str(photos), "--json", "--pipeline"]
+    command = [sys.executable, "-c", "from insaat_cli.cli.app import main; main()", *arguments]
+    running = subprocess.Popen(
+        [*command, fake(sleep=30)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert running.stdout
+    for line in running.stdout:
+        event = json.loads(line)
+        if event["event"] == "stage_progress" and event["stage"] == "last":
+            break
+    os.kill(running.pid, number)
+    started = time.monotonic()
+    _, errors = running.communicate(timeout=30)
+    assert running.returncode == 128 + number
+    assert time.monotonic() - started < 10
+    assert "run the same command again" in errors
+    assert run([*arguments, fake()]) == ExitCode.DONE
+
+
+def test_reader_that_goes_away_does_not_stop_the_run(photos: Path, fake: Fake) -> None:
+    code = "from insaat_cli.cli.app import main; main()"
+    arguments = ["reconstruct", str(photos), "--json", "--pipeline", fake()]
+    running = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert running.stdout and running.stderr
+    running.stdout.readline()
+    running.stdout.close()
+    assert running.wait(timeout=60) == ExitCode.DONE
+    assert running.stderr.read() == b""
+    running.stderr.close()
+    assert (photos.with_name("my photos-3d") / "report.html").exists()
