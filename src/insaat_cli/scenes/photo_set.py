@@ -48,6 +48,7 @@ def make_photo_set(
     subject: Subject = Subject.STATUE,
     contrast: float = 1.0,
     k1: float = -0.06,
+    arc: float = 360.0,
     sensor: Sensor | None = None,
     exif: bool = True,
     prefix: str = "IMG_",
@@ -57,12 +58,12 @@ def make_photo_set(
     """Render a photo set into `folder` and write its truth beside it.
 
     The same arguments give the same files on the same machine. `contrast` is the strength of the
-    texture (1 is usual), `k1` the lens distortion (see `Lens`), `exif=False` leaves out what the
-    camera would have written.
+    texture (1 is usual), `k1` the lens distortion (see `Lens`), `arc` how far around the subject
+    the cameras stand, in degrees, `exif=False` leaves out what the camera would have written.
     """
     lens = Lens(width=width, height=height, focal=FOCAL_OF_WIDTH * width, k1=k1)
     names = [f"{prefix}{number:04d}.jpg" for number in range(photos)]
-    cameras = place_cameras(subject, names, lens, np.random.default_rng([seed, 1]))
+    cameras = place_cameras(subject, names, lens, np.random.default_rng([seed, 1]), arc=arc)
     scene = build_scene(subject, contrast=contrast, seed=seed)
     images = folder / "images"
     images.mkdir(parents=True, exist_ok=True)

@@ -52,13 +52,24 @@ class CameraTruth:
 
 
 def place_cameras(
-    subject: Subject, names: list[str], lens: Lens, rng: np.random.Generator
+    subject: Subject,
+    names: list[str],
+    lens: Lens,
+    rng: np.random.Generator,
+    *,
+    arc: float = 360.0,
 ) -> list[CameraTruth]:
-    """Walk around the subject, or along it if it has only a front, without a steady hand."""
+    """Walk around the subject, or along it if it has only a front, without a steady hand.
+
+    `arc` is how far around, in degrees.
+    """
     view = lens.height / lens.focal
-    places = _before_facade if subject is Subject.FACADE else _around
     cameras = []
-    for name, (eye, aim) in zip(names, places(len(names), view, rng), strict=True):
+    if subject is Subject.FACADE:
+        places = _before_facade(len(names), view, rng)
+    else:
+        places = _around(len(names), view, rng, np.radians(arc))
+    for name, (eye, aim) in zip(names, places, strict=True):
         R = _look_at(eye, aim, roll=rng.normal(0.0, np.radians(2.0)))
         cameras.append(CameraTruth(name=name, R=R, t=-R @ eye, lens=lens))
     return cameras
@@ -67,9 +78,9 @@ def place_cameras(
 Places = list[tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
-def _around(count: int, view: float, rng: np.random.Generator) -> Places:
+def _around(count: int, view: float, rng: np.random.Generator, arc: float) -> Places:
     """Rings of cameras about z, the lower ones fuller than the upper ones."""
-    rings = max(1, min(4, int(count * RING_GAP / (2 * np.pi) / 0.8)))
+    rings = max(1, min(4, int(count * RING_GAP / arc / 0.8)))
     shares = np.array([1.0, 0.75, 0.75, 0.5][:rings])
     sizes = np.floor(count * shares / shares.sum()).astype(int)
     sizes[0] += count - sizes.sum()
@@ -78,7 +89,7 @@ def _around(count: int, view: float, rng: np.random.Generator) -> Places:
     places: Places = []
     for ring, (size, elevation) in enumerate(zip(sizes, elevations, strict=True)):
         for step in range(size):
-            azimuth = 2 * np.pi * (step + 0.37 * ring) / size + rng.normal(0, np.radians(2.0))
+            azimuth = arc * (step + 0.37 * ring) / size + rng.normal(0, np.radians(2.0))
             tilt = elevation + rng.normal(0, np.radians(2.0))
             away = distance * rng.uniform(0.93, 1.07)
             eye = away * np.array(
