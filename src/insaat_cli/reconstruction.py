@@ -101,7 +101,7 @@ def default_output(sources: tuple[Path, ...]) -> Path:
     folder = first if first.is_dir() else first.parent
     while not folder.exists() and folder != folder.parent:  # a pattern with folders in it
         folder = folder.parent
-    return folder.with_name((folder.name or "photos") + OUTPUT_SUFFIX)
+    return folder.parent / ((folder.name or "photos") + OUTPUT_SUFFIX)
 
 
 def chosen_pipeline(options: ReconstructionOptions) -> Pipeline:
