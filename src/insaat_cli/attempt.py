@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import string
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from insaat_cli.errors import MemoryLimitError, StageError
 from insaat_cli.pipeline import Params, ParamValue, Stage
 from insaat_cli.process import ChildProcess, ChildSpec
 from insaat_cli.resources import oom_kills
@@ -26,6 +28,9 @@ NEAR_BUDGET = 0.9
 DISK_FULL_BYTES = 65_536
 """A disk with less than this left counts as full."""
 MEGABYTE = 1_000_000
+MOST_WARNINGS = 100
+NO_ROOM = (errno.ENOMEM, errno.EAGAIN)
+"""What the kernel says when it has no memory, or no process number, for a new process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +65,19 @@ class Attempt:
         request.write(workspace.request(stage.name))
         arguments = stage_arguments(workspace, spec, request)
         self._log_start = write_log_header(self.log, spec, arguments)
-        self.child = ChildProcess(
-            ChildSpec(
-                arguments=arguments,
-                folder=request.output,
-                log=self.log,
-                threads=spec.option.threads,
-            )
+        child = ChildSpec(
+            arguments=arguments,
+            folder=request.output,
+            log=self.log,
+            threads=spec.option.threads,
         )
+        try:
+            self.child = ChildProcess(child)
+        except OSError as error:
+            kind = MemoryLimitError if error.errno in NO_ROOM else StageError
+            raise kind(
+                f"{stage.title}: cannot start: {error.strerror}", stage=stage.name, log=self.log
+            ) from error
 
     @property
     def seconds(self) -> float:
@@ -80,7 +90,7 @@ class Attempt:
             if event["event"] == "progress" and isinstance(event.get("share"), int | float):
                 self.share = max(self.share, min(float(event["share"]), 1.0))
                 self.send(StageProgress(stage=name, share=self.share))
-            elif event["event"] == "warning":
+            elif event["event"] == "warning" and len(self.warnings) < MOST_WARNINGS:
                 self.warnings.append(str(event.get("text", "")))
                 self.send(StageWarning(stage=name, text=self.warnings[-1]))
             elif event["event"] == "error":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,13 +50,14 @@ def _problem(expectation: Expectation, folder: Path, metrics: Mapping[str, Any])
     else:
         what = (expectation.metric or "").replace("_", " ")
         found = metrics.get(expectation.metric or "")
-        if isinstance(found, bool) or not isinstance(found, int | float):
+        number = isinstance(found, int | float) and not isinstance(found, bool)
+        if found is None or not number or math.isnan(found):
             return f"no {what} reported"
         value = float(found)
         minimum = float("-inf") if expectation.minimum is None else expectation.minimum
-    if not value >= minimum:
+    if value < minimum:
         return f"{what}: {value:g}, at least {minimum:g} needed"
-    if expectation.maximum is not None and not value <= expectation.maximum:
+    if expectation.maximum is not None and value > expectation.maximum:
         return f"{what}: {value:g}, at most {expectation.maximum:g} allowed"
     return ""
 

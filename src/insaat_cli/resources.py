@@ -95,11 +95,27 @@ def _bad_memory(text: str) -> UsageError:
 
 
 def tree_pids(root_pid: int) -> list[int]:
-    """A process, its descendants, and all that share its process group."""
-    pids = {root_pid}
-    with suppress(psutil.Error):
-        pids |= {child.pid for child in psutil.Process(root_pid).children(recursive=True)}
-    return sorted(pids)
+    """A process and its descendants."""
+    if not Path(f"/proc/{root_pid}/task/{root_pid}/children").exists():
+        with suppress(psutil.Error):  # not Linux: looks at every process of the machine
+            children = psutil.Process(root_pid).children(recursive=True)
+            return [root_pid, *(child.pid for child in children)]
+        return [root_pid]
+    found, unseen = [root_pid], [root_pid]
+    while unseen:
+        children_pids = _children(unseen.pop())
+        found += children_pids
+        unseen += children_pids
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task")
+    try:
+        threads = list(tasks.iterdir())
+    except OSError:
+        return []
+    return [int(child) for thread in threads for child in _read(thread / "children").split()]
 
 
 def tree_bytes(root_pid: int) -> int:

@@ -29,6 +29,8 @@ MARKER_NAME = "stage.json"
 RESULT_NAME = "result.json"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
+"""Some network file systems have no locks; then nothing keeps two runs apart."""
 DISK_FULL_HINT = "free some space, then run the same command again: finished stages are kept"
 
 
@@ -69,6 +71,9 @@ class Workspace:
                     f"another run is working in {self.root}",
                     hint="wait for it to end, or choose another folder with -o",
                 ) from None
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise disk_error(error, self.root) from error
             yield
 
     def clean(self) -> None:
