@@ -11,8 +11,6 @@ import typer
 from insaat_cli.cli.options import JsonOption
 from insaat_cli.cli.session import talk_of
 from insaat_cli.errors import StoppedError
-from insaat_cli.viewer.scene import read_scene
-from insaat_cli.viewer.server import ViewServer
 
 SourceArgument = Annotated[
     Path, typer.Argument(metavar="DIR|MODEL", help="A result folder, or a .glb or .ply file.")
@@ -27,6 +25,10 @@ def view_command(
     json: JsonOption = False,
 ) -> None:
     """Look at a model in the browser; nobody else can, and nothing leaves this machine."""
+    # Reading models takes a large library, which no other command should wait for.
+    from insaat_cli.viewer.scene import read_scene
+    from insaat_cli.viewer.server import ViewServer
+
     talk = talk_of(context, json=json)
     with ViewServer(read_scene(source), port=port) as server:
         talk.json({"event": "viewing", "url": server.url})
