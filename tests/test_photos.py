@@ -128,6 +128,7 @@ def test_thumbnail_page_of_a_tiff_is_no_second_picture(folder: Path) -> None:
 
 def test_files_that_are_no_photos_are_named_with_the_reason(folder: Path) -> None:
     (folder / "notes.jpg").write_text("not a photo", encoding="utf-8")
+    (folder / "notes.txt").write_text("not a photo", encoding="utf-8")
     (folder / "empty.jpg").touch()
     (folder / "raw.CR2").write_bytes(b"II*\0")
     (folder / ".DS_Store").write_bytes(b"x")
@@ -135,7 +136,8 @@ def test_files_that_are_no_photos_are_named_with_the_reason(folder: Path) -> Non
     os.mkfifo(folder / "pipe.jpg")
     (folder / "gone.jpg").symlink_to(folder / "nowhere.jpg")
     (folder / "loop.jpg").symlink_to(folder / "loop.jpg")
-    assert "not an image" in reason_of(folder, "notes.jpg")
+    assert reason_of(folder, "notes.jpg") == "not an image, or its beginning is damaged"
+    assert reason_of(folder, "notes.txt") == "not an image"
     assert reason_of(folder, "empty.jpg") == "empty file"
     assert "RAW" in reason_of(folder, "raw.CR2")
     assert "too small: 64 x 64" in reason_of(folder, "icon.png")
@@ -301,6 +303,15 @@ def test_exif_is_read(folder: Path) -> None:
     assert photo.time == "2024-05-06T07:08:09.25+03:00"
     assert photo.gps == pytest.approx((-36.5, 32.26, 120.5))
     assert (photo.focal_mm, photo.focal_35mm) == (4.5, 28)
+    assert photo.focal_px == pytest.approx(28 / 43.2666 * 800, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "heic", "png", "webp", "tif"])
+def test_turned_photos_stand_upright(folder: Path, kind: str) -> None:
+    pillow_heif.register_heif_opener()
+    save(folder / f"turned.{kind}", 71, exif=exif_bytes({274: 8}, {0xA405: 28}))
+    [photo] = [photo for photo in find_photos([folder]).used if photo.name.startswith("turned")]
+    assert (photo.width, photo.height) == (480, 640)
     assert photo.focal_px == pytest.approx(28 / 43.2666 * 800, rel=1e-5)
 
 

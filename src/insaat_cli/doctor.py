@@ -73,6 +73,7 @@ def examine_machine(folder: Path, *, import_test: ImportTest | None = None) -> l
         *_limits(),
         _disk(folder),
         _temporary_folder(),
+        _compiler_threads(import_test or import_fault),
         _compiler_cache(),
     ]
 
@@ -218,6 +219,17 @@ def _temporary_folder() -> Check:
             advice="set TMPDIR to a folder that you can write to",
         )
     return Check(name="temporary folder", health=Health.GOOD, found=tempfile.gettempdir())
+
+
+def _compiler_threads(import_test: ImportTest) -> Check:
+    """Which library numba's parallel loops run on; its own always works."""
+    layers = {"tbb": "numba.np.ufunc.tbbpool", "omp": "numba.np.ufunc.omppool"}
+    usable = [name for name, module in layers.items() if not import_test(module)]
+    return Check(
+        name="numba threading layers",
+        health=Health.GOOD,
+        found=", ".join([*usable, "workqueue"]),
+    )
 
 
 def _compiler_cache() -> Check:

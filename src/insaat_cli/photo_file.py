@@ -94,7 +94,7 @@ def _examine(path: Path, max_pixels: int) -> PhotoHeader:
     if path.suffix.lower() in RAW_ENDINGS:
         raise UnusableError("a camera's RAW file, which is not read: export it as JPEG or TIFF")
     with path.open("rb") as stream:
-        header = _read_header(stream, status.st_size, max_pixels)
+        header = _read_header(stream, path.suffix, status.st_size, max_pixels)
         stream.seek(0)
         digest = hashlib.sha256()
         while block := stream.read(HASH_BLOCK_BYTES):
@@ -105,12 +105,14 @@ def _examine(path: Path, max_pixels: int) -> PhotoHeader:
 
 
 def _read_header(
-    stream: BinaryIO, size_bytes: int, max_pixels: int
+    stream: BinaryIO, ending: str, size_bytes: int, max_pixels: int
 ) -> tuple[tuple[int, int], ExifFacts]:
     try:
         image = Image.open(stream, formats=_known((*PHOTO_FORMATS, *OTHER_FORMATS)))
     except UnidentifiedImageError:
-        raise UnusableError("not an image, or its beginning is damaged") from None
+        named_so = ending.lower() in Image.registered_extensions()
+        damaged = ", or its beginning is damaged" if named_so else ""
+        raise UnusableError(f"not an image{damaged}") from None
     except (*DAMAGED_EXIF, EOFError, MemoryError):
         raise UnusableError("damaged or truncated: it cannot be opened") from None
     with image:
@@ -123,7 +125,8 @@ def _read_header(
         width, height = image.size
         if not _is_whole(image, stream, size_bytes):
             raise UnusableError("truncated: the end of the file is missing")
-    if facts.orientation >= 5:
+        turned = facts.orientation >= 5 and kind != "TIFF"  # Pillow turns TIFFs itself
+    if turned:
         width, height = height, width
     return (width, height), facts
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from insaat_cli.errors import InsaatError, UsageError
+from insaat_cli.errors import InsaatError, StoppedError, UsageError
 from insaat_cli.photos import PhotoSet, find_photos, is_workspace
 from insaat_cli.pipeline import Pipeline, with_preset, with_settings
 from insaat_cli.pipeline_file import find_pipeline
@@ -81,6 +81,8 @@ def reconstruct(options: ReconstructionOptions, listener: Listener) -> Reconstru
     plan = _plan(options, pipeline, photos, output)
     try:
         result = run_pipeline(plan, listener)
+    except StoppedError:
+        raise
     except InsaatError:
         if not options.dry_run:
             # The page is a help on top of the error, which must reach the user in any case.
