@@ -87,7 +87,12 @@ def workspace(tmp_path: Path) -> Path:
     photos = [{"name": name, "width": 640, "height": 480} for name in names]
     write(root / "photos.json", {"photos": photos, "left_out": left_out})
     Image.new("RGBA", (800, 200)).save(root / "preview.png")
-    metrics = {"registered": 2, "reprojection_error_px": 0.5}
+    metrics = {
+        "registered": 2,
+        "reprojection_error_px": 0.5,
+        "reprojection_error_px_of": {"b.jpg": 0.625},
+        "models": [{"photos": names[:2]}, {"photos": ["c.jpg", EVIL]}],
+    }
     record = {
         "pipeline": EVIL,
         "preset": "normal",
@@ -153,6 +158,15 @@ def test_figures_cameras_and_photos(workspace: Path) -> None:
         assert words in shown
     assert len(page.all("polygon")) == 2
     assert len(page.all("img")) == 4
+
+
+def test_photos_that_form_a_model_of_their_own_are_named(workspace: Path) -> None:
+    page = report_of(workspace)
+    shown = "".join(page.text)
+    assert "fit each other, but not this model" in shown
+    assert "c.jpg, <script>" in shown
+    titles = [figure.get("title") for figure in page.all("figure")]
+    assert "b.jpg: 640 x 480 pixels, reprojection error 0.62 px" in titles
 
 
 def test_failed_run_tells_what_failed_with_the_end_of_the_log(workspace: Path) -> None:

@@ -14,6 +14,7 @@ from insaat_cli.report.run_data import RunData
 from insaat_cli.wording import counted, duration, printable, size
 
 MAX_THUMBNAILS = 400
+SHOWN_ELSEWHERE = ("photos", "registered", "registered_share")
 STATUS_WORDS = {
     "done": "done",
     "skipped": "kept from an earlier run",
@@ -47,7 +48,7 @@ def _figures(run: RunData) -> list[tuple[str, str]]:
     sparse = run.metrics("sparse")
     if run.cameras:
         figures[0] = (f"{len(run.placed)}/{len(run.photos)}", "photos placed")
-    error = next((sparse[key] for key in sparse if "reprojection" in key), None)
+    error = sparse.get("reprojection_error_px")
     if isinstance(error, int | float):
         figures.append((f"{error:.2f} px", "reprojection error"))
     faces = run.metrics("export").get("faces")
@@ -139,7 +140,7 @@ def cameras(run: RunData) -> Markup | None:
         element("dd", f"{len(run.placed)} of {counted(len(run.photos), 'photo')}"),
     ]
     for key, value in run.metrics("sparse").items():
-        if isinstance(value, int | float) and not isinstance(value, bool) and key != "registered":
+        if isinstance(value, int | float) and key not in SHOWN_ELSEWHERE:
             words += _measured(key, value)
     if missing:
         words += [element("dt", "not placed"), element("dd", printable(", ".join(missing)))]
@@ -153,14 +154,32 @@ def cameras(run: RunData) -> Markup | None:
                 top_view(run.cameras),
                 element("figcaption", "from above; the cross is the subject"),
             ),
-            element("dl", *words),
+            element("div", element("dl", *words), _separate_groups(run)),
             class_="columns",
         ),
     )
 
 
+def _separate_groups(run: RunData) -> Markup | None:
+    """Photos that fit among themselves but not to the model."""
+    models = run.metrics("sparse").get("models")
+    groups = [model.get("photos") for model in models or [] if isinstance(model, Mapping)][1:]
+    if not groups:
+        return None
+    rows = [
+        element("li", printable(", ".join(str(name) for name in group)))
+        for group in groups
+        if isinstance(group, list)
+    ]
+    return joined(
+        element("h3", "Groups of photos that fit each other, but not this model"),
+        element("ul", *rows),
+        element("p", "Photos that show the places in between would join them.", class_="muted"),
+    )
+
+
 def _measured(key: str, value: float) -> list[Markup]:
-    unit = next((unit for unit in ("px", "degrees", "mm") if key.endswith(f"_{unit}")), "")
+    unit = next((unit for unit in ("px", "deg", "mm") if key.endswith(f"_{unit}")), "")
     label = key.removesuffix(f"_{unit}").replace("_", " ")
     return [element("dt", printable(label)), element("dd", f"{_shown(value)} {unit}".strip())]
 
@@ -226,8 +245,20 @@ def _tile(run: RunData, photo: Mapping[str, Any]) -> Markup:
         else element("div", class_="blank"),
         element("figcaption", printable(name), None if placed else element("b", " not placed")),
         class_="tile" if placed else "tile lost",
-        title=printable(f"{name}: {photo.get('width')} x {photo.get('height')}"),
+        title=printable(f"{name}: {', '.join(_photo_facts(run, photo))}"),
     )
+
+
+def _photo_facts(run: RunData, photo: Mapping[str, Any]) -> list[str]:
+    facts = [f"{photo.get('width')} x {photo.get('height')} pixels"]
+    camera = " ".join(str(photo[key]) for key in ("make", "model") if photo.get(key))
+    errors = run.metrics("sparse").get("reprojection_error_px_of")
+    error = errors.get(photo.get("name")) if isinstance(errors, Mapping) else None
+    if camera:
+        facts.append(camera)
+    if isinstance(error, int | float):
+        facts.append(f"reprojection error {error:.2f} px")
+    return facts
 
 
 def left_out(run: RunData) -> Markup | None:
