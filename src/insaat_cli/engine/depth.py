@@ -81,7 +81,14 @@ def measure_depth(
         float(reference.K[0, 0]),
         relate(reference, others, [_oversampled(image) for image in grays]),
         limits,
-        replace(search, sweeps=effort.fine_sweeps, depth_step=0.004, slope_step=0.2, seed=2),
+        replace(
+            search,
+            sweeps=effort.fine_sweeps,
+            depth_step=0.004,
+            random_trials=2,
+            slope_step=0.2,
+            seed=2,
+        ),
     )
     return _believed(planes, reference, effort.max_cost)
 

@@ -8,6 +8,7 @@ surface and not on the number of photos.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -173,37 +174,16 @@ class CellGrid:
 
     def add(self, view: View, depth: Map, depth_map: DepthMap, rgb: npt.NDArray[np.uint8]) -> None:
         """Add the pixels of `view` with an agreed depth; `rgb` is the photo at the map's size."""
-        known = depth > 0
-        z = depth[known].astype(np.float64)
-        v, u = np.nonzero(known)
-        K, R = view.K, view.R
-        rays = np.stack([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], np.ones(len(u))], 1)
-        points = (rays * z[:, None] - view.t) @ R - self.origin
-        normals = depth_map.normals[known].astype(np.float32) @ R.astype(np.float32)
-        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), np.float32(1e-9))
-        weight = depth_map.confidence[known] / np.float32(255) * (K[0, 0] * self.cell / z) ** 2
-        index = np.floor(points / self.cell).astype(np.int64)
-        limit = 1 << (CELL_BITS - 1)
-        inside = np.all(np.abs(index) < limit, axis=1)
-        index = index[inside] + limit
-        keys = (index[:, 0] << (2 * CELL_BITS)) | (index[:, 1] << CELL_BITS) | index[:, 2]
-        values = np.empty((len(keys), CHANNELS), np.float32)
-        values[:, 0] = 1
-        values[:, 10] = 1
-        values[:, 1:4] = points[inside]
-        values[:, 4:7] = normals[inside]
-        values[:, 7:10] = rgb[known][inside]
-        values[:, :10] *= weight[inside, None]
-        self._insert(keys, values)
-
-    def _insert(self, keys: npt.NDArray[np.int64], values: Map) -> None:
-        while self._count + len(keys) > FULLEST * len(self._keys):
-            used = self._keys != EMPTY
-            old_keys, old_sums = self._keys[used], self._sums[used]
-            self._keys = np.full(2 * len(self._keys), EMPTY, np.int64)
+        while self._count + int(np.count_nonzero(depth)) > FULLEST * len(self._keys):
+            old_keys, old_sums = self._keys, self._sums
+            self._keys = np.full(2 * len(old_keys), EMPTY, np.int64)
             self._sums = np.zeros((len(self._keys), CHANNELS), np.float32)
-            self._count = _accumulate(self._keys, self._sums, old_keys, old_sums)
-        self._count += _accumulate(self._keys, self._sums, keys, values)
+            _move(old_keys, old_sums, self._keys, self._sums)
+        self._count += _add_pixels(
+            depth, depth_map.normals, depth_map.confidence, rgb, _intrinsics(view),
+            np.ascontiguousarray(view.R), view.t.copy(), self.origin, self.cell,
+            self._keys, self._sums,
+        )  # fmt: skip
 
     def cloud(self, observations: int) -> Cloud:
         """The mean of every cell with at least this many observations, in a fixed order."""
@@ -221,21 +201,72 @@ class CellGrid:
         )
 
 
-@njit(nogil=True, cache=True)
-def _accumulate(table, sums, keys, values):  # type: ignore[no-untyped-def]
-    """Add rows of `values` to the cells of their keys (open addressing); return new cells."""
+@njit(inline="always")
+def _slot(table, key):  # type: ignore[no-untyped-def]
+    """Where `key` is, or would be, in the table (open addressing)."""
     mask = len(table) - 1
+    slot = ((key * np.int64(-7046029254386353131)) >> 20) & mask
+    while table[slot] != EMPTY and table[slot] != key:
+        slot = (slot + 1) & mask
+    return slot
+
+
+@njit(nogil=True, cache=True)
+def _move(old_table, old_sums, table, sums):  # type: ignore[no-untyped-def]
+    for i in range(len(old_table)):
+        if old_table[i] != EMPTY:
+            slot = _slot(table, old_table[i])
+            table[slot] = old_table[i]
+            for c in range(CHANNELS):
+                sums[slot, c] = old_sums[i, c]
+
+
+@njit(nogil=True, cache=True)
+def _add_pixels(  # type: ignore[no-untyped-def]
+    depth, normals, confidence, rgb, K, R, t, origin, cell, table, sums
+):
+    """Add every pixel with a depth to its cell; return how many cells are new."""
+    rows, columns = depth.shape
+    limit = 1 << (CELL_BITS - 1)
+    ray, local, normal, place = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
     new = 0
-    for i in range(len(keys)):
-        key = keys[i]
-        slot = ((key * np.int64(-7046029254386353131)) >> 20) & mask
-        while table[slot] != EMPTY and table[slot] != key:
-            slot = (slot + 1) & mask
-        if table[slot] == EMPTY:
-            table[slot] = key
-            new += 1
-        for c in range(values.shape[1]):
-            sums[slot, c] += values[i, c]
+    for v in range(rows):
+        for u in range(columns):
+            z = np.float64(depth[v, u])
+            if z <= 0:
+                continue
+            ray[0], ray[1], ray[2] = (u - K[2]) / K[0], (v - K[3]) / K[1], 1.0
+            length, across, size = 0.0, 0.0, 1e-9
+            for c in range(3):
+                m = np.float64(normals[v, u, c])
+                local[c] = ray[c] * z - t[c]
+                length += ray[c] * ray[c]
+                across -= ray[c] * m
+                size += m * m
+            size = math.sqrt(size)
+            key = np.int64(0)
+            for c in range(3):
+                place[c] = -origin[c]
+                normal[c] = 0.0
+                for d in range(3):
+                    place[c] += R[d, c] * local[d]
+                    normal[c] += R[d, c] * normals[v, u, d] / size
+                index = np.int64(math.floor(place[c] / cell)) + limit
+                index = min(max(index, 0), 2 * limit - 1)
+                key = (key << CELL_BITS) | index
+            # a pixel counts by how finely it samples the surface, and how sure it is
+            slant = max(across / (size * math.sqrt(length)), 0.05)
+            weight = slant * confidence[v, u] / 255.0 * (K[0] * cell / z) ** 2
+            slot = _slot(table, key)
+            if table[slot] == EMPTY:
+                table[slot] = key
+                new += 1
+            sums[slot, 0] += weight
+            for c in range(3):
+                sums[slot, 1 + c] += weight * place[c]
+                sums[slot, 4 + c] += weight * normal[c]
+                sums[slot, 7 + c] += weight * rgb[v, u, c]
+            sums[slot, 10] += 1
     return new
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from numba import njit
 from scipy.spatial import cKDTree
 
 Vertices = npt.NDArray[np.float32]
@@ -35,20 +34,38 @@ def compact(vertices: Vertices, faces: Faces) -> tuple[Vertices, Faces]:
     return vertices[used], new_index[faces].astype(np.int32)
 
 
-def face_components(faces: Faces, vertex_count: int) -> npt.NDArray[np.int64]:
-    """Number of the connected component of every face (connected by vertices)."""
-    a = np.concatenate([faces[:, 0], faces[:, 1]])
-    b = np.concatenate([faces[:, 1], faces[:, 2]])
-    graph = coo_matrix((np.ones(len(a), np.int8), (a, b)), shape=(vertex_count, vertex_count))
-    _, of_vertex = connected_components(graph, directed=False)
-    return np.asarray(of_vertex[faces[:, 0]], np.int64)
+@njit(nogil=True, cache=True)
+def _vertex_roots(faces, vertex_count):  # type: ignore[no-untyped-def]
+    """Root vertex of every vertex's connected component (union by smaller index)."""
+    parent = np.arange(vertex_count)
+    for f in range(len(faces)):
+        a = faces[f, 0]
+        while parent[a] != a:
+            parent[a] = parent[parent[a]]
+            a = parent[a]
+        for k in range(1, 3):
+            b = np.int64(faces[f, k])
+            while parent[b] != b:
+                parent[b] = parent[parent[b]]
+                b = parent[b]
+            if a < b:
+                parent[b] = a
+            elif b < a:
+                parent[a] = b
+                a = b
+    for v in range(vertex_count):
+        root = v
+        while parent[root] != root:
+            root = parent[root]
+        parent[v] = root
+    return parent
 
 
 def without_islands(vertices: Vertices, faces: Faces, share: float) -> tuple[Vertices, Faces, int]:
     """Drop components whose area is below `share` of the largest; also return how many are left."""
     if not len(faces):
         return vertices, faces, 0
-    _, component = np.unique(face_components(faces, len(vertices)), return_inverse=True)
+    _, component = np.unique(_vertex_roots(faces, len(vertices))[faces[:, 0]], return_inverse=True)
     area = np.bincount(component, weights=face_areas(vertices, faces))
     keep = area >= share * area.max()
     kept_vertices, kept_faces = compact(vertices, faces[keep[component]])

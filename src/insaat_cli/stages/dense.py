@@ -27,11 +27,13 @@ class DenseOptions:
     """Longest side of a depth map in pixels."""
     neighbours: int = 4
     """Photos that each photo is compared with."""
+    witnesses: int = 8
+    """Photos that may later confirm its depth."""
     best_views: int = 2
     """Of these, how many must look alike at a pixel."""
     coarse_sweeps: int = 3
     fine_sweeps: int = 2
-    max_cost: float = 0.5
+    max_cost: float = 0.65
     """Largest matching cost (1 - NCC) of a depth that is kept."""
 
 
@@ -51,7 +53,7 @@ def make_depth_maps(
     """
     cv2.setNumThreads(1)
     scene = load_scene(model)
-    neighbours = select_neighbours(scene, options.neighbours)
+    neighbours = select_neighbours(scene, max(options.witnesses, options.neighbours))
     chosen = [index for index, others in enumerate(neighbours) if others]
     if not chosen:
         raise StageError(
@@ -67,7 +69,7 @@ def make_depth_maps(
         return load_gray(images / view.name, view.width, view.height)
 
     def measure(entry: DepthView, index: int) -> float:
-        others = neighbours[index]
+        others = neighbours[index][: options.neighbours]
         result = measure_depth(
             entry.view,
             gray_of(index),

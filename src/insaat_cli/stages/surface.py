@@ -3,77 +3,112 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pycolmap
+import numpy.typing as npt
+from scipy.spatial import cKDTree
 
-from insaat_cli.engine.fusion import Cloud
-from insaat_cli.engine.mesh import supported, without_folds, without_islands, without_vertices
-from insaat_cli.engine.ply import read_cloud, read_mesh, write_mesh
+from insaat_cli.engine.closing import Oriented, closed_surface, free_space
+from insaat_cli.engine.decimation import merge_flat
+from insaat_cli.engine.depth_maps import DepthMap, read_index
+from insaat_cli.engine.mesh import without_folds, without_islands
+from insaat_cli.engine.ply import read_cloud, write_mesh
+from insaat_cli.engine.views import View
 from insaat_cli.errors import StageError
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+
+SPACING_SAMPLE = 20_000
+SPACING_NEIGHBOURS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class SurfaceOptions:
     """How the surface follows the cloud."""
 
-    depth: int = 10
-    """Largest octree depth."""
-    cell: float = 1.0
-    """Side of the smallest octree cell in spacings of the cloud."""
-    reach: float = 4.0
-    """The surface ends this many spacings beyond the last point."""
+    cell: float = 1.3
+    """Side of a grid cell, in spacings of the cloud."""
+    close_levels: int = 3
+    """Holes up to about 2 ** this many cells are closed."""
+    free_views: int = 2
+    """So many depth maps must have seen through a place for it to count as free."""
+    flat_levels: int = 3
+    """Flat parts get triangles up to 2 ** this many cells wide."""
+    flat_tolerance: float = 0.05
+    """How far from a plane a flat part may be, in cells."""
     island_share: float = 0.01
     """Components smaller than this share of the largest are dropped."""
 
 
 def build_surface(
     cloud_file: Path,
+    depth: Path,
     output: Path,
     options: SurfaceOptions,
     *,
     threads: int = 1,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Metrics:
-    """Write `output`, a PLY mesh, from the cloud; `spacing` is in the cloud's file."""
+    """Write `output`, a PLY mesh, from the cloud; depth maps say what space is free.
+
+    Raises StageError if the cloud holds no surface.
+    """
     cloud = read_cloud(cloud_file)
-    spacing = typical_spacing(cloud, threads)
-    extent = 1.1 * float(np.ptp(cloud.points, axis=0).max())
-    depth = min(options.depth, int(np.ceil(np.log2(extent / (options.cell * spacing)))))
-    progress(0.05)
-    scratch = output.with_name("poisson.ply")
-    settings = pycolmap.PoissonMeshingOptions()
-    settings.depth, settings.num_threads = max(depth, 5), threads
-    settings.trim, settings.color = 0.0, False
-    pycolmap.poisson_meshing(str(cloud_file), str(scratch), settings)
-    vertices, faces = read_mesh(scratch)
-    scratch.unlink()
-    progress(0.8)
-    keep = supported(vertices, cloud.points, options.reach * spacing, threads=threads)
-    vertices, faces = without_vertices(vertices, without_folds(faces), keep)
-    vertices, faces, components = without_islands(vertices, faces, options.island_share)
+    cell = options.cell * typical_spacing(cloud.points, threads)
+    oriented = Oriented(points=cloud.points, normals=cloud.normals)
+    progress(0.1)
+    rounds = 0
+
+    def seen_through(points: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        nonlocal rounds
+        rounds += 1
+        progress(0.1 + 0.5 * rounds / (options.close_levels + 1))
+        return free_space(points, depth_maps(depth), options.free_views)
+
+    surface = closed_surface(oriented, cell, options.close_levels, seen_through, threads=threads)
+    progress(0.7)
+    vertices, faces = merge_flat(
+        surface.vertices,
+        surface.normals,
+        surface.faces,
+        cell,
+        options.flat_levels,
+        options.flat_tolerance * cell,
+    )
+    progress(0.9)
+    vertices, faces, components = without_islands(
+        vertices, without_folds(faces), options.island_share
+    )
     if not len(faces):
         raise StageError("the cloud holds no surface", hint="take more photos with more overlap")
     write_mesh(output, vertices, faces)
-    return {"faces": len(faces), "vertices": len(vertices), "components": components}
+    return {
+        "faces": len(faces),
+        "vertices": len(vertices),
+        "components": components,
+        "cell": cell,
+    }
 
 
-def typical_spacing(cloud: Cloud, threads: int) -> float:
-    """Median distance from a point to its nearest, over a sample."""
-    from scipy.spatial import cKDTree
+def depth_maps(folder: Path) -> Iterator[tuple[View, npt.NDArray[np.float32]]]:
+    """Camera and depth of every depth map, read one at a time."""
+    for entry in read_index(folder):
+        yield entry.view, DepthMap.load(folder / entry.file).depth
 
-    sample = cloud.points[:: max(1, len(cloud.points) // 20000)]
-    distance, _ = cKDTree(cloud.points).query(sample, k=5, workers=threads)
+
+def typical_spacing(points: npt.NDArray[np.float32], threads: int) -> float:
+    """Median distance between neighbouring points, over a sample."""
+    sample = points[:: max(1, len(points) // SPACING_SAMPLE)]
+    distance, _ = cKDTree(points).query(sample, k=SPACING_NEIGHBOURS + 1, workers=threads)
     return float(np.median(distance[:, 1:].mean(axis=1)))
 
 
 def main(request: StageRequest, events: Events) -> Metrics:
     return build_surface(
         request.inputs["fuse"] / "cloud.ply",
+        request.inputs["dense"] / "depth",
         request.output / "mesh.ply",
         parse_options(SurfaceOptions, request.params),
         threads=request.threads,
