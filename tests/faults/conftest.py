@@ -14,7 +14,7 @@ from insaat_cli.scenes import Subject, make_photo_set
 def statue_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight photos of a statue that fit together. Do not write into this folder."""
     folder = tmp_path_factory.mktemp("statue-photos")
-    return make_photo_set(folder, photos=8, width=640, height=480, arc=130).images
+    return make_photo_set(folder, photos=8, width=640, height=480, arc=150).images
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def vase_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five photos of something else, elsewhere. Do not write into this folder."""
     folder = tmp_path_factory.mktemp("vase-photos")
     truth = make_photo_set(
-        folder, photos=5, width=640, height=480, arc=80, subject=Subject.VASE, seed=9,
+        folder, photos=5, width=640, height=480, arc=100, subject=Subject.VASE, seed=9,
         prefix="VASE_",
     )  # fmt: skip
     return truth.images
