@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -350,7 +351,7 @@ def test_stopped_by_a_signal_then_resumed(tmp_path: Path, number: int, code: int
     began = time.monotonic()
     process.send_signal(number)
     output, _ = process.communicate(timeout=WAIT_S)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 10
     assert process.returncode == code
     assert_gone(pids)
     if number != signal.SIGKILL:
@@ -371,7 +372,7 @@ def test_a_deaf_stage_is_killed_at_once_when_asked_twice(tmp_path: Path) -> None
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
     process.communicate(timeout=WAIT_S)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 4.5  # the deadline for those that listen is 5 s
     assert process.returncode == 130
     assert_gone(pids)
 
@@ -406,6 +407,23 @@ def test_a_caller_can_stop_a_run(tmp_path: Path) -> None:
     with pytest.raises(StoppedError) as caught:
         run_pipeline(plan, Stopping(), stop=stop)
     assert caught.value.code == 143
+
+
+def test_a_listener_that_cannot_write_stops_all_and_blames_no_disk(tmp_path: Path) -> None:
+    pids: list[int] = []
+
+    def closed(event: Any) -> None:
+        if isinstance(event, StageProgress):
+            pids.append(wait_for(tmp_path / "one.pid"))
+            pids.append(wait_for(tmp_path / "grandchild.pid"))
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    params = {"sleep": 30, "grandchild": True}
+    pipeline = fake_pipeline(fake_stage("one", params=params))
+    with pytest.raises(BrokenPipeError):
+        run_pipeline(fake_plan(pipeline, tmp_path), closed)
+    assert len(pids) == 2
+    assert_gone(pids)
 
 
 def test_two_runs_in_one_workspace(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from insaat_cli.requirements import check_requirements
 from insaat_cli.retries import Retries
 from insaat_cli.run_events import (
     Listener,
+    RunEvent,
     RunFailed,
     RunFinished,
     RunStarted,
@@ -62,8 +63,29 @@ def run_pipeline(
     if plan.dry_run:
         return dry_run(planner, workspace, set(stages_to_redo(plan)), listener)
     stop = stop or StopRequest()
-    with stop.on_signals(), workspace.locked():
-        return _Run(planner, workspace, listener, stop).execute()
+    try:
+        with stop.on_signals(), workspace.locked():
+            return _Run(planner, workspace, _apart(listener), stop).execute()
+    except _ListenerError as fault:
+        raise fault.error from None
+
+
+class _ListenerError(Exception):
+    """The listener could not write, perhaps to a closed pipe: no fault of the workspace's disk."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _apart(listener: Listener) -> Listener:
+    def send(event: RunEvent) -> None:
+        try:
+            listener(event)
+        except OSError as error:
+            raise _ListenerError(error) from error
+
+    return send
 
 
 class _Run:
