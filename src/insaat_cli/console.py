@@ -93,7 +93,10 @@ def error_text(error: InsaatError) -> Text:
     for line in lines[1:]:
         text.append("\n" + printable(line))
     if error.hint:
-        text.append("\n  try: ", style="cyan").append(printable(error.hint))
+        first, *others = error.hint.splitlines()
+        text.append("\n  try: ", style="cyan").append(printable(first))
+        for line in others:
+            text.append("\n       " + printable(line))
     if error.log:
         text.append("\n  log: ", style="cyan").append(printable(str(error.log)))
     return text
