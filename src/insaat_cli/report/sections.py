@@ -80,14 +80,19 @@ def failure(run: RunData) -> Markup | None:
         "section",
         element("h2", printable(f"This run did not finish{stage}")),
         *(element("p", printable(line)) for line in str(error.get("message", "")).splitlines()),
-        element("p", element("strong", "Try: "), printable(str(error["hint"])))
-        if error.get("hint")
-        else None,
+        *_lines_after("Try: ", str(error.get("hint") or "")),
         element("details", element("summary", "End of the log"), element("pre", log))
         if log
         else None,
         class_="failure",
     )
+
+
+def _lines_after(label: str, text: str) -> list[Markup]:
+    return [
+        element("p", None if number else element("strong", label), printable(line))
+        for number, line in enumerate(text.splitlines())
+    ]
 
 
 def preview(run: RunData) -> Markup | None:
