@@ -19,7 +19,6 @@ INLINE_POLICY = (
     "default-src 'none'; script-src '{script}'; style-src '{style}'; img-src blob: data:; "
     "connect-src blob: data:; base-uri 'none'; form-action 'none'"
 )
-MAX_SINGLE_FILE_BYTES = 500 << 20
 
 
 def asset(name: str) -> bytes:
@@ -36,17 +35,21 @@ def served_page(title: str) -> str:
     )
 
 
-def single_file(scene: ViewedScene, *, photos: bool = True) -> str:
+def single_file(
+    scene: ViewedScene, *, photos: bool = True, model_bytes: bytes | None = None
+) -> str:
     """The scene as one HTML file: model, script, style and small photos inside.
 
-    It works from disk; its policy allows the script in it and no connection to anywhere.
+    `model_bytes` is a lighter GLB to show instead of the scene's own. The page works from disk;
+    its policy allows the script in it and no connection to anywhere.
     """
     script, style = asset("app.js").decode("utf-8"), asset("style.css").decode("utf-8")
     licence = html.escape(asset("LICENSES.txt").decode("utf-8").replace("--", "- -"))
     shown = {}
     if photos:
         shown = {camera.photo: thumbnail(camera.photo) for camera in scene.cameras if camera.photo}
-    model = base64.b64encode(scene.model_bytes()).decode("ascii")
+    content = scene.model_bytes() if model_bytes is None else model_bytes
+    model = base64.b64encode(content).decode("ascii")
     policy = INLINE_POLICY.format(script=_hash(script), style=_hash(style))
     return _filled(
         title=html.escape(scene.title),
