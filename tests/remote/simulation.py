@@ -7,6 +7,7 @@ operation, and how much time passes. A world is decided by its seed alone.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 import threading
@@ -151,10 +152,8 @@ class World:
 
     @staticmethod
     def _quietly(action: Callable[[], Any]) -> None:
-        try:
+        with contextlib.suppress(ConflictError, UncertainError):
             action()
-        except (ConflictError, UncertainError):
-            pass
 
     def _live(self, actor: Actor) -> None:
         actor.turn.wait()

@@ -7,6 +7,7 @@ follow the rules work on a job at once.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 import secrets
@@ -157,10 +158,8 @@ def meddle(story: Story, job: str) -> None:
         world, queue = story.world, queue_of(story, actor)
         for _ in range(world.random.randrange(4)):
             world.sleep(actor, world.random.random() * 200)
-            try:
+            with contextlib.suppress(StoreError):
                 world.random.choice([queue.cancel, queue.retry])(job)
-            except StoreError:
-                pass
 
     story.world.spawn(f"user-{job[-1]}", body)
 

@@ -159,7 +159,7 @@ def test_a_large_upload_goes_on_where_it_stopped(
     store = S3Store(s3_address)
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_bytes(os.urandom(1 << 20) * (MULTIPART_FROM_BYTES // (1 << 20) + 3))
-    client = store._plain
+    client = store._bulk
     sent: list[int] = []
     real = client.upload_part
 

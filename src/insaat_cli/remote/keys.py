@@ -82,6 +82,11 @@ def manifest_key(job: str, epoch: int) -> str:
     return attempt_prefix(job, epoch) + "manifest.json"
 
 
+def result_key(job: str, epoch: int, sha256: str) -> str:
+    """By hash: the names of files may hold what a key cannot."""
+    return f"{attempt_prefix(job, epoch)}files/{sha256}"
+
+
 def log_key(job: str, epoch: int) -> str:
     return attempt_prefix(job, epoch) + "log.txt"
 

@@ -1,7 +1,7 @@
 """A store in an S3 bucket, through boto3: AWS, SeaweedFS, MinIO, R2, Ceph, any endpoint.
 
-Two clients: one that repeats what failed, for reads and for writes that may be repeated; and one
-that never repeats, for conditional writes, because a repeated conditional write whose first reply
+Clients that repeat what failed, for reads and for writes that may be repeated; and one that never
+repeats, for conditional writes, because a repeated conditional write whose first reply
 was lost would look like a lost race. Credentials come from boto3's own chain and from nowhere else.
 """
 
@@ -20,10 +20,11 @@ from insaat_cli.remote.store import Blob, Entry, NotThereError, Progress, check_
 
 CHUNK_BYTES = 1 << 20
 CONNECT_SECONDS = 5.0
-READ_SECONDS = 30.0
-CONDITIONAL_SECONDS = 10.0
-"""Shorter than a lease: a write that hangs must leave time to look what became of it."""
-ATTEMPTS = 5
+SMALL_READ_SECONDS = 10.0
+"""Much shorter than a lease: a request that hangs must leave time to look what became of it."""
+BULK_READ_SECONDS = 60.0
+SMALL_ATTEMPTS = 3
+BULK_ATTEMPTS = 5
 POOL_CONNECTIONS = 32
 
 
@@ -68,8 +69,9 @@ class S3Store:
     def __init__(self, address: S3Address) -> None:
         self.address = address
         session = self._session()
-        self._plain = self._client(session, attempts=ATTEMPTS, read_seconds=READ_SECONDS)
-        self._once = self._client(session, attempts=1, read_seconds=CONDITIONAL_SECONDS)
+        self._plain = self._client(session, SMALL_ATTEMPTS, SMALL_READ_SECONDS)
+        self._bulk = self._client(session, BULK_ATTEMPTS, BULK_READ_SECONDS)
+        self._once = self._client(session, 1, SMALL_READ_SECONDS)
 
     def describe(self) -> str:
         at = f" at {self.address.endpoint}" if self.address.endpoint else ""
@@ -131,10 +133,10 @@ class S3Store:
     def upload(self, key: str, path: Path, progress: Progress | None = None) -> None:
         with faults("write to", self.describe()):
             if path.stat().st_size >= MULTIPART_FROM_BYTES:
-                upload_parts(self._plain, self._object(key), path, progress)
+                upload_parts(self._bulk, self._object(key), path, progress)
                 return
             body = path.read_bytes()
-            self._plain.put_object(**self._object(key), Body=body)
+            self._bulk.put_object(**self._object(key), Body=body)
         if progress:
             progress(len(body))
 
@@ -145,7 +147,7 @@ class S3Store:
 
         with faults("read", self.describe()):
             try:
-                reply = self._plain.get_object(**self._object(key), Range=f"bytes={offset}-")
+                reply = self._bulk.get_object(**self._object(key), Range=f"bytes={offset}-")
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") in {"NoSuchKey", "404"}:
                     raise NotThereError(f"{key} is not in {self.describe()}") from None
@@ -210,7 +212,7 @@ class S3Store:
         except BotoCoreError as error:
             raise StoreError(str(error), hint="check AWS_PROFILE and ~/.aws/config") from error
 
-    def _client(self, session: Any, *, attempts: int, read_seconds: float) -> Any:
+    def _client(self, session: Any, attempts: int, read_seconds: float) -> Any:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 

@@ -1,0 +1,68 @@
+"""Jobs in words: one line in a list, a few lines for one."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from insaat_cli.errors import ERROR_OF_FAULT, InsaatError, StoreError
+from insaat_cli.remote.job import JobState, Status
+from insaat_cli.wording import counted, duration, printable
+
+
+def state_fields(state: JobState) -> dict[str, Any]:
+    """A state for --json, without what only the protocol needs."""
+    fields = dataclasses.asdict(state)
+    for name in ("txn", "recent"):
+        del fields[name]
+    return {"event": "job", **fields}
+
+
+def job_line(state: JobState) -> str:
+    about = _progress(state) if state.status is Status.RUNNING else _problem(state)
+    when = state.submitted_at.replace("T", " ")[:16]
+    return printable(f"{state.job}  {state.status.value:9}  {when}  {about}").rstrip()
+
+
+def status_lines(state: JobState) -> list[str]:
+    lines = [f"{state.job}: {state.status.value}"]
+    if state.status is Status.RUNNING:
+        lines.append(f"{_progress(state)} on {state.owner}")
+        if state.progress.line:
+            lines.append(f"| {state.progress.line}")
+        if state.cancel:
+            lines.append("asked to stop")
+    counts = [
+        counted(number, word, plural)
+        for number, word, plural in (
+            (state.failures, "failure", ""),
+            (state.losses, "loss", "losses"),
+            (state.releases, "release", ""),
+        )
+        if number
+    ]
+    if counts:
+        lines.append(", ".join(counts))
+    if state.problem and state.status is not Status.SUCCEEDED:
+        lines += [state.problem.message, state.problem.hint]
+    return [printable(line) for line in lines if line]
+
+
+def ended_error(state: JobState) -> InsaatError:
+    """What a job that did not succeed is to whoever waits for it."""
+    problem = state.problem
+    if state.status is Status.CANCELLED or problem is None:
+        return StoreError(f"job {state.job} is {state.status.value}")
+    kind = ERROR_OF_FAULT[problem.fault]
+    hint = problem.hint or f"insaat logs {state.job} shows its log"
+    return kind(f"job {state.job} failed: {printable(problem.message)}", hint=printable(hint))
+
+
+def _progress(state: JobState) -> str:
+    progress = state.progress
+    left = "" if progress.seconds_left is None else f", {duration(progress.seconds_left)} left"
+    return f"{progress.stage or 'starting'} {progress.share:.0%}{left}"
+
+
+def _problem(state: JobState) -> str:
+    return state.problem.message[:80] if state.problem else ""

@@ -1,0 +1,92 @@
+"""Finished stages in the store, so that the next worker goes on where the last one was.
+
+    jobs/JOB/checkpoints/STAGE-FINGERPRINT.json     hash and key of the newest archive
+    jobs/JOB/checkpoints/data/STAGE-RANDOM.tar      the published folder of the stage
+
+The pointer is written after its archive, and names the archive's hash: a pointer that can be read
+always means a whole archive, whoever else wrote one meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shutil
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from insaat_cli.remote.keys import checkpoint_prefix
+from insaat_cli.remote.manifest import FileEntry
+from insaat_cli.remote.manifest import sha256_of as hash_of
+from insaat_cli.remote.store import CorruptError, NotThereError, Store
+from insaat_cli.remote.transfer import Check, download, no_check
+from insaat_cli.workspace import MARKER_NAME
+
+STAGE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,60}")
+POINTER = re.compile(r"(?P<stage>[a-z][a-z0-9_-]{0,60})-[0-9a-f]{64}\.json")
+
+
+def save(store: Store, job: str, stage: str, folder: Path, scratch: Path) -> None:
+    """Store the published stage in `folder`. `scratch` is a folder for the archive."""
+    fingerprint = _fingerprint(folder)
+    archive = scratch / f"{stage}-{secrets.token_hex(4)}.tar"
+    try:
+        with tarfile.open(archive, "w") as tar:
+            tar.add(folder, arcname=stage)
+        key = f"{checkpoint_prefix(job)}data/{archive.name}"
+        pointer = {"key": key, "size": archive.stat().st_size, "sha256": hash_of(archive)}
+        store.upload(key, archive)
+        store.put(
+            f"{checkpoint_prefix(job)}{stage}-{fingerprint}.json", json.dumps(pointer).encode()
+        )
+    finally:
+        archive.unlink(missing_ok=True)
+
+
+def restore(
+    store: Store, job: str, stages: Path, scratch: Path, *, check: Check = no_check
+) -> list[str]:
+    """Put every stored stage into the folder `stages`; their names.
+
+    The runner compares fingerprints itself, so an archive too many does no harm; one that is
+    damaged is left out, and its stage is done again."""
+    restored = []
+    for entry in list(store.list(checkpoint_prefix(job))):
+        match = POINTER.fullmatch(entry.key.removeprefix(checkpoint_prefix(job)))
+        if match is None:
+            continue
+        check()
+        try:
+            _restore_one(store, entry.key, match["stage"], stages, scratch)
+        except (NotThereError, CorruptError, tarfile.TarError, ValueError, KeyError, TypeError):
+            continue
+        restored.append(match["stage"])
+    return restored
+
+
+def _restore_one(store: Store, pointer_key: str, stage: str, stages: Path, scratch: Path) -> None:
+    blob = store.get(pointer_key)
+    if blob is None:
+        raise NotThereError(pointer_key)
+    pointer: dict[str, Any] = json.loads(blob.body)
+    archive = FileEntry(
+        path=f"{stage}.tar", size=int(pointer["size"]), sha256=str(pointer["sha256"])
+    )
+    download(store, lambda _: str(pointer["key"]), [archive], scratch)
+    path = scratch / archive.path
+    try:
+        with tarfile.open(path) as tar:
+            # The "data" filter refuses links, devices and paths that lead out.
+            tar.extractall(scratch / "unpacked", filter="data")
+        if not (stages / stage).exists():
+            (scratch / "unpacked" / stage).rename(stages / stage)
+    finally:
+        path.unlink(missing_ok=True)
+        shutil.rmtree(scratch / "unpacked", ignore_errors=True)
+
+
+def _fingerprint(folder: Path) -> str:
+    marker = json.loads((folder / MARKER_NAME).read_text(encoding="utf-8"))
+    return str(marker["fingerprint"])

@@ -1,0 +1,176 @@
+"""What a user does with jobs, apart from submitting: look, fetch, cancel, retry, share, remove."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from insaat_cli.errors import StoreError, UsageError
+from insaat_cli.remote.commit import read
+from insaat_cli.remote.job import JobState, Status, check_id
+from insaat_cli.remote.keys import (
+    JOBS,
+    QUEUED,
+    RUNNING,
+    job_prefix,
+    log_key,
+    manifest_key,
+    parse_marker,
+    result_key,
+    spec_key,
+    state_key,
+)
+from insaat_cli.remote.manifest import FileEntry, Manifest
+from insaat_cli.remote.notification import share_link
+from insaat_cli.remote.queue import Queue
+from insaat_cli.remote.spec import JobSpec
+from insaat_cli.remote.store import CorruptError, NotThereError, Progress, Store
+from insaat_cli.remote.transfer import download
+
+READERS = 16
+SHARE_SECONDS = 24 * 3600
+MAX_SHARE_SECONDS = 7 * 24 * 3600
+"""S3 allows no longer."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What `fetch` brought, and where to."""
+
+    folder: Path
+    files: tuple[FileEntry, ...]
+
+
+class Client:
+    """The jobs of one store, as their user sees them."""
+
+    def __init__(self, store: Store, queue: Queue) -> None:
+        self.store = store
+        self.queue = queue
+
+    def jobs(self) -> list[JobState]:
+        """All jobs, newest first; submissions that were never completed are not jobs."""
+        names = [name for name in self.store.folders(JOBS) if _is_id(name)]
+        with ThreadPoolExecutor(READERS) as pool:
+            found = list(pool.map(lambda name: read(self.store, name), names))
+        states = [held.state for held in found if held is not None]
+        return sorted(states, key=lambda state: state.job, reverse=True)
+
+    def status(self, job: str) -> JobState:
+        return self.queue.read(job).state
+
+    def spec(self, job: str) -> JobSpec:
+        blob = self.store.get(spec_key(check_id(job)))
+        if blob is None:
+            raise NotThereError(f"the spec of job {job} is gone")
+        return JobSpec.from_bytes(blob.body)
+
+    def follow(
+        self, job: str, *, every_s: float, wait: Callable[[float], object]
+    ) -> Iterator[JobState]:
+        """The job's state whenever it changed, up to and including its end."""
+        seen = -1
+        while True:
+            state = self.status(job)
+            if state.revision != seen:
+                seen = state.revision
+                yield state
+            if state.status.ended:
+                return
+            wait(every_s)
+
+    def manifest(self, job: str) -> Manifest:
+        """What the job published, as its state vouches for it."""
+        state = self.status(job)
+        if state.status is not Status.SUCCEEDED or state.result is None:
+            why = f": {state.problem.message}" if state.problem else ""
+            raise StoreError(
+                f"job {job} has no result, it is {state.status.value}{why}",
+                hint=f"insaat status {job} --follow waits for it; insaat logs {job} shows its log",
+            )
+        blob = self.store.get(manifest_key(job, state.result.epoch))
+        if blob is None:
+            raise NotThereError(f"the manifest of job {job} is gone")
+        if hashlib.sha256(blob.body).hexdigest() != state.result.manifest_sha256:
+            raise CorruptError(f"the manifest of job {job} is damaged, or was tampered with")
+        manifest = Manifest.from_bytes(blob.body)
+        if (manifest.job, manifest.epoch) != (job, state.result.epoch):
+            raise CorruptError(f"the manifest of job {job} is that of another attempt")
+        return manifest
+
+    def fetch(self, job: str, folder: Path, *, progress: Progress | None = None) -> Fetched:
+        """Bring the result into `folder`; what is there already is not fetched again."""
+        manifest = self.manifest(job)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            download(
+                self.store,
+                lambda entry: result_key(job, manifest.epoch, entry.sha256),
+                manifest.files,
+                folder,
+                progress=progress,
+            )
+        except OSError as error:
+            raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
+        return Fetched(folder, manifest.files)
+
+    def cancel(self, job: str) -> JobState:
+        return self.queue.cancel(job)
+
+    def retry(self, job: str) -> JobState:
+        return self.queue.retry(job)
+
+    def logs(self, job: str, epoch: int | None = None) -> str:
+        """The log of an attempt; by default the last that stored one."""
+        state = self.status(job)
+        epochs = [epoch] if epoch is not None else range(state.epoch, 0, -1)
+        for number in epochs:
+            blob = self.store.get(log_key(job, number))
+            if blob is not None:
+                return blob.body.decode("utf-8", "replace")
+        raise NotThereError(
+            f"job {job} has no log yet", hint="a log is stored when an attempt ends"
+        )
+
+    def share(self, job: str, *, seconds: int = SHARE_SECONDS) -> str:
+        """A link to the viewer page that anybody can open for a while."""
+        if not 60 <= seconds <= MAX_SHARE_SECONDS:
+            raise UsageError("a link is good for a minute at least and seven days at most")
+        self.manifest(job)
+        link = share_link(self.store, self.status(job), seconds=seconds)
+        if link is None:
+            raise UsageError(
+                f"{self.store.describe()} has no links to share",
+                hint=f"insaat fetch {job}, and send view.html",
+            )
+        return link
+
+    def remove(self, job: str) -> int:
+        """Delete an ended job with all that belongs to it; the number of objects deleted.
+
+        The state goes last, so that a removal that was cut off can be repeated. Photos stay: other
+        jobs may use them."""
+        self.queue.mark_removing(job)
+        keys = [entry.key for entry in self.store.list(job_prefix(check_id(job)))]
+        keys += [
+            entry.key
+            for prefix in (QUEUED, RUNNING)
+            for entry in self.store.list(prefix)
+            if (marker := parse_marker(entry.key)) and marker.job == job
+        ]
+        last = state_key(job)
+        with ThreadPoolExecutor(READERS) as pool:
+            list(pool.map(self.store.delete, [key for key in keys if key != last]))
+        self.store.delete(last)
+        return len(keys)
+
+
+def _is_id(name: str) -> bool:
+    try:
+        check_id(name)
+    except StoreError:
+        return False
+    return True

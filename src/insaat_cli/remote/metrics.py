@@ -1,0 +1,99 @@
+"""What a worker tells Prometheus and its orchestrator: /metrics, /healthz, /readyz."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from insaat_cli.errors import UsageError
+
+PREFIX = "insaat_worker_"
+HELP = {
+    "jobs_total": ("counter", "Attempts at jobs, by how they ended."),
+    "jobs_running": ("gauge", "Attempts running now."),
+    "jobs_lost_total": ("counter", "Jobs of silent workers that this worker put back."),
+    "store_errors_total": ("counter", "Scans of the queue that the store refused or left open."),
+    "queue_scans_total": ("counter", "Looks into the queue."),
+    "stage_seconds_total": ("counter", "Time spent in stages."),
+    "peak_memory_bytes": ("gauge", "Largest peak memory of a stage so far."),
+    "last_scan_timestamp_seconds": ("gauge", "When the queue was last read, Unix time."),
+}
+
+
+class Metrics:
+    """Named numbers with at most one label."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[str, str], float] = {("jobs_running", ""): 0.0}
+        self._lock = threading.Lock()
+
+    def add(self, name: str, value: float = 1.0, *, label: str = "") -> None:
+        with self._lock:
+            self._values[name, label] = self._values.get((name, label), 0.0) + value
+
+    def set(self, name: str, value: float) -> None:
+        with self._lock:
+            self._values[name, ""] = value
+
+    def raise_to(self, name: str, value: float) -> None:
+        with self._lock:
+            self._values[name, ""] = max(self._values.get((name, ""), 0.0), value)
+
+    def text(self) -> str:
+        """In the exposition format 0.0.4."""
+        with self._lock:
+            values = sorted(self._values.items())
+        lines: list[str] = []
+        for name, (kind, about) in HELP.items():
+            samples = [(label, value) for (found, label), value in values if found == name]
+            if not samples:
+                continue
+            lines += [f"# HELP {PREFIX}{name} {about}", f"# TYPE {PREFIX}{name} {kind}"]
+            for label, value in samples:
+                labels = f"{{{label}}}" if label else ""
+                lines.append(f"{PREFIX}{name}{labels} {value:g}")
+        return "\n".join(lines) + "\n"
+
+
+class StatusServer:
+    """Answers GET on one address, from a thread."""
+
+    def __init__(self, host: str, port: int, metrics: Metrics, healthy: Callable[[], bool]) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path == "/metrics":
+                    self._answer(200, metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
+                elif self.path in {"/healthz", "/readyz"}:
+                    fine = healthy()
+                    self._answer(200 if fine else 503, "ok\n" if fine else "stale\n")
+                else:
+                    self._answer(404, "not here\n")
+
+            def _answer(self, status: int, text: str, kind: str = "text/plain") -> None:
+                body = text.encode()
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                """Probes every few seconds are no news."""
+
+        try:
+            self._server = ThreadingHTTPServer((host, port), Handler)
+        except (OSError, OverflowError) as error:
+            raise UsageError(
+                f"cannot listen on {host}:{port}: {error}", hint="choose another --metrics-port"
+            ) from error
+        self._server.daemon_threads = True
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()

@@ -1,0 +1,280 @@
+"""The worker: takes jobs from a queue and runs them, as many at once as the machine can hold.
+
+The main thread only looks into the queue, starts attempts and waits; each attempt has a thread and
+a process tree of its own. A worker may be stopped in any way at any time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import secrets
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from insaat_cli.errors import ExitCode, StoreError
+from insaat_cli.remote.commit import Pause
+from insaat_cli.remote.job_run import End, Grant, JobRun, RunContext
+from insaat_cli.remote.lease import Lease
+from insaat_cli.remote.metrics import Metrics, StatusServer
+from insaat_cli.remote.notification import Notifier
+from insaat_cli.remote.probe import probe
+from insaat_cli.remote.queue import Queue
+from insaat_cli.remote.store import Store
+from insaat_cli.resources import MachineLimits, default_budget, machine_limits, parse_memory
+
+DEFAULT_LEASE_S = 120.0
+DEFAULT_POLL_S = 10.0
+WATCHED_JOBS = 16
+UNIT_BYTES = 3_000_000_000
+UNIT_CORES = 2
+"""What an ordinary job wants; `--concurrency auto` runs as many as fit."""
+HEALTHY_POLLS = 6
+log = logging.getLogger("insaat.worker")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """How a worker works; all times in seconds."""
+
+    lease_s: float = DEFAULT_LEASE_S
+    poll_s: float = DEFAULT_POLL_S
+    concurrency: int | None = 1
+    """None: as many as memory and cores allow."""
+    max_memory: str | None = None
+    threads: int | None = None
+    tags: tuple[str, ...] = ()
+    once: bool = False
+    """End after one job, or at once if there is none."""
+    idle_exit_s: float | None = None
+    """End when there was nothing to do for so long."""
+    stop_s: float = 8.0
+    """How long stages may take to end on their own after SIGTERM."""
+    checkpoint_min_s: float = 2.0
+    work_folder: Path | None = None
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
+
+
+@dataclass
+class _Slot:
+    lease: Lease
+    run: JobRun
+    thread: threading.Thread | None = None
+    end: End | None = None
+
+
+class Worker:
+    """Work on the jobs of one store until told to stop."""
+
+    def __init__(
+        self,
+        store: Store,
+        options: WorkerOptions,
+        *,
+        allowed: Mapping[str, str],
+        notifier: Notifier,
+        limits: MachineLimits | None = None,
+    ) -> None:
+        self.options = options
+        self.store = store
+        self.notifier = notifier
+        self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.metrics = Metrics()
+        self.queue = Queue(store, clock=time.monotonic, pause=Pause())
+        self.context = RunContext(
+            store=store,
+            allowed=allowed,
+            metrics=self.metrics,
+            stop_now=threading.Event(),
+            child_deadline_s=options.stop_s,
+            checkpoint_min_s=options.checkpoint_min_s,
+        )
+        limits = limits or machine_limits()
+        memory = default_budget(limits)
+        if options.max_memory:
+            memory = parse_memory(options.max_memory, limits.memory_bytes)
+        cores = options.threads or limits.cores
+        self.slots = options.concurrency or automatic_slots(memory, cores)
+        self.grant = Grant(memory_bytes=memory // self.slots, threads=max(1, cores // self.slots))
+        self.running: list[_Slot] = []
+        self.draining = False
+        self.code = ExitCode.DONE
+        self._taken = 0
+        self._wake = threading.Event()
+        self._busy_at = self._scanned_at = self._watched_at = time.monotonic()
+
+    def run(self) -> ExitCode:
+        """Raises StoreError if the store cannot hold a queue or cannot be reached at the start."""
+        probe(self.store)
+        log.info("worker %s: %s, %d at once", self.name, self.store.describe(), self.slots)
+        server = self._status_server()
+        with (
+            self._signals(),
+            tempfile.TemporaryDirectory(
+                prefix="insaat-worker-", dir=self.options.work_folder, ignore_cleanup_errors=True
+            ) as folder,
+        ):
+            try:
+                while not self._is_over():
+                    self._collect()
+                    self._look(Path(folder))
+                    self._wake.wait(self._nap())
+                    self._wake.clear()
+            finally:
+                self._stop_all()
+                if server:
+                    server.stop()
+        return self.code
+
+    # One turn --------------------------------------------------------------------------------
+
+    def _look(self, folder: Path) -> None:
+        """Claim a job if there is room, and watch over those of others."""
+        try:
+            now = time.monotonic()
+            if now - self._watched_at >= self.options.poll_s:
+                self._watched_at = now
+                self._watch()
+            if self._may_claim():
+                self.metrics.add("queue_scans_total")
+                while self._may_claim() and self._claim(folder):
+                    pass
+            self._scanned_at = time.monotonic()
+            self.metrics.set("last_scan_timestamp_seconds", time.time())
+        except StoreError as error:
+            self.metrics.add("store_errors_total")
+            log.warning("%s", error.message)
+
+    def _watch(self) -> None:
+        for state in self.queue.watch(WATCHED_JOBS):
+            self.metrics.add("jobs_lost_total")
+            log.warning("job %s: its worker fell silent; now %s", state.job, state.status.value)
+            if state.status.ended:
+                self.notifier.job_ended(state)
+
+    def _may_claim(self) -> bool:
+        stopping = self.draining or self.context.stop_now.is_set()
+        enough = self.options.once and self._taken > 0
+        return not stopping and not enough and len(self.running) < self.slots
+
+    def _claim(self, folder: Path) -> bool:
+        for marker in self.queue.candidates(self.options.tags):
+            asked = time.monotonic()
+            held = self.queue.claim(marker, owner=self.name, lease_s=self.options.lease_s)
+            if held is None:
+                continue
+            self._taken += 1
+            lease = Lease(self.queue, held, asked=asked, clock=time.monotonic)
+            log.info("job %s: claimed under epoch %d", lease.job, lease.epoch)
+            run = JobRun(self.context, lease, self.grant, folder / f"{lease.job}-{lease.epoch}")
+            slot = _Slot(lease, run)
+            slot.thread = threading.Thread(target=self._work, args=(slot,), name=lease.job)
+            self.running.append(slot)
+            self.metrics.set("jobs_running", len(self.running))
+            slot.thread.start()
+            return True
+        return False
+
+    def _work(self, slot: _Slot) -> None:
+        try:
+            slot.end = slot.run.run()
+        except Exception:
+            # A fault of ours: the lease runs out, and the job is counted as lost.
+            log.exception("job %s: unexpected", slot.lease.job)
+            slot.end = End.LOST
+        finally:
+            self._wake.set()
+
+    def _collect(self) -> None:
+        for slot in [slot for slot in self.running if slot.end is not None]:
+            self.running.remove(slot)
+            assert slot.end is not None
+            log.info("job %s: %s", slot.lease.job, slot.end.value)
+            self.metrics.add("jobs_total", label=f'end="{slot.end.value}"')
+            self.metrics.set("jobs_running", len(self.running))
+            self._busy_at = time.monotonic()
+            final = slot.run.final
+            if final is not None and final.status.ended:
+                self.notifier.job_ended(final)
+
+    def _nap(self) -> float:
+        """Until the next look; with jitter, so that a fleet spreads itself over time."""
+        if self.options.once and not self.running:
+            return 0.0
+        return self.options.poll_s * random.uniform(0.7, 1.3)  # noqa: S311
+
+    def _is_over(self) -> bool:
+        self._collect()
+        if self.running:
+            return False
+        if self.draining or self.context.stop_now.is_set():
+            return True
+        if self.options.once and (self._taken or self._scanned_at > self._busy_at):
+            return True
+        idle = self.options.idle_exit_s
+        return idle is not None and time.monotonic() - self._busy_at >= idle
+
+    # Around it -------------------------------------------------------------------------------
+
+    def _stop_all(self) -> None:
+        self.context.stop_now.set()
+        for slot in self.running:
+            assert slot.thread is not None
+            slot.thread.join()
+        self._collect()
+
+    def _status_server(self) -> StatusServer | None:
+        if self.options.metrics_port is None:
+            return None
+        server = StatusServer(
+            self.options.metrics_host, self.options.metrics_port, self.metrics, self.is_healthy
+        )
+        server.start()
+        log.info("status at http://%s:%d/metrics", self.options.metrics_host, server.port)
+        return server
+
+    def is_healthy(self) -> bool:
+        """Whether the queue could be read not too long ago."""
+        return time.monotonic() - self._scanned_at < HEALTHY_POLLS * max(self.options.poll_s, 5.0)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """TERM and INT give the jobs back; USR1 finishes them first. Only in the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if number == signal.SIGINT:
+                self.code = ExitCode.INTERRUPTED
+            self.context.stop_now.set()
+            self._wake.set()
+
+        def drain(number: int, frame: FrameType | None) -> None:
+            self.draining = True
+            self._wake.set()
+
+        handlers = {signal.SIGTERM: stop, signal.SIGINT: stop}
+        if hasattr(signal, "SIGUSR1"):
+            handlers[signal.SIGUSR1] = drain
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def automatic_slots(memory_bytes: int, cores: int) -> int:
+    """How many jobs at once: each should have room for an ordinary one, and at least one runs."""
+    return max(1, min(memory_bytes // UNIT_BYTES, cores // UNIT_CORES))
