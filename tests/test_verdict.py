@@ -80,6 +80,16 @@ def test_the_hint_shows_the_end_of_the_log_without_control_characters() -> None:
     assert "\x1b" not in hint
 
 
+def test_stack_traces_do_not_hide_what_was_said() -> None:
+    stack = "    @     0x7f12fa9a7332 cfunction\n" * 30
+    assert (
+        "Check failed: x > 0"
+        in judge(STAGE, ending(134, f"Check failed: x > 0\n{stack}")).error.hint
+    )
+    python = "cannot open x\nFatal Python error: Aborted\n" + "  File y\n" * 30
+    assert "cannot open x" in judge(STAGE, ending(134, python)).error.hint
+
+
 def test_programs_are_found_and_their_versions_compared() -> None:
     here = Requirement(program=sys.executable, version="3.0")
     found = find_program(here)

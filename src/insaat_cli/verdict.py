@@ -37,6 +37,8 @@ MEMORY_TEXT = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 MISSING_TEXT = re.compile(r"^ModuleNotFoundError: (.*)$|^.*: (No module named .*)$", re.MULTILINE)
+STACK_LINE = re.compile(r"\s*@\s+(0x|\()")
+"""As glog prints them, in COLMAP and others; they tell a user nothing."""
 MEMORY_HINT = (
     "give it more with --max-memory, close other programs, or use smaller photos (--preset draft)"
 )
@@ -155,7 +157,11 @@ def _reason(exit_code: int) -> str:
 def _log_hint(log_tail: str) -> str:
     told, fatal, _ = log_tail.partition("Fatal Python error")  # what follows are stack traces
     log_tail = told if fatal and told.strip() else log_tail
-    lines = [printable(line.rstrip()) for line in log_tail.splitlines() if line.strip()]
+    lines = [
+        printable(line.rstrip())
+        for line in log_tail.splitlines()
+        if line.strip() and not line.startswith("---") and not STACK_LINE.match(line)
+    ]
     if not lines:
         return "its log is empty"
     shown = [line[:LINE_LENGTH_SHOWN] for line in lines[-LOG_LINES_SHOWN:]]
