@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from insaat_cli.reconstruction import Reconstruction
 from insaat_cli.run_plan import RunResult
 from insaat_cli.wording import counted, duration, printable, size
 
-MAIN_RESULTS = {"model.glb": "model", "cloud.ply": "points", "cameras.json": "cameras"}
+MODEL_NAME = "model.glb"
 REGISTERING_STAGE = "sparse"
 
 
@@ -17,13 +18,17 @@ def summary_lines(outcome: Reconstruction) -> list[str]:
     run = outcome.run
     if outcome.report is None:
         return [f"nothing was written; the results would be in {printable(str(run.workspace))}"]
-    lines = [f"{_verdict(outcome)} in {duration(run.seconds)}, peak memory {size(run.peak_bytes)}"]
-    given_up = [words for stage in run.stages for words in stage.degraded]
+    words = [_verdict(outcome), f"peak memory {size(run.peak_bytes)}" if run.peak_bytes else ""]
+    facts = ", ".join(word for word in words if word)
+    lines = [f"done in {duration(run.seconds)}{': ' if facts else ''}{facts}"]
+    given_up = [step for stage in run.stages for step in stage.degraded]
     if given_up:
         lines.append(f"  {counted(len(given_up), 'setting')} lowered on the way, see the report")
-    named = {MAIN_RESULTS.get(path.name, path.suffix.lstrip(".")): path for path in run.results}
-    named["report"] = outcome.report
-    lines += [f"  {name:<8} {printable(str(path))}" for name, path in named.items()]
+    lines += [f"  model   {printable(str(path))}" for path in run.results if _is_model(path)]
+    lines.append(f"  report  {printable(str(outcome.report))}")
+    others = [printable(path.name) for path in run.results if not _is_model(path)]
+    if others:
+        lines.append(f"  also    {', '.join(others)}")
     return lines
 
 
@@ -54,4 +59,8 @@ def registered(run: RunResult) -> int | None:
 def _verdict(outcome: Reconstruction) -> str:
     count = registered(outcome.run)
     photos = counted(len(outcome.photos.used), "photo")
-    return "done" if count is None else f"done: {count} of {photos} placed,"
+    return "" if count is None else f"{count} of {photos} placed"
+
+
+def _is_model(path: Path) -> bool:
+    return path.name == MODEL_NAME

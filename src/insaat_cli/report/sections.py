@@ -44,6 +44,7 @@ def heading(run: RunData) -> Markup:
 
 
 def _figures(run: RunData) -> list[tuple[str, str]]:
+    record = run.record
     figures = [(str(len(run.photos)), "photos used")]
     sparse = run.metrics("sparse")
     if run.cameras:
@@ -58,8 +59,11 @@ def _figures(run: RunData) -> list[tuple[str, str]]:
     if isinstance(texture, int):
         height = run.metrics("export").get("texture_height", texture)
         figures.append((f"{texture} x {height}", "texture"))
-    figures.append((duration(run.seconds), "time"))
-    figures.append((size(_number(run.record.get("peak_bytes"))), "peak memory"))
+    # Stages kept from earlier runs took their time and memory then.
+    seconds = max(run.seconds, sum(_number(stage.get("seconds")) for stage in run.stages))
+    peaks = [_number(item.get("peak_bytes")) for item in (record, *run.stages)]
+    figures.append((duration(seconds), "time"))
+    figures.append((size(max(peaks)), "peak memory"))
     return figures
 
 
