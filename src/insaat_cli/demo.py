@@ -9,8 +9,8 @@ from pathlib import Path
 from insaat_cli.errors import UsageError
 from insaat_cli.workspace import explain_disk, write_json
 
-MIN_DEMO_PHOTOS = 8
-"""Fewer do not go around the subject with enough overlap."""
+MIN_DEMO_PHOTOS = 16
+"""Around the subject with fewer, neighbours see it from too different sides to match."""
 PHOTOS_FOLDER = "photos"
 MARKER = "made.json"
 DEMO_FORMAT = 1
