@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from insaat_cli import __version__
-from insaat_cli.cli import demo, doctor, pipelines, reconstruct, view
+from insaat_cli.cli import demo, doctor, export, pipelines, reconstruct, remote, view, worker
 from insaat_cli.cli.session import Session
 from insaat_cli.errors import ExitCode, InsaatError, StoppedError
 
@@ -42,8 +42,11 @@ app = typer.Typer(
 app.command("reconstruct")(reconstruct.reconstruct_command)
 app.command("demo")(demo.demo_command)
 app.command("doctor")(doctor.doctor_command)
+app.command("export")(export.export_command)
 app.command("view")(view.view_command)
 app.add_typer(pipelines.app, name="pipelines")
+remote.register(app)
+worker.register(app)
 
 
 def _show_version(wanted: bool) -> None:
