@@ -30,8 +30,8 @@ BOX_MARGIN = 0.03
 """Reconstructed points further than this share of the extent from the subject's box are not its."""
 VIEWS = 3
 """How many cameras must see a true point for it to count."""
-FACING_COSINE = 0.17
-"""A camera that sees a surface flatter than about 80 degrees does not count as seeing it."""
+FACING_COSINE = 0.03
+"""A camera that sees a surface edge-on does not count as seeing it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,5 +192,8 @@ def _seen_points(subject: trimesh.Trimesh, cameras_json: Path) -> Points:
         cosine = (normals * towards).sum(axis=1) / np.linalg.norm(towards, axis=1)
         inside &= cosine > FACING_COSINE
         row, column = v[inside].astype(int), u[inside].astype(int)
-        views[inside] += local[inside, 2] < depth[row, column] + 0.006 * extent
+        # Within a pixel, a slanted surface is at many depths.
+        slope = np.sqrt(1 - cosine[inside] ** 2) / cosine[inside]
+        slack = 0.004 * extent + local[inside, 2] / K[0, 0] * slope
+        views[inside] += local[inside, 2] < depth[row, column] + slack
     return np.asarray(points[views >= VIEWS])
