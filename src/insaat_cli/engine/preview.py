@@ -17,9 +17,9 @@ FIELD_OF_VIEW_DEG = 30.0
 BACKGROUND_TOP = (236, 238, 240)
 BACKGROUND_BOTTOM = (198, 202, 206)
 UP = np.array([0.0, 1.0, 0.0])
-FRAMED_PERCENT = 98.5
+FRAMED_PERCENT = 99.7
 """Share of the surface that must lie in the frame; stray pieces far off may not shrink the rest."""
-MARGIN = 1.06
+MARGIN = 1.08
 
 
 def render(

@@ -182,7 +182,9 @@ def _draw_band(  # type: ignore[no-untyped-def]
     for index in range(faces.shape[0]):
         i, j, k = faces[index, 0], faces[index, 1], faces[index, 2]
         if not _pixel_bounds(pixels, i, j, k, bounds):
-            corners[0], corners[1], corners[2] = vertices[i], vertices[j], vertices[k]
+            for c in range(3):
+                corners[0, c], corners[1, c] = vertices[i, c], vertices[j, c]
+                corners[2, c] = vertices[k, c]
             _clipped_bounds(corners, K, near, bounds)
         first_x, end_x = _hit_range(bounds[0], bounds[1], 0, width)
         first_y, end_y = _hit_range(bounds[2], bounds[3], first_row, end_row)
@@ -192,16 +194,15 @@ def _draw_band(  # type: ignore[no-untyped-def]
         if det == 0.0:
             continue
         scale = 1.0 / abs(det)
-        if det < 0.0:
-            edges *= -1.0
+        sign = 1.0 if det > 0.0 else -1.0
         for y in range(first_y, end_y):
-            row_0 = edges[0, 1] * (y + 0.5) + edges[0, 2]
-            row_1 = edges[1, 1] * (y + 0.5) + edges[1, 2]
-            row_2 = edges[2, 1] * (y + 0.5) + edges[2, 2]
+            row_0 = sign * (edges[0, 1] * (y + 0.5) + edges[0, 2])
+            row_1 = sign * (edges[1, 1] * (y + 0.5) + edges[1, 2])
+            row_2 = sign * (edges[2, 1] * (y + 0.5) + edges[2, 2])
             for x in range(first_x, end_x):
-                w0 = edges[0, 0] * (x + 0.5) + row_0
-                w1 = edges[1, 0] * (x + 0.5) + row_1
-                w2 = edges[2, 0] * (x + 0.5) + row_2
+                w0 = sign * edges[0, 0] * (x + 0.5) + row_0
+                w1 = sign * edges[1, 0] * (x + 0.5) + row_1
+                w2 = sign * edges[2, 0] * (x + 0.5) + row_2
                 if w0 >= 0.0 and w1 >= 0.0 and w2 >= 0.0:
                     inverse = (w0 + w1 + w2) * scale
                     if inverse > inverse_depth[y, x] and inverse < nearest:

@@ -133,13 +133,17 @@ def _insert(face, photo, quality, colour, count, photos, qualities, colours):  #
     most = photos.shape[1]
     n = count[face]
     if n == most:
-        worst = np.argmin(qualities[face])
+        worst = 0
+        for k in range(1, n):
+            if qualities[face, k] < qualities[face, worst]:
+                worst = k
         if qualities[face, worst] >= quality:
             return
         for k in range(worst, n - 1):
             photos[face, k] = photos[face, k + 1]
             qualities[face, k] = qualities[face, k + 1]
-            colours[face, k] = colours[face, k + 1]
+            for c in range(3):
+                colours[face, k, c] = colours[face, k + 1, c]
         n -= 1
     photos[face, n] = photo
     qualities[face, n] = quality
@@ -200,7 +204,8 @@ def _visible(at, depth, bias, slope):  # type: ignore[no-untyped-def]
 def _look(at, sharpness, colours, colour):  # type: ignore[no-untyped-def]
     """Fill `colour` with the mean colour at four points of the face; returns their sharpness."""
     sharp = 0.0
-    colour[:] = 0.0
+    for k in range(3):
+        colour[k] = 0.0
     for i in range(4):
         u = at[3, 0] + 0.5 * (at[i, 0] - at[3, 0])
         v = at[3, 1] + 0.5 * (at[i, 1] - at[3, 1])

@@ -51,7 +51,7 @@ def _valid(candidates: Candidates) -> NDArray[np.bool_]:
 @numba.njit(cache=True, nogil=True)
 def _own_slots(neighbours):  # type: ignore[no-untyped-def]
     """(F, 3) the side under which the neighbour across a side knows the face."""
-    slots = np.full(neighbours.shape, -1, np.int32)
+    slots = np.empty(neighbours.shape, np.int32)
     for face in range(len(neighbours)):
         for side in range(3):
             other = neighbours[face, side]
@@ -80,7 +80,8 @@ def _sweep(count, photos, cost, neighbours, slots, smoothness, messages, forward
         n = count[face]
         if n == 0:
             continue
-        belief[:n] = cost[face, :n]
+        for k in range(n):
+            belief[k] = cost[face, k]
         before, after = 0, 0
         for side in range(3):
             other = neighbours[face, side]

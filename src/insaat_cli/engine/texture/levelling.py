@@ -24,6 +24,9 @@ SMOOTHNESS = 0.1
 """Weight of the change along an edge inside a chart, against 1 for a jump across a seam."""
 ANCHOR = 1e-4
 """Weight that keeps offsets small where nothing else fixes them."""
+BELIEVED_JUMP = 40.0
+"""Differences well above this (8-bit levels) are no matter of exposure: one photo shows something
+else there, such as the sky beside a roof. They count less, or they would tint whole charts."""
 SAMPLES = 5
 TOLERANCE = 1e-3
 MOST_ITERATIONS = 400
@@ -44,15 +47,16 @@ def solve_offsets(
     count = len(charts.vertex)
     jump = _jumps(atlas, texel, seams)  # (S, 2 ends, 3)
     side_a, side_b = seams.ends[:, 0].ravel(), seams.ends[:, 1].ravel()
+    belief = 1.0 / (1.0 + (np.linalg.norm(jump, axis=-1) / BELIEVED_JUMP) ** 2).ravel()
     i = np.concatenate([side_a, adjacency_edges[:, 0]])
     j = np.concatenate([side_b, adjacency_edges[:, 1]])
-    weight = np.concatenate([np.ones(len(side_a)), np.full(len(adjacency_edges), SMOOTHNESS**2)])
+    weight = np.concatenate([belief, np.full(len(adjacency_edges), SMOOTHNESS**2)])
     laplacian = _laplacian(i, j, weight, count)
     offsets = np.zeros((count, 3), np.float32)
     jacobi = diags(1.0 / laplacian.diagonal())
     for k in range(3):
-        right = np.bincount(side_a, jump[..., k].ravel(), count)
-        right -= np.bincount(side_b, jump[..., k].ravel(), count)
+        right = np.bincount(side_a, belief * jump[..., k].ravel(), count)
+        right -= np.bincount(side_b, belief * jump[..., k].ravel(), count)
         solution, _ = cg(laplacian, right, rtol=TOLERANCE, maxiter=MOST_ITERATIONS, M=jacobi)
         offsets[:, k] = solution - solution.mean()
     return offsets
@@ -111,7 +115,7 @@ def _add(face, weights, corners, offsets, use, colour):  # type: ignore[no-untyp
             if use[y, x] != INSIDE and use[y, x] != RING:
                 continue
             reach = 0 if face[y, x] >= 0 else 2
-            total[:] = 0.0
+            total[0], total[1], total[2] = 0.0, 0.0, 0.0
             count = 0
             for y1 in range(max(0, y - reach), min(height, y + reach + 1)):
                 for x1 in range(max(0, x - reach), min(width, x + reach + 1)):

@@ -70,10 +70,10 @@ def _spread(atlas: Atlas, index: NDArray[np.int64], residual: NDArray[np.float64
     weight = np.bincount(place)
     mean = np.stack([np.bincount(place, residual[:, k]) / weight for k in range(3)], axis=1)
     slot = np.full(height * width, -1, np.int32)
-    band, layer = _grow_band(atlas.use.ravel(), width, seam_texel, slot, BAND_PX)
+    band = _grow_band(atlas.use.ravel(), width, seam_texel, slot, BAND_PX)
     correction = np.zeros((len(band), 3), np.float32)
     correction[: len(seam_texel)] = mean
-    near = _band_neighbours(band, layer, slot, atlas.use.ravel(), width, BAND_PX)
+    near = _band_neighbours(band, slot, atlas.use.ravel(), width)
     del slot
     _relax(correction, near, len(seam_texel), RELAXATIONS)
     _apply(atlas.colour.reshape(-1, 3), band, correction)
@@ -96,16 +96,13 @@ def _sample(colour, texel, out):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _grow_band(use, width, seeds, slot, layers):  # type: ignore[no-untyped-def]
-    """Texels of the charts up to `layers` steps from the seeds, nearest first, and their step.
+    """Texels of the charts up to `layers` steps from the seeds, nearest first.
 
     Charts lie apart in the atlas, so a step from used texel to used texel stays in its chart.
     """
-    band = (
-        np.empty(len(use), np.int64)
-        if len(seeds) * layers > len(use)
-        else np.empty(max(len(seeds) * 4 * layers, 1), np.int64)
-    )
-    layer = np.empty(len(band), np.int32)
+    # Room for the whole atlas; the operating system gives memory only for what is written.
+    band = np.empty(len(use), np.int32)
+    layer = np.empty(len(use), np.uint8)
     count = 0
     for seed in seeds:
         slot[seed] = count
@@ -126,27 +123,21 @@ def _grow_band(use, width, seeds, slot, layers):  # type: ignore[no-untyped-def]
             other = texel + (-1 if way == 0 else 1 if way == 1 else -width if way == 2 else width)
             if other < 0 or other >= len(use) or use[other] == UNUSED or slot[other] >= 0:
                 continue
-            if count == len(band):
-                grown = np.empty(min(2 * count, len(use)), np.int64)
-                grown[:count] = band
-                band = grown
-                grown_layer = np.empty(len(band), np.int32)
-                grown_layer[:count] = layer
-                layer = grown_layer
             slot[other] = count
             band[count] = other
             layer[count] = step + 1
             count += 1
-    return band[:count], layer[:count]
+    return band[:count].copy()
 
 
 @numba.njit(cache=True, nogil=True)
-def _band_neighbours(band, layer, slot, use, width, layers):  # type: ignore[no-untyped-def]
+def _band_neighbours(band, slot, use, width):  # type: ignore[no-untyped-def]
     """(B, 4) place in the band of each neighbour; -1 off the chart, -2 beyond the band's end."""
-    near = np.full((len(band), 4), -1, np.int32)
+    near = np.empty((len(band), 4), np.int32)
     for i in range(len(band)):
         x = band[i] % width
         for way in range(4):
+            near[i, way] = -1
             if (way == 0 and x == 0) or (way == 1 and x == width - 1):
                 continue
             other = band[i] + (-1 if way == 0 else 1 if way == 1 else -width if way == 2 else width)
