@@ -102,7 +102,8 @@ def test_draws_modes_and_turns_without_asking_anyone(opened: Browser, url: str) 
 def test_shows_the_photo_of_a_clicked_camera(opened: Browser, url: str) -> None:
     before = opened.picture()
     opened.click("#cameras")
-    look_from(opened, [0, 5, 12])
+    time.sleep(0.8)
+    opened.settle()
     assert changed(before, opened.picture(kept_name(url, "cameras"))) > 0.0005
     number = 1
     center = opened.script(f"return window.insaat.cameras.list[{number}].center")

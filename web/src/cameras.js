@@ -57,6 +57,11 @@ export class Cameras {
     });
   }
 
+  /** Radius of the sphere about `center` that holds all cameras. */
+  reach(center) {
+    return Math.max(...this.list.map((camera) => new Vector3(...camera.center).distanceTo(center))) + this.size;
+  }
+
   /** The view of camera `index`, looking at what lies `depth` in front of it. */
   viewOf(index, depth) {
     const camera = this.list[index];

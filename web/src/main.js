@@ -46,6 +46,7 @@ class Page {
     $('cameras').addEventListener('click', () => {
       this.cameras.group.visible = toggle('cameras');
       if (!this.cameras.group.visible) this.choose(-1);
+      else this.stage.showSphere(this.cameras.reach(this.model.focus.center));
       this.stage.redraw();
     });
     $('measure').addEventListener('click', () => {

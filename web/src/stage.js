@@ -84,13 +84,26 @@ export class Stage {
   frameSphere(center, radius, from) {
     this.center.copy(center);
     this.radius = radius;
-    const halfAngle = Math.min(this.camera.fov, this.camera.fov * this.camera.aspect) / 2;
-    const away = (radius / Math.sin((halfAngle * Math.PI) / 180)) * 0.95;
+    const away = this.distanceFor(radius);
     const eye = from.clone().normalize().multiplyScalar(away).add(center);
     this.first = { eye, target: center.clone(), fov: DEFAULT_FOV };
     this.controls.maxDistance = radius * 20;
     this.controls.minDistance = radius * 0.005;
     this.place(this.first);
+  }
+
+  /** How far to stand back to see a sphere of `radius`. */
+  distanceFor(radius) {
+    const halfAngle = Math.min(this.camera.fov, this.camera.fov * this.camera.aspect) / 2;
+    return (radius / Math.sin((halfAngle * Math.PI) / 180)) * 0.95;
+  }
+
+  /** Step back, if need be, until a sphere of `radius` about the model fits. */
+  showSphere(radius) {
+    const { target } = this.controls;
+    const back = this.camera.position.clone().sub(target);
+    if (back.length() >= this.distanceFor(radius)) return;
+    this.fly({ eye: back.setLength(this.distanceFor(radius)).add(target), target: target.clone(), fov: this.camera.fov });
   }
 
   place({ eye, target, fov }) {

@@ -151,8 +151,9 @@ def vertex_colors(part: Part) -> npt.NDArray[np.uint8] | None:
         return part.colors
     pixels = np.asarray(part.texture)
     height, width = pixels.shape[:2]
-    column = np.clip((part.uv[:, 0] % 1.0) * width, 0, width - 1).astype(np.int64)
-    row = np.clip((1.0 - part.uv[:, 1] % 1.0) * height, 0, height - 1).astype(np.int64)
+    uv = np.where((part.uv < 0) | (part.uv > 1), part.uv % 1.0, part.uv)
+    column = np.clip(uv[:, 0] * width, 0, width - 1).astype(np.int64)
+    row = np.clip((1.0 - uv[:, 1]) * height, 0, height - 1).astype(np.int64)
     colors: npt.NDArray[np.uint8] = pixels[row, column, :3]
     return colors
 

@@ -26,9 +26,10 @@ def zero_surface(field: Field, spacing: float, origin: Floats) -> tuple[Floats, 
     The field must be negative on the border of the grid. Node (i, j, k) stands at
     `origin + spacing * (i, j, k)`.
     """
-    values = np.where(np.abs(field) < CLEARANCE, np.copysign(CLEARANCE, field), field).ravel()
+    values = np.where(np.abs(field) < CLEARANCE, np.copysign(CLEARANCE, field), field)
     shape = field.shape
-    cells = _active_cells(field > 0)
+    cells = _active_cells(values > 0)
+    values = values.ravel()
     corners = np.ravel_multi_index(tuple(cells.T), shape)
     strides = np.array([shape[1] * shape[2], shape[2], 1], np.int64)
     triangles = [

@@ -140,6 +140,7 @@ def _add_base(field: Field, grid: Grid, floor: float, height: float, margin: flo
 def _hollow(field: Field, grid: Grid, wall: float) -> None:
     """Empty the body but for its walls, with one hole in the floor to drain it."""
     depth = ndimage.distance_transform_edt(field > 0).astype(np.float32)
+    depth -= np.float32(0.5)  # the surface runs between the last node inside and the first outside
     wall_cells = np.float32(wall / grid.spacing)
     deepest = np.unravel_index(int(depth.argmax()), depth.shape)
     if depth[deepest] <= wall_cells + 1:
