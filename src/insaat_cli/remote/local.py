@@ -11,6 +11,7 @@ import hashlib
 import os
 import secrets
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +22,13 @@ from insaat_cli.remote.store import (
     Entry,
     NotThereError,
     Progress,
+    UncertainError,
     check_key,
 )
 
 CHUNK_BYTES = 1 << 20
+LOCK_SECONDS = 10.0
+LOCK_PAUSE_S = 0.002
 OWN_FOLDER = ".store"
 
 
@@ -49,22 +53,22 @@ class LocalStore:
         return Blob(body, _tag(body))
 
     def put(self, key: str, body: bytes) -> None:
-        with self._faults("write"), self._lock():
-            self._write(key, body)
+        with self._faults("write"), self._written(body) as fresh, self._lock():
+            self._publish(fresh, key)
 
     def put_if_absent(self, key: str, body: bytes) -> str:
-        with self._faults("write"), self._lock():
+        with self._faults("write"), self._written(body) as fresh, self._lock():
             if self._path(key).exists():
                 raise ConflictError(key)
-            self._write(key, body)
+            self._publish(fresh, key)
         return _tag(body)
 
     def swap(self, key: str, body: bytes, tag: str) -> str:
-        with self._faults("write"), self._lock():
+        with self._faults("write"), self._written(body) as fresh, self._lock():
             current = self.get(key)
             if current is None or current.tag != tag:
                 raise ConflictError(key)
-            self._write(key, body)
+            self._publish(fresh, key)
         return _tag(body)
 
     def list(self, prefix: str, *, limit: int | None = None) -> Iterator[Entry]:
@@ -145,13 +149,19 @@ class LocalStore:
     def _temporary(self) -> Path:
         return self._own / f"{os.getpid()}-{secrets.token_hex(8)}"
 
-    def _write(self, key: str, body: bytes) -> None:
-        temporary = self._temporary()
-        with temporary.open("wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        self._publish(temporary, key)
+    @contextlib.contextmanager
+    def _written(self, body: bytes) -> Iterator[Path]:
+        """A file with `body`, safe on the disk before the lock is taken: a process that is frozen
+        or slow while it holds the lock would stop all others."""
+        fresh = self._temporary()
+        try:
+            with fresh.open("wb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+            yield fresh
+        finally:
+            fresh.unlink(missing_ok=True)
 
     def _publish(self, temporary: Path, key: str) -> None:
         path = self._path(key)
@@ -162,7 +172,14 @@ class LocalStore:
     def _lock(self) -> Iterator[None]:
         descriptor = os.open(self._own / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            _lock_file(descriptor)
+            deadline = time.monotonic() + LOCK_SECONDS
+            while not _try_lock(descriptor):
+                if time.monotonic() > deadline:
+                    raise UncertainError(
+                        f"another process holds the lock of {self.root}",
+                        hint="it may be frozen: see who has .store/lock open, and end it",
+                    )
+                time.sleep(LOCK_PAUSE_S)
             yield
         finally:
             os.close(descriptor)
@@ -178,16 +195,20 @@ class LocalStore:
             ) from error
 
 
-def _lock_file(descriptor: int) -> None:
-    """Wait for the exclusive lock; closing the descriptor, or dying, lets it go."""
-    if sys.platform == "win32":
-        import msvcrt
+def _try_lock(descriptor: int) -> bool:
+    """Take the exclusive lock if it is free; closing the descriptor, or dying, lets it go."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
 
-        msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
-    else:
-        import fcntl
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
 
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _tag(body: bytes) -> str:
