@@ -1,4 +1,4 @@
-"""The depth map of one view: SGM for a start, PatchMatch on slanted planes, then what to believe."""
+"""The depth map of one view: SGM for a start, PatchMatch on slanted planes, what to believe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy.typing as npt
 from insaat_cli.engine.depth_maps import NORMAL_SCALE, DepthMap
 from insaat_cli.engine.patchmatch import (
     OVERSAMPLING,
-    WORST,
     Planes,
     Search,
     enlarge,
@@ -20,6 +19,7 @@ from insaat_cli.engine.patchmatch import (
     relate,
     start_planes,
 )
+from insaat_cli.engine.plane_sweep import WORST
 from insaat_cli.engine.sgm import merge_depths, pair_depth
 from insaat_cli.engine.views import View
 
@@ -58,12 +58,9 @@ def measure_depth(
     `depths` is the (near, far) range of the sparse points that the view saw.
     """
     coarse = reference.resized(max(1, reference.width // 2), max(1, reference.height // 2))
-    coarse_gray = cv2.resize(gray, (coarse.width, coarse.height), interpolation=cv2.INTER_AREA)
+    coarse_gray = _shrunk(gray, coarse)
     coarse_others = [view.resized(view.width // 2, view.height // 2) for view in others]
-    coarse_grays = [
-        cv2.resize(image, (view.width, view.height), interpolation=cv2.INTER_AREA)
-        for image, view in zip(grays, coarse_others, strict=True)
-    ]
+    coarse_grays = [_shrunk(image, view) for image, view in zip(grays, coarse_others, strict=True)]
     start = _start(coarse, coarse_gray, coarse_others, coarse_grays, depths)
     limits = (1 / (FAR * depths[1]), 1 / (NEAR * depths[0]))
     search = Search(sweeps=effort.coarse_sweeps, best_views=effort.best_views)
@@ -71,7 +68,7 @@ def measure_depth(
         start_planes(start),
         coarse_gray,
         float(coarse.K[0, 0]),
-        relate(coarse, coarse_others, [_oversampled(image) for image in coarse_grays]),
+        relate(coarse, coarse_others, [oversampled(image) for image in coarse_grays]),
         limits,
         search,
     )
@@ -79,21 +76,27 @@ def measure_depth(
         enlarge(planes, reference.width, reference.height),
         gray,
         float(reference.K[0, 0]),
-        relate(reference, others, [_oversampled(image) for image in grays]),
+        relate(reference, others, [oversampled(image) for image in grays]),
         limits,
         replace(
             search,
             sweeps=effort.fine_sweeps,
-            depth_step=0.004,
+            depth_step=0.002,
             random_trials=2,
-            slope_step=0.2,
+            slope_step=0.1,
             seed=2,
         ),
     )
     return _believed(planes, reference, effort.max_cost)
 
 
-def _oversampled(gray: Gray) -> Gray:
+def _shrunk(gray: Gray, view: View) -> Gray:
+    size = (view.width, view.height)
+    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def oversampled(gray: Gray) -> Gray:
+    """The photo as `relate` wants it: enlarged, so that its nearest pixel is near enough."""
     size = (gray.shape[1] * OVERSAMPLING, gray.shape[0] * OVERSAMPLING)
     return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_CUBIC), np.uint8)
 
@@ -115,7 +118,7 @@ def _start(
     known = (votes >= min(2, len(pairs))) & (depth > 0)
     if not known.any():
         return np.full(gray.shape, 1 / middle, np.float32)
-    return filled(1 / np.where(known, depth, 1).astype(np.float32), known)
+    return filled((1 / np.where(known, depth, 1)).astype(np.float32), known)
 
 
 def filled(values: Map, known: npt.NDArray[np.bool_]) -> Map:
@@ -126,7 +129,7 @@ def filled(values: Map, known: npt.NDArray[np.bool_]) -> Map:
     )
     of_label = np.zeros(int(labels.max()) + 1, np.float32)
     of_label[labels[known]] = values[known]
-    return of_label[labels]
+    return np.asarray(of_label[labels])
 
 
 def _believed(planes: Planes, view: View, max_cost: float) -> DepthMap:

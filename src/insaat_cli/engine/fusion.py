@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from insaat_cli.engine.depth_maps import DepthMap
+from insaat_cli.engine.depth_maps import NORMAL_SCALE, DepthMap
 from insaat_cli.engine.views import Floats, View
 
 Map = npt.NDArray[np.float32]
@@ -89,77 +89,85 @@ def _intrinsics(view: View) -> Floats:
     return np.array([view.K[0, 0], view.K[1, 1], view.K[0, 2], view.K[1, 2]])
 
 
+AGREES, CONTRADICTS, SAYS_NOTHING = 1, 2, 0
+
+
 @njit(nogil=True, cache=True, fastmath=True)
 def _agree(  # type: ignore[no-untyped-def]
     depth, normals, K, depths, other_normals, to_other, intrinsics,
     least, reprojection_px, relative_depth, normal_cosine, agreed, support,
 ):  # fmt: skip
     rows, columns = depth.shape
-    scale = np.float32(1.0 / (127.0 * 127.0))
     for v in range(rows):
         for u in range(columns):
             z = depth[v, u]
             if z <= 0:
                 continue
             rx, ry = (np.float32(u) - K[2]) / K[0], (np.float32(v) - K[3]) / K[1]
-            nx, ny, nz = normals[v, u, 0], normals[v, u, 1], normals[v, u, 2]
             count, against = 0, 0
             total = np.float32(1)
             for j in range(len(depths)):
-                T, Kj = to_other[j], intrinsics[j]
-                dx = T[0, 0] * rx + T[0, 1] * ry + T[0, 2]
-                dy = T[1, 0] * rx + T[1, 1] * ry + T[1, 2]
-                dz = T[2, 0] * rx + T[2, 1] * ry + T[2, 2]
-                zj = z * dz + T[2, 3]
-                if zj <= 0:
-                    continue
-                uj = Kj[0] * (z * dx + T[0, 3]) / zj + Kj[2]
-                vj = Kj[1] * (z * dy + T[1, 3]) / zj + Kj[3]
-                a, b = int(round(uj)), int(round(vj))
-                if a < 0 or b < 0 or a >= depths.shape[2] or b >= depths.shape[1]:
-                    continue
-                seen = depths[j, b, a]
-                if seen <= 0:
-                    continue
-                # the neighbour's plane, extended from its pixel's centre to where we look
-                mx = np.float32(other_normals[j, b, a, 0])
-                my = np.float32(other_normals[j, b, a, 1])
-                mz = np.float32(other_normals[j, b, a, 2])
-                qx, qy = (np.float32(a) - Kj[2]) / Kj[0], (np.float32(b) - Kj[3]) / Kj[1]
-                sx, sy = (uj - Kj[2]) / Kj[0], (vj - Kj[3]) / Kj[1]
-                here, there = mx * qx + my * qy + mz, mx * sx + my * sy + mz
-                if here < 0 and there < 0:
-                    ratio = here / there
-                    if ratio > np.float32(0.97) and ratio < np.float32(1.03):
-                        seen *= ratio
-                difference = (seen - zj) / zj
-                if difference > np.float32(3) * relative_depth:
+                verdict, ratio = _ask(
+                    j, z, rx, ry, normals[v, u, 0], normals[v, u, 1], normals[v, u, 2],
+                    K, depths, other_normals, to_other, intrinsics,
+                    reprojection_px, relative_depth, normal_cosine,
+                )  # fmt: skip
+                if verdict == AGREES:
+                    count += 1
+                    total += ratio
+                elif verdict == CONTRADICTS:
                     against += 1
-                    continue
-                if abs(difference) > relative_depth:
-                    continue
-                cosine = (
-                    mx * (T[0, 0] * nx + T[0, 1] * ny + T[0, 2] * nz)
-                    + my * (T[1, 0] * nx + T[1, 1] * ny + T[1, 2] * nz)
-                    + mz * (T[2, 0] * nx + T[2, 1] * ny + T[2, 2] * nz)
-                ) * scale
-                if cosine < normal_cosine:
-                    continue
-                # what the neighbour measured, seen from here
-                px, py, pz = seen * sx - T[0, 3], seen * sy - T[1, 3], seen - T[2, 3]
-                bx = T[0, 0] * px + T[1, 0] * py + T[2, 0] * pz
-                by = T[0, 1] * px + T[1, 1] * py + T[2, 1] * pz
-                bz = T[0, 2] * px + T[1, 2] * py + T[2, 2] * pz
-                if bz <= 0:
-                    continue
-                eu, ev = K[0] * (bx / bz - rx), K[1] * (by / bz - ry)
-                if eu * eu + ev * ev > reprojection_px * reprojection_px:
-                    continue
-                count += 1
-                total += bz / z
             if count >= least and count > against:
                 agreed[v, u] = z * total / np.float32(count + 1)
                 support[v, u] = count
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _ask(  # type: ignore[no-untyped-def]
+    j, z, rx, ry, nx, ny, nz, K, depths, other_normals, to_other, intrinsics,
+    reprojection_px, relative_depth, normal_cosine,
+):  # fmt: skip
+    """What view `j` says of a point at depth `z` on a ray, and its depth relative to `z`."""
+    one = np.float32(1)
+    T, Kj = to_other[j], intrinsics[j]
+    x = z * (T[0, 0] * rx + T[0, 1] * ry + T[0, 2]) + T[0, 3]
+    y = z * (T[1, 0] * rx + T[1, 1] * ry + T[1, 2]) + T[1, 3]
+    zj = z * (T[2, 0] * rx + T[2, 1] * ry + T[2, 2]) + T[2, 3]
+    if zj <= 0:
+        return SAYS_NOTHING, one
+    uj, vj = Kj[0] * x / zj + Kj[2], Kj[1] * y / zj + Kj[3]
+    a, b = round(uj), round(vj)
+    if a < 0 or b < 0 or a >= depths.shape[2] or b >= depths.shape[1] or depths[j, b, a] <= 0:
+        return SAYS_NOTHING, one
+    mx = np.float32(other_normals[j, b, a, 0])
+    my = np.float32(other_normals[j, b, a, 1])
+    mz = np.float32(other_normals[j, b, a, 2])
+    # the neighbour's plane, extended from its pixel's centre to where we look
+    sx, sy = x / zj, y / zj
+    here = mx * (np.float32(a) - Kj[2]) / Kj[0] + my * (np.float32(b) - Kj[3]) / Kj[1] + mz
+    there = mx * sx + my * sy + mz
+    seen = depths[j, b, a]
+    if here < 0 and there < 0 and abs(here / there - one) < np.float32(0.03):
+        seen *= here / there
+    difference = (seen - zj) / zj
+    if difference > np.float32(3) * relative_depth:
+        return CONTRADICTS, one
+    cosine = (
+        mx * (T[0, 0] * nx + T[0, 1] * ny + T[0, 2] * nz)
+        + my * (T[1, 0] * nx + T[1, 1] * ny + T[1, 2] * nz)
+        + mz * (T[2, 0] * nx + T[2, 1] * ny + T[2, 2] * nz)
+    ) * np.float32(1.0 / (NORMAL_SCALE * NORMAL_SCALE))
+    if abs(difference) > relative_depth or cosine < normal_cosine:
+        return SAYS_NOTHING, one
+    # what the neighbour measured, seen from here
+    px, py, pz = seen * sx - T[0, 3], seen * sy - T[1, 3], seen - T[2, 3]
+    bx = T[0, 0] * px + T[1, 0] * py + T[2, 0] * pz
+    by = T[0, 1] * px + T[1, 1] * py + T[2, 1] * pz
+    bz = T[0, 2] * px + T[1, 2] * py + T[2, 2] * pz
+    eu, ev = K[0] * (bx / bz - rx), K[1] * (by / bz - ry)
+    if bz <= 0 or eu * eu + ev * ev > reprojection_px * reprojection_px:
+        return SAYS_NOTHING, one
+    return AGREES, bz / z
 
 
 class CellGrid:
@@ -251,9 +259,8 @@ def _add_pixels(  # type: ignore[no-untyped-def]
                 for d in range(3):
                     place[c] += R[d, c] * local[d]
                     normal[c] += R[d, c] * normals[v, u, d] / size
-                index = np.int64(math.floor(place[c] / cell)) + limit
-                index = min(max(index, 0), 2 * limit - 1)
-                key = (key << CELL_BITS) | index
+                index = math.floor(place[c] / cell) + limit
+                key = (key << CELL_BITS) | min(max(index, 0), 2 * limit - 1)
             # a pixel counts by how finely it samples the surface, and how sure it is
             slant = max(across / (size * math.sqrt(length)), 0.05)
             weight = slant * confidence[v, u] / 255.0 * (K[0] * cell / z) ** 2

@@ -77,16 +77,33 @@ def face_areas(vertices: Vertices, faces: Faces) -> npt.NDArray[np.float64]:
     return np.asarray(0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1))
 
 
-def without_folds(faces: Faces) -> Faces:
-    """Drop faces that use a vertex twice, repeat another, or share an edge with two others."""
+def without_folds(vertices: Vertices, faces: Faces) -> Faces:
+    """Drop what keeps a mesh from being a surface, and as little else as possible.
+
+    Faces that use a vertex twice; two faces back to back on the same vertices; on an edge shared by
+    more than two faces, the smallest of them.
+    """
     distinct = (
         (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
     )
     faces = faces[distinct]
-    _, first = np.unique(np.sort(faces, axis=1), axis=0, return_index=True)
-    faces = faces[np.sort(first)]
+    _, first, inverse, counts = np.unique(
+        np.sort(faces, axis=1), axis=0, return_index=True, return_inverse=True, return_counts=True
+    )
+    alone = np.zeros(len(faces), bool)
+    alone[first] = True
+    faces = faces[alone & (counts[inverse.reshape(-1)] % 2 == 1)]
+    return np.asarray(faces[~_crowding(vertices, faces)])
+
+
+def _crowding(vertices: Vertices, faces: Faces) -> npt.NDArray[np.bool_]:
+    """Which faces are too many at one of their edges: all but the two largest there."""
     edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
     keys = edges[:, 0].astype(np.int64) << 32 | edges[:, 1]
-    _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    crowded = (counts[inverse] > 2).reshape(3, -1).any(axis=0)
-    return np.asarray(faces[~crowded])
+    face = np.tile(np.arange(len(faces)), 3)
+    order = np.lexsort((-face_areas(vertices, faces)[face], keys))
+    starts = np.flatnonzero(np.diff(keys[order], prepend=-1))
+    rank = np.arange(len(keys)) - np.repeat(starts, np.diff(starts, append=len(keys)))
+    crowding = np.zeros(len(faces), bool)
+    crowding[face[order[rank >= 2]]] = True
+    return crowding

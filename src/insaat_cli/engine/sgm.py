@@ -22,7 +22,7 @@ MOST_DISPARITIES = 256
 FORWARD_MOTION_COSINE = 0.9
 """A neighbour this much in front or behind cannot be rectified with use."""
 AGREE_RELATIVE = 0.015
-LARGEST_STRETCH = 2.0
+LARGEST_STRETCH = 4.0
 """A rectified photo may be this many times larger than the photo."""
 
 
@@ -131,7 +131,7 @@ def pair_depth(
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=-16,
     )
-    return _depth_of(back, left, pair)
+    return _depth_of(np.asarray(back, np.int16), left, pair)
 
 
 def _depth_of(disparity: npt.NDArray[np.int16], left: View, pair: Rectification) -> Map:

@@ -38,11 +38,13 @@ class View:
     """3x4."""
 
     @property
-    def R(self) -> Floats:
+    def R(self) -> Floats:  # noqa: N802 - the field writes it so
+        """3x3 rotation of `cam_from_world`."""
         return self.cam_from_world[:, :3]
 
     @property
     def t(self) -> Floats:
+        """Translation of `cam_from_world`, (3,)."""
         return self.cam_from_world[:, 3]
 
     @property

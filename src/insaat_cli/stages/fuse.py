@@ -100,7 +100,7 @@ def subject_pixel(entries: list[DepthView]) -> float:
 
 
 def _middle(entries: list[DepthView]) -> npt.NDArray[np.float64]:
-    return np.mean([entry.view.center for entry in entries], axis=0)
+    return np.asarray(np.mean([entry.view.center for entry in entries], axis=0))
 
 
 def _without_strays(cloud: Cloud, cell: float, surrounded: int) -> Cloud:

@@ -79,7 +79,7 @@ def build_surface(
     )
     progress(0.9)
     vertices, faces, components = without_islands(
-        vertices, without_folds(faces), options.island_share
+        vertices, without_folds(vertices, faces), options.island_share
     )
     if not len(faces):
         raise StageError("the cloud holds no surface", hint="take more photos with more overlap")
