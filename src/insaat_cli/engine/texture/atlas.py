@@ -18,7 +18,7 @@ from insaat_cli.engine.texture.photo import Photo
 PADDING_PX = 3
 RING_PX = 2
 """So many texels around a chart also come from its photo, for bilinear sampling at its edge."""
-SMALLEST_SIDE_PX = 512
+SMALLEST_SIDE_PX = 128
 UNUSED, RING, INSIDE = 0, 1, 2
 
 
@@ -69,7 +69,8 @@ def plan_layout(
     seen = charts.chart_of_face >= 0
     corners, chart_of_face = charts.corners[seen], charts.chart_of_face[seen]
     a, b, c = np.moveaxis(at_full_size[corners], 1, 0)
-    area = 0.5 * float(np.abs(np.cross(b - a, c - a)).sum())
+    ab, ac = b - a, c - a
+    area = 0.5 * float(np.abs(ab[:, 0] * ac[:, 1] - ab[:, 1] * ac[:, 0]).sum())
     scale = min(1.0, 1.1 * largest_side / max(area, 1.0) ** 0.5)
     sizes = np.array([[photo.width, photo.height] for photo in photos], float)
     while True:
@@ -87,7 +88,7 @@ def plan_layout(
             scale *= min(0.98, (largest_side / height) ** 0.5)
         else:
             scale *= 0.9
-    height = max(SMALLEST_SIDE_PX, -(-height // 16) * 16)
+    height = min(max(16, -(-height // 16) * 16), largest_side)
     shift = place - outlines.origin
     return Layout(
         scale=scale,
