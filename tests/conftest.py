@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
+from availability import missing
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -31,13 +31,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def own_state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
     """Keep the measured costs of test runs out of the user's history."""
     monkeypatch.setenv("INSAAT_STATE_DIR", str(tmp_path_factory.mktemp("state")))
-
-
-def missing(what: str) -> None:
-    """Skip at home; fail under CI, where everything that a test needs must be there."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{what}: not available, and CI must have it")
-    pytest.skip(f"{what}: not available here")
 
 
 @pytest.fixture(scope="session")

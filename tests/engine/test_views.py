@@ -1,7 +1,7 @@
 """Neighbours see the same points under a useful angle."""
 
 import numpy as np
-from plane_scene import camera
+from engine.plane_scene import camera
 
 from insaat_cli.engine.views import Scene, angle_weight, depth_range, select_neighbours
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import missing
+from availability import missing
 from insaat_cli.remote.local import LocalStore
 from insaat_cli.remote.memory import MemoryStore
 from insaat_cli.remote.s3 import S3Address, S3Store
