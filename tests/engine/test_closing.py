@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from engine.plane_scene import SLANTED, camera, true_depth
 
+from engine.plane_scene import SLANTED, camera, true_depth
 from insaat_cli.engine.closing import Oriented, closed_surface, free_space, surrounded
 from insaat_cli.engine.implicit import extract_surface
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from engine.plane_scene import SLANTED, plane_scene, true_depth
 
+from engine.plane_scene import SLANTED, plane_scene, true_depth
 from insaat_cli.engine.depth_maps import NORMAL_SCALE, DepthMap
 from insaat_cli.engine.fusion import Agreement, CellGrid, agreed_depth, neighbour_counts
 

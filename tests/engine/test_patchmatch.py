@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from engine.plane_scene import FOCAL, SLANTED, plane_scene, true_depth
 
+from engine.plane_scene import FOCAL, SLANTED, plane_scene, true_depth
 from insaat_cli.engine.depth import Effort, filled, measure_depth, oversampled
 from insaat_cli.engine.patchmatch import Search, enlarge, normals_of, refine, relate, start_planes
 from insaat_cli.engine.views import depth_range

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from engine.plane_scene import SLANTED, camera, plane_scene, true_depth
 
+from engine.plane_scene import SLANTED, camera, plane_scene, true_depth
 from insaat_cli.engine.sgm import merge_depths, pair_depth, rectify
 
 

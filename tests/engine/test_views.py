@@ -1,8 +1,8 @@
 """Neighbours see the same points under a useful angle."""
 
 import numpy as np
-from engine.plane_scene import camera
 
+from engine.plane_scene import camera
 from insaat_cli.engine.views import Scene, angle_weight, depth_range, select_neighbours
 
 
