@@ -28,14 +28,14 @@ class FuseOptions:
 
     views: int = 2
     """Other photos that must agree on a depth."""
-    reprojection_px: float = 1.5
+    reprojection_px: float = 2.0
     relative_depth: float = 0.01
-    normal_angle_deg: float = 60.0
+    normal_angle_deg: float = 75.0
     cell_px: float = 1.0
     """Spacing of the cloud, in pixels of a depth map at the distance of the subject."""
     observations: int = 2
     """Pixels, of all depth maps, that a point of the cloud needs."""
-    surrounded: int = 12
+    surrounded: int = 10
     """Points of the cloud within one or two spacings, itself too, that a point needs."""
 
 
@@ -64,6 +64,9 @@ def fuse_depth_maps(
     def agree(index: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
         entry = entries[index]
         others = entry.neighbours
+        rgb = _load_rgb(images / entry.view.name, entry)
+        if not others:
+            return np.zeros(map_of(index).depth.shape, np.float32), rgb
         rule = Agreement(
             views=min(options.views, len(others)),
             reprojection_px=options.reprojection_px,
@@ -73,7 +76,7 @@ def fuse_depth_maps(
         views = [entries[other].view for other in others]
         maps = [map_of(other) for other in others]
         agreed, _ = agreed_depth(entry.view, map_of(index), views, maps, rule)
-        return agreed, _load_rgb(images / entry.view.name, entry)
+        return agreed, rgb
 
     kept = 0
     with ThreadPoolExecutor(threads) as pool:

@@ -28,9 +28,9 @@ SPACING_NEIGHBOURS = 4
 class SurfaceOptions:
     """How the surface follows the cloud."""
 
-    cell: float = 1.3
+    cell: float = 1.5
     """Side of a grid cell, in spacings of the cloud."""
-    close_levels: int = 3
+    close_levels: int = 4
     """Holes up to about 2 ** this many cells are closed."""
     free_views: int = 2
     """So many depth maps must have seen through a place for it to count as free."""
