@@ -46,7 +46,7 @@ def test_levelling_closes_the_seam_between_two_exposures(take_photo: TakePhoto) 
     after = jump()
 
     assert before > 20
-    assert levelled < 0.2 * before
+    assert levelled < 0.35 * before
     assert after <= 0.1 * before
     # The offsets are smooth: within a chart they follow the exposure, not the picture's detail.
     dark = offsets[charts.chart == 1].mean() - offsets[charts.chart == 0].mean()

@@ -27,9 +27,12 @@ ANCHOR = 1e-4
 BELIEVED_JUMP = 40.0
 """Differences well above this (8-bit levels) are no matter of exposure: one photo shows something
 else there, such as the sky beside a roof. They count less, or they would tint whole charts."""
+BELIEVED_SPREAD = 15.0
+"""Two photos differ in exposure by about the same everywhere; what differs from their median by
+much more than this is detail at the edge of a chart."""
 SAMPLES = 5
 TOLERANCE = 1e-3
-MOST_ITERATIONS = 400
+MOST_ITERATIONS = 150
 BAND_ROWS = 512
 
 
@@ -47,7 +50,8 @@ def solve_offsets(
     count = len(charts.vertex)
     jump = _jumps(atlas, texel, seams)  # (S, 2 ends, 3)
     side_a, side_b = seams.ends[:, 0].ravel(), seams.ends[:, 1].ravel()
-    belief = 1.0 / (1.0 + (np.linalg.norm(jump, axis=-1) / BELIEVED_JUMP) ** 2).ravel()
+    photos = charts.photo_of_chart[charts.chart[seams.ends[:, :, 0]]]
+    belief = np.repeat(_belief(jump.mean(axis=1), photos), 2)
     i = np.concatenate([side_a, adjacency_edges[:, 0]])
     j = np.concatenate([side_b, adjacency_edges[:, 1]])
     weight = np.concatenate([belief, np.full(len(adjacency_edges), SMOOTHNESS**2)])
@@ -62,6 +66,23 @@ def solve_offsets(
     return offsets
 
 
+def _belief(jump: NDArray[np.float64], photos: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Weight (S,) of each seam edge, from its jump (S, 3) and the photos (S, 2) on its sides."""
+    flipped = photos[:, 0] > photos[:, 1]
+    oriented = np.where(flipped[:, None], -jump, jump)
+    _, pair = np.unique(np.sort(photos, axis=1), axis=0, return_inverse=True)
+    order = np.argsort(pair.reshape(-1), kind="stable")
+    groups = np.split(order, np.cumsum(np.bincount(pair.reshape(-1)))[:-1])
+    spread = np.empty(len(jump))
+    for group in groups:
+        middle = np.median(oriented[group], axis=0)
+        spread[group] = np.linalg.norm(oriented[group] - middle, axis=1)
+    size = np.linalg.norm(jump, axis=1)
+    return np.asarray(
+        1.0 / (1.0 + (size / BELIEVED_JUMP) ** 2) / (1.0 + (spread / BELIEVED_SPREAD) ** 2)
+    )
+
+
 def _laplacian(
     i: NDArray[np.int32], j: NDArray[np.int32], weight: NDArray[np.float64], count: int
 ) -> Any:
@@ -73,9 +94,10 @@ def _laplacian(
 def _jumps(atlas: Atlas, texel: NDArray[np.float64], seams: Seams) -> NDArray[np.float64]:
     """(S, 2, 3) colour on side b less that on side a, by end, averaged along the edge."""
     share = np.linspace(0, 1, SAMPLES)
+    inside = seams.inside(texel)
     mean = np.zeros((len(seams.ends), 2, 2, 3))  # by side, by end
     for t in share:
-        point = (1 - t) * texel[seams.ends[..., 0]] + t * texel[seams.ends[..., 1]]
+        point = (1 - t) * inside[:, :, 0] + t * inside[:, :, 1]
         value = sample(atlas.colour, point)
         mean[:, :, 0] += (1 - t) * value
         mean[:, :, 1] += t * value

@@ -19,6 +19,9 @@ from insaat_cli.engine.texture.charts import Charts
 
 BAND_PX = 12
 RELAXATIONS = 40
+REACH_PX = 1.0
+BELIEVED_RESIDUAL = 30.0
+"""What remains above this (8-bit levels) is a silhouette or a shift; spreading it would smear."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,20 @@ class Seams:
 
     ends: NDArray[np.int32]
     """(S, 2, 2) chart vertex, by side and by end; an end is one mesh vertex on both sides."""
+    opposite: NDArray[np.int32]
+    """(S, 2) the third chart vertex of the face on each side."""
+
+    def inside(self, texel: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(S, 2, 2, 2) texel of the ends, moved by `REACH_PX` from the edge into each chart.
+
+        On the edge itself, where it is the photo's silhouette, pixels hold half the background.
+        """
+        start, end = texel[self.ends[..., 0]], texel[self.ends[..., 1]]
+        along = end - start
+        across = np.stack([-along[..., 1], along[..., 0]], axis=-1)
+        across /= np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-9)
+        side = np.sign(((texel[self.opposite] - start) * across).sum(axis=-1, keepdims=True))
+        return np.asarray(texel[self.ends] + (REACH_PX * side * across)[:, :, None])
 
 
 def find_seams(faces: NDArray[np.int32], charts: Charts, adjacency: Adjacency) -> Seams:
@@ -36,7 +53,10 @@ def find_seams(faces: NDArray[np.int32], charts: Charts, adjacency: Adjacency) -
     side_faces = adjacency.edge_faces[seam]
     end_vertices = adjacency.edge_vertices[seam]
     corner = np.argmax(faces[side_faces][:, :, None, :] == end_vertices[:, None, :, None], axis=3)
-    return Seams(ends=np.take_along_axis(charts.corners[side_faces], corner, axis=2))
+    corners = charts.corners[side_faces]
+    ends = np.take_along_axis(corners, corner, axis=2)
+    opposite = np.take_along_axis(corners, 3 - corner.sum(axis=2, keepdims=True), axis=2)
+    return Seams(ends=ends, opposite=opposite[..., 0])
 
 
 def sample(colour: NDArray[np.uint8], texel: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -56,11 +76,13 @@ def smooth_seams(atlas: Atlas, texel: NDArray[np.float64], seams: Seams) -> None
     start, end = texel[seams.ends[seam, :, 0]], texel[seams.ends[seam, :, 1]]
     point = start + share[:, None, None] * (end - start)  # (P, 2 sides, 2)
     value = sample(atlas.colour, point)
-    middle = value.mean(axis=1, keepdims=True)
+    residual = value.mean(axis=1, keepdims=True) - value
+    size = np.linalg.norm(residual, axis=-1, keepdims=True)
+    residual /= 1.0 + (size / BELIEVED_RESIDUAL) ** 4
     height, width = atlas.use.shape
     pixel = point.astype(np.int64)
     index = np.clip(pixel[..., 1], 0, height - 1) * width + np.clip(pixel[..., 0], 0, width - 1)
-    _spread(atlas, index.ravel(), (middle - value).reshape(-1, 3))
+    _spread(atlas, index.ravel(), residual.reshape(-1, 3))
 
 
 def _spread(atlas: Atlas, index: NDArray[np.int64], residual: NDArray[np.float64]) -> None:
