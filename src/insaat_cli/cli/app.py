@@ -16,7 +16,18 @@ from typing import Annotated
 import typer
 
 from insaat_cli import __version__
-from insaat_cli.cli import demo, doctor, export, pipelines, reconstruct, remote, view, worker
+from insaat_cli.cli import (
+    check,
+    demo,
+    doctor,
+    export,
+    frames,
+    pipelines,
+    reconstruct,
+    remote,
+    view,
+    worker,
+)
 from insaat_cli.cli.session import Session
 from insaat_cli.errors import ExitCode, InsaatError, StoppedError
 
@@ -42,6 +53,8 @@ app = typer.Typer(
 app.command("reconstruct")(reconstruct.reconstruct_command)
 app.command("demo")(demo.demo_command)
 app.command("doctor")(doctor.doctor_command)
+app.command("check")(check.check_command)
+app.command("frames")(frames.frames_command)
 app.command("export")(export.export_command)
 app.command("view")(view.view_command)
 app.add_typer(pipelines.app, name="pipelines")

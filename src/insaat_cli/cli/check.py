@@ -1,0 +1,59 @@
+"""`insaat check`: will these photos make a model?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from insaat_cli.check.advice import Severity
+from insaat_cli.check.run import CheckOptions, CheckReport, check_photos
+from insaat_cli.cli.options import JsonOption, ThreadsOption
+from insaat_cli.cli.reconstruct import PhotosArgument, RecursiveOption
+from insaat_cli.cli.session import talk_of
+from insaat_cli.console import Talk
+from insaat_cli.wording import counted, printable
+
+STYLES = {
+    Severity.HINT: "",
+    Severity.WARNING: "yellow",
+    Severity.UNUSABLE: "bold red",
+    Severity.APART: "bold red",
+}
+
+
+def check_command(
+    context: typer.Context,
+    photos: PhotosArgument,
+    recursive: RecursiveOption = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 3 where there is any warning.")
+    ] = False,
+    threads: ThreadsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Look at photos before a run: blur, exposure, overlap, gaps; with advice in words."""
+    talk = talk_of(context, json=json)
+    sources = tuple(photos)
+    options = CheckOptions(sources=sources, recursive=recursive)
+    if threads is not None:
+        options = CheckOptions(sources=sources, recursive=recursive, threads=threads)
+    report = check_photos(options)
+    talk.json(report.to_json())
+    _tell(talk, report)
+    code = report.exit_code(strict=strict)
+    if code:
+        raise typer.Exit(int(code))
+
+
+def _tell(talk: Talk, report: CheckReport) -> None:
+    used = len(report.looks)
+    talk.line(f"looked at {counted(used, 'photo')}", style="bold")
+    for left in report.photos.left_out:
+        talk.line(f"  left out: {printable(left.name)}: {left.reason}")
+    for advice in report.advice:
+        talk.line(
+            f"  {advice.severity.value.replace('_', ' ')}: {advice.text}", STYLES[advice.severity]
+        )
+    if not report.advice:
+        talk.line("  sharp, well exposed, and every photo overlaps its neighbours", style="green")

@@ -1,0 +1,44 @@
+"""`insaat frames`: photos out of a video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from insaat_cli.cli.options import JsonOption
+from insaat_cli.cli.session import talk_of
+from insaat_cli.frames import extract_frames
+from insaat_cli.wording import counted, duration, printable
+
+
+def frames_command(
+    context: typer.Context,
+    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="MP4, MOV, MKV, WebM …")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Default: VIDEO-frames, beside it."),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(min=3, metavar="N", help="Default: two a second, 20 to 150.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Take sharp, evenly spaced pictures out of a video, to reconstruct from."""
+    talk = talk_of(context, json=json)
+    folder = output or video.with_name(f"{video.stem}-frames")
+    done = extract_frames(video, folder, count=count)
+    talk.json(
+        {
+            "event": "frames",
+            "folder": str(folder),
+            "files": [path.name for path in done.files],
+            "seconds": [round(at, 3) for at in done.seconds],
+        }
+    )
+    talk.line(
+        f"{counted(len(done.files), 'picture')} out of {duration(done.video_seconds)} of video, in "
+        f"{printable(str(folder))}"
+    )
+    talk.line(f"now: insaat reconstruct {printable(str(folder))}")
