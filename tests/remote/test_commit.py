@@ -84,7 +84,7 @@ def test_own_write_is_found_below_another(line: BadLine, pause: Pause, queued: H
             raise UncertainError("no answer")
 
     other = ThenCancelled()
-    other._objects = line._objects
+    other._objects, other._keys = line._objects, line._keys
     after = transitions.claim(queued.state, owner="w", lease_s=60)
     held = change(other, queued, after, pause)
     assert held.state.owned_by("w", 1) and held.state.cancel

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
+import itertools
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._objects: dict[str, bytes] = {}
+        self._keys: list[str] = []
         self._lock = threading.Lock()
 
     def describe(self) -> str:
@@ -34,13 +37,13 @@ class MemoryStore:
 
     def put(self, key: str, body: bytes) -> None:
         with self._lock:
-            self._objects[check_key(key)] = body
+            self._store(check_key(key), body)
 
     def put_if_absent(self, key: str, body: bytes) -> str:
         with self._lock:
             if check_key(key) in self._objects:
                 raise ConflictError(key)
-            self._objects[key] = body
+            self._store(key, body)
         return _tag(body)
 
     def swap(self, key: str, body: bytes, tag: str) -> str:
@@ -53,18 +56,19 @@ class MemoryStore:
 
     def list(self, prefix: str, *, limit: int | None = None) -> Iterator[Entry]:
         with self._lock:
-            keys = sorted(key for key in self._objects if key.startswith(prefix))[:limit]
+            keys = itertools.islice(self._below(prefix), limit)
             entries = [Entry(key, len(self._objects[key])) for key in keys]
         yield from entries
 
     def folders(self, prefix: str) -> Iterator[str]:
         with self._lock:
-            below = [key[len(prefix) :] for key in self._objects if key.startswith(prefix)]
+            below = [key[len(prefix) :] for key in self._below(prefix)]
         yield from sorted({name.split("/")[0] for name in below if "/" in name})
 
     def delete(self, key: str) -> None:
         with self._lock:
-            self._objects.pop(check_key(key), None)
+            if self._objects.pop(check_key(key), None) is not None:
+                del self._keys[bisect.bisect_left(self._keys, key)]
 
     def size(self, key: str) -> int | None:
         with self._lock:
@@ -90,6 +94,17 @@ class MemoryStore:
 
     def link(self, key: str, *, seconds: int, filename: str) -> str | None:
         return None
+
+    def _store(self, key: str, body: bytes) -> None:
+        if key not in self._objects:
+            bisect.insort(self._keys, key)
+        self._objects[key] = body
+
+    def _below(self, prefix: str) -> Iterator[str]:
+        for index in range(bisect.bisect_left(self._keys, prefix), len(self._keys)):
+            if not self._keys[index].startswith(prefix):
+                return
+            yield self._keys[index]
 
 
 def _tag(body: bytes) -> str:

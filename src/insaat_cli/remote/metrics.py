@@ -14,6 +14,7 @@ HELP = {
     "jobs_running": ("gauge", "Attempts running now."),
     "jobs_lost_total": ("counter", "Jobs of silent workers that this worker put back."),
     "store_errors_total": ("counter", "Scans of the queue that the store refused or left open."),
+    "queued_jobs": ("gauge", "Jobs in the queue that this worker may take, up to 200."),
     "queue_scans_total": ("counter", "Looks into the queue."),
     "stage_seconds_total": ("counter", "Time spent in stages."),
     "peak_memory_bytes": ("gauge", "Largest peak memory of a stage so far."),

@@ -34,7 +34,10 @@ from insaat_cli.resources import MachineLimits, default_budget, machine_limits, 
 
 DEFAULT_LEASE_S = 120.0
 DEFAULT_POLL_S = 10.0
-WATCHED_JOBS = 16
+WATCHED_IDLE = 16
+WATCHED_BUSY = 4
+"""Jobs of others that are watched at a time: in a large fleet each job has a few watchers."""
+WATCHES_PER_LEASE = 4
 UNIT_BYTES = 3_000_000_000
 UNIT_CORES = 2
 """What an ordinary job wants; `--concurrency auto` runs as many as fit."""
@@ -142,13 +145,13 @@ class Worker:
         """Claim a job if there is room, and watch over those of others."""
         try:
             now = time.monotonic()
-            if now - self._watched_at >= self.options.poll_s:
+            if now - self._watched_at >= self.options.lease_s / WATCHES_PER_LEASE:
                 self._watched_at = now
                 self._watch()
-            if self._may_claim():
-                self.metrics.add("queue_scans_total")
-                while self._may_claim() and self._claim(folder):
-                    pass
+            while self._may_claim() and self._claim(folder):
+                pass
+            if self.options.metrics_port is not None:
+                self._count_queue()
             self._scanned_at = time.monotonic()
             self.metrics.set("last_scan_timestamp_seconds", time.time())
         except StoreError as error:
@@ -156,11 +159,15 @@ class Worker:
             log.warning("%s", error.message)
 
     def _watch(self) -> None:
-        for state in self.queue.watch(WATCHED_JOBS):
+        for state in self.queue.watch(WATCHED_BUSY if self.running else WATCHED_IDLE):
             self.metrics.add("jobs_lost_total")
             log.warning("job %s: its worker fell silent; now %s", state.job, state.status.value)
             if state.status.ended:
                 self.notifier.job_ended(state)
+
+    def _count_queue(self) -> None:
+        """For autoscaling; said by busy workers, too."""
+        self.metrics.set("queued_jobs", len(self.queue.candidates(self.options.tags)))
 
     def _may_claim(self) -> bool:
         stopping = self.draining or self.context.stop_now.is_set()
@@ -168,6 +175,7 @@ class Worker:
         return not stopping and not enough and len(self.running) < self.slots
 
     def _claim(self, folder: Path) -> bool:
+        self.metrics.add("queue_scans_total")
         for marker in self.queue.candidates(self.options.tags):
             asked = time.monotonic()
             held = self.queue.claim(marker, owner=self.name, lease_s=self.options.lease_s)
