@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from insaat_cli.cli.options import JsonOption
+from insaat_cli.cli.remote_options import EndpointOption
 from insaat_cli.cli.session import talk_of
 from insaat_cli.console import Talk
 from insaat_cli.doctor import Check, Health, examine_machine, require_health
+from insaat_cli.remote.config import open_store
+from insaat_cli.remote.probe import probe
+from insaat_cli.remote.store import Store
 from insaat_cli.wording import printable
 
 SIGN = {Health.GOOD: "ok", Health.WARNING: "!!", Health.PROBLEM: "XX"}
@@ -18,7 +23,14 @@ STYLE = {Health.GOOD: "green", Health.WARNING: "yellow", Health.PROBLEM: "bold r
 NAME_WIDTH = 24
 
 
-def doctor_command(context: typer.Context, json: JsonOption = False) -> None:
+def doctor_command(
+    context: typer.Context,
+    remote: Annotated[
+        str | None, typer.Option(metavar="s3://BUCKET/PREFIX|DIR", help="Also try this queue.")
+    ] = None,
+    endpoint: EndpointOption = None,
+    json: JsonOption = False,
+) -> None:
     """Check packages, programs and limits; exit code 4 if something needed is missing."""
     talk = talk_of(context, json=json)
     checks = examine_machine(Path.cwd())
@@ -26,8 +38,19 @@ def doctor_command(context: typer.Context, json: JsonOption = False) -> None:
         talk.json({"event": "check", **dataclasses.asdict(check)})
         _show(talk, check)
     require_health(checks)
+    if remote is not None:
+        _try_queue(talk, open_store({"remote": remote, "endpoint": endpoint}))
     talk.line()
     talk.line("all that the default pipeline needs is here", style="bold")
+
+
+def _try_queue(talk: Talk, store: Store) -> None:
+    """Write to the queue's store as racing workers would; StoreError if it cannot hold a queue."""
+    probe(store)
+    found = f"{store.describe()} keeps racing writers apart"
+    check = Check(name="queue", health=Health.GOOD, found=found)
+    talk.json({"event": "check", **dataclasses.asdict(check)})
+    _show(talk, check)
 
 
 def _show(talk: Talk, check: Check) -> None:
