@@ -86,15 +86,6 @@ def map_globally(
     return Mapping(attempt=attempt, models=_sorted(models))
 
 
-def refine(model: pycolmap.Reconstruction, *, threads: int) -> None:
-    """Final bundle adjustment of every camera, pose and point, without local approximations."""
-    options = pycolmap.BundleAdjustmentOptions()
-    options.print_summary = False
-    options.ceres.solver_options.num_threads = threads
-    options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
-    pycolmap.bundle_adjustment(model, options)
-
-
 def parallax_deg(model: pycolmap.Reconstruction, most_points: int = 2000) -> float:
     """Median over points of the largest angle between two of its rays, in degrees."""
     centers = {

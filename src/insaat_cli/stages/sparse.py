@@ -16,12 +16,12 @@ import pycolmap
 from insaat_cli.engine.escalation import RegistrationJob, register_photos
 from insaat_cli.engine.feature_database import WorkingPhoto
 from insaat_cli.engine.frame import SparseScene, WorldFrame, enu_from_gps, find_frame
+from insaat_cli.engine.refinement import refine
 from insaat_cli.engine.registration import (
     MIN_MODEL_PHOTOS,
     PARALLAX_MIN_DEG,
     Mapping,
     parallax_deg,
-    refine,
     still_share,
 )
 from insaat_cli.errors import DoNotFitError
