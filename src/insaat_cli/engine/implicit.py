@@ -75,7 +75,7 @@ def _allocate_all(grid: Floats) -> tuple[npt.NDArray[np.int64], Faces]:
         size *= 2
 
 
-@njit(inline="always")
+@njit(nogil=True, cache=True)
 def _slot(keys, key):  # type: ignore[no-untyped-def]
     mask = len(keys) - 1
     slot = ((key * np.int64(-7046029254386353131)) >> 20) & mask
@@ -84,7 +84,7 @@ def _slot(keys, key):  # type: ignore[no-untyped-def]
     return slot
 
 
-@njit(inline="always")
+@njit(nogil=True, cache=True)
 def _block_key(i, j, k):  # type: ignore[no-untyped-def]
     return (np.int64(i) << (2 * KEY_BITS)) | (np.int64(j) << KEY_BITS) | np.int64(k)
 
@@ -171,7 +171,7 @@ def _blocks_around(keys, values, count):  # type: ignore[no-untyped-def]
     return around
 
 
-@njit(inline="always")
+@njit(nogil=True, cache=True)
 def _node(around, b, i, j, k):  # type: ignore[no-untyped-def]
     """Block and place of a node given relative to block `b`; coordinates from -1 to SIDE."""
     mask = SIDE - 1
@@ -279,7 +279,7 @@ def _make_faces(distance, weight, around, ids, vertices, faces):  # type: ignore
     return count
 
 
-@njit(inline="always")
+@njit(nogil=True, cache=True)
 def _split(quad, here, vertices, faces, count):  # type: ignore[no-untyped-def]
     """Write a quad as two triangles along its shorter diagonal, facing positive distance."""
     a, b, c, d = quad[0], quad[1], quad[2], quad[3]
