@@ -24,7 +24,9 @@ RATIO = 0.85
 """Lowe's test: the best match against the second best."""
 EPIPOLAR_SHARE = 0.004
 """How far a match may lie from its epipolar line, of the longest side."""
-LEAST_MATCHES = 12
+LEAST_MATCHES = 16
+LEAST_AGREEING = 0.3
+"""Share of the matches: eight of any agree by construction, and some more by chance."""
 CONFIDENCE = 0.999
 MAX_TRIALS = 500
 
@@ -107,7 +109,7 @@ def link(looks: Sequence[Look], first: int, second: int) -> Link | None:
         return None
     here, there = a.places[rows], b.places[columns]
     inside = _agreeing(here, there)
-    if inside.sum() < LEAST_MATCHES:
+    if inside.sum() < max(LEAST_MATCHES, LEAST_AGREEING * len(rows)):
         return None
     here, there = here[inside], there[inside]
     area = min(1.0, a.aspect) / max(1.0, a.aspect)

@@ -15,6 +15,8 @@ SHARPNESS_SIDE_PX = 1600
 """Blur is judged at this size: what is smaller than its pixels hardly helps a reconstruction."""
 FEATURE_SIDE_PX = 800
 MAX_FEATURES = 1200
+USUAL_CONTRAST, LEAST_CONTRAST = 50.0, 4.0
+"""Standard deviation of the grey levels that every photo is brought to: dark is not blurred."""
 NOISE_FLOOR = 20.0
 """Added to the coarse energy, so that an even surface does not count as sharp; grey levels
 squared."""
@@ -82,9 +84,11 @@ def sharpness(gray: Gray) -> float:
     The variance of the Laplacian (Pech-Pacheco et al. 2000) depends on what is in the picture; its
     ratio over two scales mostly does not.
     """
-    half = cv2.resize(gray, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    contrast = max(float(gray.std()), LEAST_CONTRAST)
+    even = gray.astype(np.float32) * np.float32(USUAL_CONTRAST / contrast)
+    half = cv2.resize(even, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     return min(
-        float(cv2.filter2D(gray, cv2.CV_32F, kernel).var())
+        float(cv2.filter2D(even, cv2.CV_32F, kernel).var())
         / (float(cv2.filter2D(half, cv2.CV_32F, kernel).var()) + NOISE_FLOOR)
         for kernel in SECOND_DIFFERENCES
     )
