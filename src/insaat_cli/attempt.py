@@ -43,6 +43,8 @@ class AttemptSpec:
     grant_bytes: int
     number: int
     """From 1."""
+    alone: bool = False
+    """Nothing else runs beside it, for nobody knows what it will use."""
 
 
 class Attempt:
@@ -58,6 +60,10 @@ class Attempt:
         self.log = workspace.log(stage.name)
         self.share = 0.0
         self.warnings: list[str] = []
+        self.stopped = ""
+        """Why the watch ended it, so that it is tried again; "" if it did not."""
+        self._paused_at: float | None = None
+        self._paused_s = 0.0
         self._error_event: Mapping[str, Any] | None = None
         self._oom_kills = oom_kills()
         request = stage_request(workspace, spec)
@@ -81,7 +87,40 @@ class Attempt:
 
     @property
     def seconds(self) -> float:
-        return time.monotonic() - self.child.started
+        """How long it has worked; pauses do not count."""
+        now = time.monotonic()
+        pause = 0.0 if self._paused_at is None else now - self._paused_at
+        return now - self.child.started - self._paused_s - pause
+
+    @property
+    def paused(self) -> bool:
+        return self._paused_at is not None
+
+    def pause(self, reason: str) -> None:
+        """Let it stand still, with its memory, until `resume`."""
+        if self._paused_at is None:
+            self._paused_at = time.monotonic()
+            self.child.pause()
+            self.warn(f"paused: {reason}")
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        if self._paused_at is not None:
+            self._paused_s += time.monotonic() - self._paused_at
+            self._paused_at = None
+            self.child.resume()
+            self.warn("goes on after a pause")
+
+    def stop(self, reason: str) -> None:
+        """End it at once: what it has written so far is worth nothing."""
+        self.stopped = reason
+        self.child.kill()
+
+    def warn(self, text: str) -> None:
+        """Say one sentence about this stage to the user and the record."""
+        if len(self.warnings) < MOST_WARNINGS:
+            self.warnings.append(text)
+            self.send(StageWarning(stage=self.spec.stage.name, text=text))
 
     def listen(self) -> None:
         """Hand on what the stage has said since the last call."""
@@ -90,9 +129,8 @@ class Attempt:
             if event["event"] == "progress" and isinstance(event.get("share"), int | float):
                 self.share = max(self.share, min(float(event["share"]), 1.0))
                 self.send(StageProgress(stage=name, share=self.share))
-            elif event["event"] == "warning" and len(self.warnings) < MOST_WARNINGS:
-                self.warnings.append(str(event.get("text", "")))
-                self.send(StageWarning(stage=name, text=self.warnings[-1]))
+            elif event["event"] == "warning":
+                self.warn(str(event.get("text", "")))
             elif event["event"] == "error":
                 self._error_event = event
 

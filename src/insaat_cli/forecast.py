@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from insaat_cli.pipeline import Params, Stage
 from insaat_cli.planning import Planner, changes
 from insaat_cli.run_events import Listener, RunPlanned
-from insaat_cli.run_plan import RunResult, StageSummary
+from insaat_cli.run_plan import RunPlan, RunResult, StageSummary
 from insaat_cli.run_record import PLANNED, SKIPPED
 from insaat_cli.scheduler import Budget, Option, ways_on
 from insaat_cli.workspace import Workspace
@@ -27,13 +27,22 @@ class Forecast:
     seconds: float
 
 
+def budget_of(plan: RunPlan) -> Budget:
+    """What the stages of `plan` together may use."""
+    return Budget(
+        memory_bytes=plan.memory_budget_bytes,
+        cores=plan.threads,
+        stretch_bytes=plan.memory_stretch_bytes,
+    )
+
+
 def forecast(planner: Planner, workspace: Workspace, again: Collection[str]) -> Iterator[Forecast]:
     """The stages of a run in order; `again` are those that it would redo in any case.
 
     `planner` comes to believe what is foretold: give it one that is used for nothing else.
     """
     plan = planner.plan
-    budget = Budget(memory_bytes=plan.memory_budget_bytes, cores=plan.threads)
+    budget = budget_of(plan)
     for stage in planner.stages:
         fingerprint = planner.fingerprint(stage)
         marker = None if stage.name in again else workspace.marker(stage.name, fingerprint)

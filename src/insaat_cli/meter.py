@@ -1,19 +1,15 @@
-"""Measures a run while it goes on: memory of all its processes, time left."""
+"""Tells how one run stands while it goes on: its memory, the time left."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Collection
 
 from insaat_cli.attempt import Attempt
 from insaat_cli.estimate import TimeLeft
-from insaat_cli.resources import process_bytes
 from insaat_cli.run_events import Listener, MemorySample, RunEstimate
 
 ESTIMATE_EVERY_S = 0.5
-OWN_EVERY_S = 2.0
-"""Between measurements of the runner itself, whose memory hardly changes."""
 
 
 class Meter:
@@ -26,24 +22,20 @@ class Meter:
         self._send = send
         self._started = time.monotonic()
         self._estimated = -ESTIMATE_EVERY_S
-        self._own_bytes = 0
-        self._own_measured = -OWN_EVERY_S
+
+    def measured(self, attempts: Collection[Attempt], own_bytes: int) -> None:
+        """The memory of `attempts` was measured; `own_bytes` of the runner count, too."""
+        used = own_bytes + sum(attempt.child.used_bytes for attempt in attempts)
+        self.peak_bytes = max(self.peak_bytes, used)
+        self._send(
+            MemorySample(
+                used_bytes=used, peak_bytes=self.peak_bytes, budget_bytes=self._budget_bytes
+            )
+        )
 
     def tick(self, attempts: Collection[Attempt]) -> None:
-        """Measure what is due."""
+        """Estimate anew if it is time to."""
         elapsed = time.monotonic() - self._started
-        if elapsed - self._own_measured >= OWN_EVERY_S:
-            self._own_measured = elapsed
-            self._own_bytes = process_bytes(os.getpid())
-        measured = [attempt.child.sample() for attempt in attempts]
-        if any(measured):
-            used = self._own_bytes + sum(attempt.child.used_bytes for attempt in attempts)
-            self.peak_bytes = max(self.peak_bytes, used)
-            self._send(
-                MemorySample(
-                    used_bytes=used, peak_bytes=self.peak_bytes, budget_bytes=self._budget_bytes
-                )
-            )
         if elapsed - self._estimated >= ESTIMATE_EVERY_S:
             self._estimated = elapsed
             for attempt in attempts:

@@ -20,13 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from insaat_cli import guard
-from insaat_cli.resources import process_bytes, tree_pids
+from insaat_cli.resources import process_bytes, resident_bytes, tree_pids
 from insaat_cli.stages.contract import EVENTS_FD_VARIABLE
 
 STOP_DEADLINE_S = 5.0
-QUICK_SAMPLES_S = 0.1
-"""Between memory samples of a young child, whose use changes fast; later SLOW_SAMPLES_S."""
-SLOW_SAMPLES_S = 0.2
+SAMPLE_EVERY_S = 0.1
+TREE_EVERY_S = 0.5
+"""Between looks for new grandchildren; a young child has them sooner."""
+EXACT_EVERY_S = 1.0
+"""Between exact measurements of a child whose resident size does not grow."""
+GROWTH = 1.01
 YOUNG_S = 3.0
 LONGEST_EVENT_BYTES = 1_000_000
 CREDENTIAL = re.compile(
@@ -89,18 +92,25 @@ class ChildProcess:
             os.close(lifeline_read)
         os.set_blocking(events_read, False)
         self.events_fd = events_read
+        self.silent = False
+        """Nobody can send events any more."""
         self.pid = self._process.pid
         self.started = time.monotonic()
         self.peak_bytes = 0
         self.used_bytes = 0
-        self._sampled = 0.0
+        self._sampled = self._measured = self._tree_seen = 0.0
+        self._pids: list[int] = []
+        self._highest = self._shared = 0
+        self._paused = False
         self._pending = b""
         self._closed = False
 
     def events(self) -> list[dict[str, Any]]:
         """What the stage has sent since the last call; lines that are no events are dropped."""
         with suppress(BlockingIOError):
-            while chunk := os.read(self.events_fd, 65536):
+            while not self.silent:
+                chunk = os.read(self.events_fd, 65536)
+                self.silent = not chunk
                 self._pending += chunk
                 if len(self._pending) > LONGEST_EVENT_BYTES and b"\n" not in self._pending:
                     self._pending = b""
@@ -108,15 +118,45 @@ class ChildProcess:
         return [event for line in lines if (event := _parse(line)) is not None]
 
     def sample(self) -> bool:
-        """Measure memory if it is time to; whether it was."""
+        """Measure memory if it is time to; whether it was.
+
+        PSS costs the kernel a walk over every page. The resident size costs nothing and is never
+        less, so that while it does not grow there can be no new peak, and it alone is looked at.
+        """
         now = time.monotonic()
-        young = now - self.started < YOUNG_S
-        if now - self._sampled < (QUICK_SAMPLES_S if young else SLOW_SAMPLES_S):
+        if now - self._sampled < SAMPLE_EVERY_S:
             return False
         self._sampled = now
-        self.used_bytes = sum(process_bytes(pid) for pid in tree_pids(self.pid))
+        young = now - self.started < YOUNG_S
+        if young or now - self._tree_seen >= TREE_EVERY_S:
+            self._tree_seen = now
+            self._pids = tree_pids(self.pid)
+        resident = sum(map(resident_bytes, self._pids))
+        if resident > self._highest * GROWTH or now - self._measured >= EXACT_EVERY_S:
+            self._measured = now
+            self._highest = max(self._highest, resident)
+            self.used_bytes = sum(map(process_bytes, self._pids))
+            self._shared = max(0, resident - self.used_bytes)
+        else:
+            self.used_bytes = max(0, resident - self._shared)
         self.peak_bytes = max(self.peak_bytes, self.used_bytes)
         return True
+
+    def pause(self) -> None:
+        """Stop the clock of the whole tree but the guard, which must see when we are gone."""
+        self._paused = True
+        seen: set[int] = set()
+        while born := set(tree_pids(self.pid)[1:]) - seen:
+            seen |= born
+            for pid in born:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        if self._paused:
+            self._paused = False
+            self._signal(signal.SIGCONT)
 
     def exit_code(self) -> int | None:
         """None while it runs; then its status, 128 + N where signal N ended it."""
@@ -129,6 +169,7 @@ class ChildProcess:
     def terminate(self) -> None:
         """Ask the whole group to end; `stop` waits for it."""
         self._signal(signal.SIGTERM)
+        self.resume()  # a paused process would not hear it
 
     def stop(self, deadline_s: float = STOP_DEADLINE_S) -> None:
         """TERM to the whole group, then, past the deadline, KILL. Returns when it is gone."""

@@ -24,6 +24,7 @@ UNLIMITED_BYTES = 1 << 60
 """Control groups of version 1 write "no limit" as a number near 2**63."""
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\Z", re.IGNORECASE)
 SMALLEST_BUDGET_BYTES = 64_000_000
+PAGE_BYTES = resource.getpagesize()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,12 +116,25 @@ def _children(pid: int) -> list[int]:
         threads = list(tasks.iterdir())
     except OSError:
         return []
-    return [int(child) for thread in threads for child in _read(thread / "children").split()]
+    return [int(child) for thread in threads for child in read_text(thread / "children").split()]
 
 
 def tree_bytes(root_pid: int) -> int:
     """Memory of a process and its descendants now: shared pages are counted once, in parts."""
     return sum(process_bytes(pid) for pid in tree_pids(root_pid))
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident size, shared pages in full: cheap to ask, never less than `process_bytes`."""
+    try:
+        fields = Path(f"/proc/{pid}/statm").read_bytes().split()
+        return int(fields[1]) * PAGE_BYTES
+    except (OSError, ValueError, IndexError):
+        pass
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
 
 
 def process_bytes(pid: int) -> int:
@@ -139,7 +153,7 @@ def process_bytes(pid: int) -> int:
 
 def oom_kills(root: Path = Path("/")) -> int:
     """How many processes this kernel has killed for memory so far; 0 where it does not say."""
-    text = _read(root / "proc/vmstat")
+    text = read_text(root / "proc/vmstat")
     match = re.search(r"^oom_kill (\d+)$", text, re.MULTILINE)
     return int(match.group(1)) if match else 0
 
@@ -159,29 +173,29 @@ def _rlimits() -> Iterator[tuple[int, str]]:
 
 def _cgroup_memory(root: Path) -> Iterator[tuple[int, str]]:
     files = ("memory.max", "memory.high", "memory.limit_in_bytes")
-    for folder in _cgroup_folders(root, "memory"):
+    for folder in cgroup_folders(root, "memory"):
         for name in files:
             with suppress(ValueError):
-                limit = int(_read(folder / name) or "max")
+                limit = int(read_text(folder / name) or "max")
                 if limit < UNLIMITED_BYTES:
                     yield limit, f"control group ({name})"
 
 
 def _cgroup_cores(root: Path) -> Iterator[tuple[float, str]]:
-    for folder in _cgroup_folders(root, "cpu"):
+    for folder in cgroup_folders(root, "cpu"):
         with suppress(ValueError):
-            quota, period = map(int, _read(folder / "cpu.max").split())
+            quota, period = map(int, read_text(folder / "cpu.max").split())
             yield quota / period, "control group (cpu.max)"
         with suppress(ValueError):
-            quota = int(_read(folder / "cpu.cfs_quota_us"))
-            period = int(_read(folder / "cpu.cfs_period_us"))
+            quota = int(read_text(folder / "cpu.cfs_quota_us"))
+            period = int(read_text(folder / "cpu.cfs_period_us"))
             if quota > 0 and period > 0:
                 yield quota / period, "control group (cpu.cfs_quota_us)"
 
 
-def _cgroup_folders(root: Path, controller: str) -> Iterator[Path]:
+def cgroup_folders(root: Path, controller: str) -> Iterator[Path]:
     """The folders of our groups for `controller`, from the innermost outwards."""
-    for line in _read(root / "proc/self/cgroup").splitlines():
+    for line in read_text(root / "proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if controllers and controller not in controllers.split(","):
@@ -206,7 +220,7 @@ def _outwards(root: Path, mount: str, mounted: str, path: str) -> Iterator[Path]
 
 def _cgroup_mounts(root: Path, controller: str) -> Iterator[tuple[str, str]]:
     """Mount point and mounted root of the hierarchy of `controller`; "" is version 2."""
-    for line in _read(root / "proc/self/mountinfo").splitlines():
+    for line in read_text(root / "proc/self/mountinfo").splitlines():
         left, _, right = line.partition(" - ")
         fields, kind = left.split(), right.split()
         if len(fields) < 5 or len(kind) < 3:
@@ -217,7 +231,7 @@ def _cgroup_mounts(root: Path, controller: str) -> Iterator[tuple[str, str]]:
             yield fields[4], fields[3]
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Any
 
-from insaat_cli.pipeline import THREADS_KEY, Stage
+from insaat_cli.pipeline import THREADS_KEY, Params, Stage
 from insaat_cli.planning import Planner, changes
 from insaat_cli.scheduler import Option, Task
 from insaat_cli.verdict import Remedy
+
+
+GROWTH = 1.25
+"""A stage that was stopped would have grown on: predict this much more than it had."""
+MOST_STOPS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +30,7 @@ class Retries:
     def __init__(self, planner: Planner) -> None:
         self.planner = planner
         self._repeated: set[str] = set()
+        self._stops: Counter[str] = Counter()
 
     def after(self, stage: Stage, option: Option, remedy: Remedy, peak_bytes: int) -> Retry | None:
         """The next attempt after one with `option`; None: all has been tried."""
@@ -40,8 +47,26 @@ class Retries:
             rung = self.planner.next_rung(stage, option)
         else:
             return None
-        if rung is None:
-            return None
+        return None if rung is None else self._retry(stage, option, before, rung)
+
+    def stopped(
+        self, stage: Stage, option: Option, peak_bytes: int, *, alone: bool
+    ) -> Retry | None:
+        """The next attempt after the watch has ended one; None: all has been tried.
+
+        The same again, alone, where it was not alone yet; else with less.
+        """
+        self._stops[stage.name] += 1
+        before = self.planner.settings(stage, option.rung).params
+        if peak_bytes > option.memory_bytes:
+            self.planner.correct(stage, option, int(peak_bytes * GROWTH))
+        if alone or self._stops[stage.name] > MOST_STOPS:
+            rung = self.planner.next_rung(stage, option)
+            return None if rung is None else self._retry(stage, option, before, rung)
+        retry = self._retry(stage, option, before, option.rung)
+        return replace(retry, task=replace(retry.task, alone=True))
+
+    def _retry(self, stage: Stage, option: Option, before: Params, rung: int) -> Retry:
         settings = self.planner.settings(stage, rung)
         changed = changes(before, settings.params)
         if settings.threads < option.threads:

@@ -41,6 +41,8 @@ class RunPlan:
     left_out: tuple[LeftOutFacts, ...] = ()
     workspace: Path
     memory_budget_bytes: int
+    memory_stretch_bytes: int = 0
+    """What one stage may use, alone, where even its cheapest way does not fit the budget."""
     threads: int
     from_stage: str | None = None
     """Do this stage and all that depends on it again."""

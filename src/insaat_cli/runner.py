@@ -1,48 +1,54 @@
-"""Carries a plan out: starts stages as the scheduler decides, checks, publishes, records."""
+"""Carries plans out: starts stages as the scheduler decides, watches them, tells runs what ended.
+
+One loop serves one run or many: they share one budget of memory and cores, and a fault of one does
+not stop the others.
+"""
 
 from __future__ import annotations
 
-import math
+import os
+import select
 import time
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
-from insaat_cli.attempt import Attempt, AttemptSpec
-from insaat_cli.errors import InsaatError, MemoryLimitError, StoppedError
-from insaat_cli.estimate import TimeLeft
-from insaat_cli.expect import check_outputs, read_metrics
-from insaat_cli.forecast import dry_run, forecast
+from insaat_cli.attempt import Attempt
+from insaat_cli.errors import InsaatError, StoppedError
+from insaat_cli.forecast import budget_of, dry_run
 from insaat_cli.history import History
-from insaat_cli.meter import Meter
-from insaat_cli.pipeline import Stage
-from insaat_cli.planning import Planner, changes
+from insaat_cli.planning import Planner
 from insaat_cli.process import STOP_DEADLINE_S
 from insaat_cli.requirements import check_requirements
-from insaat_cli.retries import Retries
-from insaat_cli.run_events import (
-    Listener,
-    RunEvent,
-    RunFailed,
-    RunFinished,
-    RunStarted,
-    StageDegraded,
-    StageFailed,
-    StageFinished,
-    StageOutline,
-    StageSkipped,
-    StageStarted,
-)
+from insaat_cli.resources import process_bytes
+from insaat_cli.run import Run, stages_to_redo
+from insaat_cli.run_events import Listener, MemorySample, RunEvent
 from insaat_cli.run_plan import RunPlan, RunResult
-from insaat_cli.run_record import DONE, FAILED, RUNNING, STOPPED, RunRecord, StageRecord
-from insaat_cli.scheduler import Budget, Refuse, Start, State, decide
+from insaat_cli.scheduler import Budget, Refuse, State, Task, decide
 from insaat_cli.stopping import StopRequest
-from insaat_cli.verdict import MEMORY_HINT, Verdict, judge, judge_result
-from insaat_cli.wording import size
-from insaat_cli.workspace import Workspace, explain_disk, write_json
+from insaat_cli.surroundings import Surroundings
+from insaat_cli.watching import Watching
+from insaat_cli.workspace import Workspace, explain_disk
 
-TICK_S = 0.02
-__all__ = ["RunPlan", "RunResult", "run_pipeline"]
+TICK_S = 0.05
+STOP_TICK_S = 0.02
+SHORTEST_TICK_S = 0.01
+OWN_EVERY_S = 2.0
+"""Between measurements of this process itself, whose memory hardly changes."""
+PATIENCE_S = 10.0
+"""How long an idle machine waits for other programs to leave room before it makes do with less."""
+Outcome = RunResult | InsaatError
+__all__ = ["Job", "Outcome", "RunPlan", "RunResult", "run_pipeline", "run_pipelines"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One of several runs."""
+
+    plan: RunPlan
+    listener: Listener
+    ended: Callable[[Outcome], None] = lambda outcome: None
+    """Called as soon as this run is over."""
 
 
 def run_pipeline(
@@ -57,15 +63,36 @@ def run_pipeline(
     Any expected fault is an InsaatError with its stage and log, after everything was stopped and
     run.json written; StoppedError after SIGINT, SIGTERM or `stop`. Finished stages stay.
     """
-    planner = Planner(plan, history or History())
-    check_requirements(plan.pipeline)
-    workspace = Workspace(plan.workspace)
     if plan.dry_run:
-        return dry_run(planner, workspace, set(stages_to_redo(plan)), listener)
+        planner = Planner(plan, history or History())
+        check_requirements(plan.pipeline)
+        return dry_run(planner, Workspace(plan.workspace), set(stages_to_redo(plan)), listener)
+    job = Job(plan=plan, listener=listener)
+    (outcome,) = run_pipelines([job], stop=stop, history=history)
+    if isinstance(outcome, InsaatError):
+        raise outcome
+    return outcome
+
+
+def run_pipelines(
+    jobs: Sequence[Job],
+    *,
+    totals: Listener | None = None,
+    stop: StopRequest | None = None,
+    history: History | None = None,
+    surroundings: Surroundings | None = None,
+) -> tuple[Outcome, ...]:
+    """Run all `jobs` under one budget, the largest of theirs; what came of each, in their order.
+
+    `totals` hears the memory of all together. Once stopped, all that are not over are StoppedError.
+    """
     stop = stop or StopRequest()
+    jobs = [replace(job, listener=_apart(job.listener)) for job in jobs]
+    heard = _apart(totals) if totals else _ignore
     try:
-        with stop.on_signals(), workspace.locked():
-            return _Run(planner, workspace, _apart(listener), stop).execute()
+        with stop.on_signals():
+            loop = _Loop(jobs, heard, stop, surroundings or Surroundings())
+            return loop.execute(history or History())
     except _ListenerError as fault:
         raise fault.error from None
 
@@ -88,300 +115,221 @@ def _apart(listener: Listener) -> Listener:
     return send
 
 
-class _Run:
-    """The one run that holds the workspace."""
+def _ignore(event: RunEvent) -> None:
+    """Nobody listens."""
+
+
+class _Loop:
+    """All runs until the last of them is over."""
 
     def __init__(
-        self, planner: Planner, workspace: Workspace, listener: Listener, stop: StopRequest
+        self, jobs: Sequence[Job], totals: Listener, stop: StopRequest, surroundings: Surroundings
     ) -> None:
-        self.planner, self.plan = planner, planner.plan
-        self.workspace, self.send, self.stop = workspace, listener, stop
-        self.stages = {stage.name: stage for stage in planner.stages}
-        records = [
-            StageRecord(name=s.name, title=s.title, log=f"logs/{s.name}.log", params=s.params)
-            for s in planner.stages
-        ]
-        self.record = RunRecord(self.plan, workspace, records)
-        budget = Budget(memory_bytes=self.plan.memory_budget_bytes, cores=self.plan.threads)
-        self.state = State(budget=budget, waiting=tuple(map(planner.task, planner.stages)))
-        self.attempts: dict[str, Attempt] = {}
-        self.retries = Retries(planner)
-        self.started = time.monotonic()
-        self.clock = TimeLeft({s.name: planner.seconds(s) for s in planner.stages})
-        self.meter = Meter(self.clock, self.plan.memory_budget_bytes, listener)
-
-    def execute(self) -> RunResult:
-        try:
-            try:
-                with explain_disk(self.workspace.root):
-                    self._prepare()
-                    self._loop()
-                    return self._finish()
-            finally:
-                self._stop_children()
-        except InsaatError as error:
-            self._end_badly(error)
-            raise
-
-    def _prepare(self) -> None:
-        plan = self.plan
-        self.workspace.clean()
-        self.send(
-            RunStarted(
-                pipeline=plan.pipeline.name,
-                preset=plan.preset,
-                workspace=self.workspace.root,
-                stages=tuple(
-                    StageOutline(name=s.name, title=s.title) for s in self.stages.values()
-                ),
-                photos=len(plan.photos),
-                memory_budget_bytes=plan.memory_budget_bytes,
-                threads=plan.threads,
-            )
+        self.jobs, self.totals, self.stop = jobs, totals, stop
+        self.outcomes: dict[int, Outcome] = {}
+        self.runs: dict[int, Run] = {}
+        """Those that are not over."""
+        budgets = [budget_of(job.plan) for job in jobs]
+        self.budget = Budget(
+            memory_bytes=max((budget.memory_bytes for budget in budgets), default=0),
+            cores=max((budget.cores for budget in budgets), default=1),
+            stretch_bytes=max((budget.stretch_bytes for budget in budgets), default=0),
         )
-        again = stages_to_redo(plan)
-        for told in forecast(Planner(plan, self.planner.history), self.workspace, again):
-            if not (told.fits or told.skipped):
-                raise self._refusal(told.stage, told.option.memory_bytes)
-        for name in again:
-            self.workspace.withdraw(name)
-        photos = [photo.to_json() for photo in plan.photos]
-        left_out = [left.to_json() for left in plan.left_out]
-        write_json(self.workspace.photos, {"photos": photos, "left_out": left_out})
-        self.record.write()
+        self.state = State(budget=self.budget)
+        self.attempts: dict[str, Attempt] = {}
+        """By key, the oldest first."""
+        self.watching = Watching(self.budget.memory_bytes, surroundings)
+        self.surroundings = surroundings
+        self.peak_bytes = 0
+        self._own_bytes = 0
+        self._own_measured = -OWN_EVERY_S
+        self._changed = True
+        """Something happened since the last decision."""
+        self._idle_since: float | None = None
 
-    def _loop(self) -> None:
-        while self.state.waiting or self.attempts:
-            if self.stop.code is not None:
-                raise StoppedError("stopped", code=self.stop.code)
-            self._skip_finished()
-            decisions, self.state = decide(self.state)
-            for decision in decisions:
-                if isinstance(decision, Refuse):
-                    raise self._refusal(self.stages[decision.key], decision.needed_bytes)
-                self._start(decision)
-            for attempt in list(self.attempts.values()):
+    def execute(self, history: History) -> tuple[Outcome, ...]:
+        try:
+            for number, job in enumerate(self.jobs):
+                self._open(number, job, history)
+            while self.runs and self.stop.code is None:
+                self._step()
+            self._stop_children(list(self.attempts.values()))
+            for run in list(self.runs.values()):
+                code = self.stop.code
+                assert code is not None
+                self._fail(run, StoppedError("stopped", code=code))
+        finally:
+            self._stop_children(list(self.attempts.values()))
+            for run in self.runs.values():
+                run.close()
+        return tuple(self.outcomes[number] for number in range(len(self.jobs)))
+
+    def _open(self, number: int, job: Job, history: History) -> None:
+        try:
+            run = Run(number, job.plan, history, job.listener)
+            check_requirements(job.plan.pipeline)
+            run.open()
+        except InsaatError as error:
+            self._over(number, error)
+            return
+        self.runs[number] = run
+        with self._of(run):
+            run.prepare()
+            self.state = replace(self.state, waiting=(*self.state.waiting, *run.tasks()))
+
+    @contextmanager
+    def _of(self, run: Run) -> Iterator[None]:
+        """A fault inside is a fault of `run` alone."""
+        try:
+            with explain_disk(run.workspace.root):
+                yield
+        except InsaatError as error:
+            self._fail(run, error)
+
+    def _step(self) -> None:
+        for key, attempt in list(self.attempts.items()):
+            if key in self.attempts:  # else its run failed meanwhile
                 attempt.listen()
                 exit_code = attempt.child.exit_code()
                 if exit_code is not None:
-                    self._ended(attempt, exit_code)
-            self.meter.tick(self.attempts.values())
-            if self.attempts:
-                time.sleep(TICK_S)
+                    self._ended(key, exit_code)
+        self._measure()
+        if self._changed or self._idle_since is not None:
+            self._changed = False
+            self._skip_finished()
+            self._decide()
+        for run in list(self.runs.values()):
+            run.meter.tick(run.attempts.values())
+            if not any(self._is_of(run, key) for key in (*self.attempts, *self._waiting())):
+                with self._of(run):
+                    self._over(run.number, run.finish())
+        if self.attempts or self._idle_since is not None:
+            self._wait()
+
+    def _waiting(self) -> dict[str, Task]:
+        return {task.key: task for task in self.state.waiting}
+
+    @staticmethod
+    def _is_of(run: Run, key: str) -> bool:
+        return key in run.stages
+
+    def _run_of(self, key: str) -> Run | None:
+        """The run of a stage; None once it is over."""
+        return self.runs.get(int(key.partition("/")[0]))
+
+    def _wait(self) -> None:
+        """Until a stage says something, or it is time to look again."""
+        fds = [a.child.events_fd for a in self.attempts.values() if not a.child.silent]
+        time.sleep(SHORTEST_TICK_S)  # a stage that talks all the time must not keep us busy
+        select.select(fds, [], [], TICK_S)
 
     def _skip_finished(self) -> None:
         """Take over every stage whose published result still holds."""
-        skipped = True
-        while skipped:
-            skipped = False
-            for task in list(self.state.ready()):
-                stage = self.stages[task.key]
-                marker = self.workspace.marker(stage.name, self.planner.fingerprint(stage))
-                if marker is None or self.record.stages[stage.name].attempts:
+        tried: set[str] = set()
+        while fresh := [task for task in self.state.ready() if task.key not in tried]:
+            for task in fresh:
+                tried.add(task.key)
+                if (run := self._run_of(task.key)) is None:  # it failed by the task before
                     continue
-                self.record.stages[stage.name].take(marker)
-                self.state = self.state.skip(stage.name)
-                self._accept(stage, marker)
-                self.clock.skipped(stage.name)
-                self.send(StageSkipped(stage=stage.name, title=stage.title))
-                skipped = True
+                with self._of(run):
+                    if run.take_over(task.key):
+                        self._done(run, task.key, self.state.skip(task.key))
 
-    def _accept(self, stage: Stage, marker: Mapping[str, Any]) -> None:
-        """`stage` is done. If with lowered settings, later stages will need less, too."""
-        self.planner.accept(stage, marker)
-        waiting = [(self.stages[task.key], task.options[0].rung) for task in self.state.waiting]
-        self.state = self.state.with_options(
-            {later.name: self.planner.options(later, rung) for later, rung in waiting}
-        )
+    def _done(self, run: Run, key: str, state: State) -> None:
+        """`key` is done. If with lowered settings, later stages of its run will need less, too."""
+        self.state = state
+        own = {name: task for name, task in self._waiting().items() if self._is_of(run, name)}
+        self.state = self.state.with_options(run.options(own))
+        self._changed = True
 
-    def _start(self, start: Start) -> None:
-        stage = self.stages[start.key]
-        record = self.record.stages[stage.name]
-        settings = self.planner.settings(stage, start.option.rung)
-        self.planner.params[stage.name] = settings.params
-        record.attempts += 1
-        if record.attempts == 1 and start.option.rung:
-            changed = changes(stage.params, settings.params)
-            self._changed(stage, "it would not fit the memory budget", changed)
-        record.status, record.threads = RUNNING, start.option.threads
-        record.fingerprint = self.planner.fingerprint(stage)
-        record.params = settings.params
-        record.predicted_bytes = start.option.memory_bytes
-        record.predicted_seconds = round(self.planner.seconds(stage), 3)
-        self.record.write()
-        spec = AttemptSpec(
-            stage=stage,
-            params=settings.params,
-            option=start.option,
-            grant_bytes=start.grant_bytes,
-            number=record.attempts,
-        )
-        attempt = Attempt(self.workspace, spec, self.send)
-        self.attempts[stage.name] = attempt
-        self.send(
-            StageStarted(
-                stage=stage.name,
-                title=stage.title,
-                threads=start.option.threads,
-                attempt=record.attempts,
-                predicted_bytes=start.option.memory_bytes,
-                predicted_seconds=record.predicted_seconds,
-                log=attempt.log,
-            )
-        )
+    def _decide(self) -> None:
+        room = self.watching.room_bytes(self.attempts)
+        decisions, state = decide(replace(self.state, room_bytes=room))
+        if not (decisions or self.attempts) and any(True for _ in self.state.ready()):
+            now = time.monotonic()
+            self._idle_since = self._idle_since or now
+            if now - self._idle_since > PATIENCE_S:
+                decisions, state = decide(_make_do(self.state, room))
+        if decisions:
+            self._idle_since = None
+        self.state = replace(state, room_bytes=None, budget=self.budget)
+        for decision in decisions:
+            if (run := self._run_of(decision.key)) is None:  # it failed by an earlier decision
+                continue
+            with self._of(run):
+                if isinstance(decision, Refuse):
+                    raise run.refusal(run.stages[decision.key], decision.needed_bytes)
+                self.attempts[decision.key] = run.start(decision)
 
-    def _ended(self, attempt: Attempt, exit_code: int) -> None:
-        attempt.listen()
-        stage = attempt.spec.stage
-        del self.attempts[stage.name]
-        attempt.child.close()
-        record = self.record.stages[stage.name]
-        record.seconds = round(record.seconds + attempt.seconds, 3)
-        record.peak_bytes = max(record.peak_bytes, attempt.child.peak_bytes)
-        record.warnings = attempt.warnings
-        verdict = self._verdict(attempt, exit_code)
-        if verdict is None:
-            self._publish(attempt, record)
-        elif self.stop.code is None:  # else the stop is the reason, and the loop sees it
-            self._try_again(attempt, verdict)
+    def _measure(self) -> None:
+        now = time.monotonic()
+        if now - self._own_measured >= OWN_EVERY_S:
+            self._own_measured = now
+            self._own_bytes = process_bytes(os.getpid())
+        sampled = [attempt.child.sample() for attempt in self.attempts.values()]
+        if not any(sampled):
+            return
+        used = self._own_bytes + sum(a.child.used_bytes for a in self.attempts.values())
+        self.peak_bytes = max(self.peak_bytes, used)
+        budget = self.budget.memory_bytes
+        sample = MemorySample(used_bytes=used, peak_bytes=self.peak_bytes, budget_bytes=budget)
+        self.totals(sample)
+        own = self._own_bytes if len(self.jobs) == 1 else 0
+        for run in self.runs.values():
+            run.meter.measured(run.attempts.values(), own)
+        cheaper = {
+            key: run.can_be_cheaper(key) for run in self.runs.values() for key in run.attempts
+        }
+        if self.watching.act(self.attempts, self._own_bytes, cheaper):
+            self._changed = True
 
-    def _verdict(self, attempt: Attempt, exit_code: int) -> Verdict | None:
-        stage = attempt.spec.stage
-        ending = attempt.ending(exit_code)
-        if ending is not None:
-            return judge(stage, ending)
-        scratch = self.workspace.scratch(stage.name)
-        try:
-            metrics = read_metrics(scratch)
-            self.record.stages[stage.name].metrics = metrics
-            check_outputs(stage, scratch, metrics)
-        except InsaatError as error:
-            return judge_result(stage, error, attempt.log)
-        return None
+    def _ended(self, key: str, exit_code: int) -> None:
+        del self.attempts[key]
+        self._changed = True
+        run = self._run_of(key)
+        if run is None:
+            return
+        with self._of(run):
+            ended = run.ended(key, exit_code, retry=self.stop.code is None)
+            if ended.done:
+                self._done(run, key, self.state.finish(key))
+            elif ended.again:
+                self.state = self.state.again(ended.again)
 
-    def _publish(self, attempt: Attempt, record: StageRecord) -> None:
-        stage = attempt.spec.stage
-        record.status = DONE
-        marker = record.marker()
-        self.workspace.publish(stage.name, marker, stage.outputs)
-        self.state = self.state.finish(stage.name)
-        self._accept(stage, marker)
-        self.clock.finished(stage.name, attempt.seconds)
-        self.planner.remember(
-            stage,
-            attempt.spec.params,
-            attempt.spec.option.threads,
-            attempt.seconds,
-            attempt.child.peak_bytes,
-        )
-        self.record.write()
-        self.send(
-            StageFinished(
-                stage=stage.name,
-                title=stage.title,
-                seconds=record.seconds,
-                peak_bytes=record.peak_bytes,
-                metrics=record.metrics,
-            )
-        )
+    def _fail(self, run: Run, error: InsaatError) -> None:
+        """`run` is over, the others go on."""
+        self._stop_children(list(run.attempts.values()))
+        for key in run.attempts:
+            self.attempts.pop(key, None)
+        run.end_badly(error)
+        self._over(run.number, error)
 
-    def _try_again(self, attempt: Attempt, verdict: Verdict) -> None:
-        """Queue another attempt as the verdict allows, or raise its error."""
-        stage, option = attempt.spec.stage, attempt.spec.option
-        retry = self.retries.after(stage, option, verdict.remedy, attempt.child.peak_bytes)
-        if retry is None:
-            raise verdict.error
-        self.clock.restarted(stage.name)
-        self._changed(stage, verdict.error.message, retry.changes)
-        self.state = self.state.again(retry.task)
+    def _over(self, number: int, outcome: Outcome) -> None:
+        self.outcomes[number] = outcome
+        run = self.runs.pop(number, None)
+        if run is not None:
+            self.state = self.state.drop(frozenset(run.stages))
+            self._changed = True
+            run.close()
+        self.jobs[number].ended(outcome)
 
-    def _changed(self, stage: Stage, reason: str, changed: dict[str, Any]) -> None:
-        """Tell the board and the record that a stage runs with other settings than asked for."""
-        values = ", ".join(f"{name} = {value}" for name, value in changed.items())
-        sentence = f"{reason}; tried again with {values or 'the same settings'}"
-        if changed:
-            self.record.stages[stage.name].degraded.append(sentence)
-        self.send(StageDegraded(stage=stage.name, reason=reason, changes=changed))
-
-    def _refusal(self, stage: Stage, needed_bytes: int) -> MemoryLimitError:
-        enough = f"--max-memory {math.ceil(needed_bytes / 1e6)}M"
-        return MemoryLimitError(
-            f"{stage.title}: needs about {size(needed_bytes)} of memory, the budget is "
-            f"{size(self.plan.memory_budget_bytes)}",
-            hint=f"{enough} would do; or {MEMORY_HINT}",
-            stage=stage.name,
-        )
-
-    def _finish(self) -> RunResult:
-        last = self.plan.pipeline.stages[-1].name
-        if last in self.stages:
-            self.record.results = self.workspace.place_results(last, self.plan.results)
-        self.record.peak_bytes = self.meter.peak_bytes
-        self.record.end(None)
-        seconds = time.monotonic() - self.started
-        results, peak = self.record.results, self.meter.peak_bytes
-        self.send(RunFinished(results=results, seconds=seconds, peak_bytes=peak))
-        return RunResult(
-            workspace=self.workspace.root,
-            stages=tuple(
-                record.summary(self.workspace.folder(record.name))
-                for record in self.record.stages.values()
-            ),
-            results=results,
-            seconds=seconds,
-            peak_bytes=peak,
-            record=self.workspace.record,
-        )
-
-    def _stop_children(self) -> None:
-        """TERM to every stage that runs; KILL past the deadline, or when asked to stop twice."""
-        running = [attempt.child for attempt in self.attempts.values()]
+    def _stop_children(self, attempts: Sequence[Attempt]) -> None:
+        """TERM to these stages; KILL past the deadline, or when asked to stop twice."""
+        running = [attempt.child for attempt in attempts]
         for child in running:
             child.terminate()
         deadline = time.monotonic() + STOP_DEADLINE_S
         while any(child.exit_code() is None for child in running):
             if self.stop.urgent or time.monotonic() > deadline:
                 break
-            time.sleep(TICK_S)
+            time.sleep(STOP_TICK_S)
         for child in running:
             child.close()
 
-    def _end_badly(self, error: InsaatError) -> None:
-        stopped = isinstance(error, StoppedError)
-        for record in self.record.stages.values():
-            if record.status == RUNNING:
-                failed = not stopped and record.name == error.stage
-                record.status = FAILED if failed else STOPPED
-        if error.stage in self.stages:
-            stage = self.stages[error.stage]
-            self.record.stages[stage.name].status = FAILED
-            self.send(
-                StageFailed(
-                    stage=stage.name,
-                    title=stage.title,
-                    message=error.message,
-                    hint=error.hint,
-                    log=error.log,
-                )
-            )
-        self.record.peak_bytes = self.meter.peak_bytes
-        with suppress(OSError):  # a full disk must not hide that it is full
-            self.record.end(error)
-        self.send(
-            RunFailed(
-                code=int(error.code),
-                message=error.message,
-                hint=error.hint,
-                stage=error.stage,
-                log=error.log,
-            )
-        )
 
-
-def stages_to_redo(plan: RunPlan) -> list[str]:
-    """The stages whose published results the plan wants to be forgotten, the last first."""
-    names = [stage.name for stage in plan.pipeline.stages]
-    if not plan.restart:
-        again = plan.pipeline.dependants(plan.from_stage) if plan.from_stage else frozenset()
-        names = [name for name in names if name in again]
-    return names[::-1]
+def _make_do(state: State, room_bytes: int | None) -> State:
+    """Other programs keep what they have: fit into the rest, at worst in the cheapest way."""
+    ready = next(state.ready())
+    least = min(option.memory_bytes for option in ready.options)
+    memory_bytes = min(state.budget.memory_bytes, max(least, room_bytes or 0))
+    return replace(state, budget=replace(state.budget, memory_bytes=memory_bytes), room_bytes=None)

@@ -7,11 +7,15 @@ The same rules serve the stages of one run and those of many runs side by side:
   waits, or runs with fewer threads.
 - No starvation: a stage that was passed over MAX_PASSED_OVER times lets nothing more start before
   it; so the machine drains until it fits.
+- Cores are shared out among the stages that memory lets run side by side: two stages with one
+  thread each do more than one after the other with two.
+- A stage whose memory nobody knows, because it went far above its prediction, runs alone. So does
+  one that fits in no other way, where the budget may stretch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 MAX_PASSED_OVER = 4
@@ -23,6 +27,8 @@ class Budget:
 
     memory_bytes: int
     cores: int
+    stretch_bytes: int = 0
+    """What one stage may use alone where no cheaper way fits `memory_bytes`; 0: nothing more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +51,8 @@ class Task:
     options: tuple[Option, ...]
     """From the best to the cheapest: rungs ascending, threads descending."""
     passed_over: int = 0
+    alone: bool = False
+    """It may run only while nothing else does: what it will use is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +62,7 @@ class Start:
     key: str
     option: Option
     grant_bytes: int
+    alone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +84,9 @@ class State:
     waiting: tuple[Task, ...] = ()
     """By seniority: the first comes first."""
     running: Mapping[str, Option] = field(default_factory=dict)
+    """With what is set aside for each: for one that runs alone, the whole budget."""
+    room_bytes: int | None = None
+    """What other programs of this machine leave for new stages; None: more than the budget."""
     done: frozenset[str] = frozenset()
 
     def finish(self, key: str) -> State:
@@ -114,48 +126,98 @@ class State:
 def decide(state: State) -> tuple[tuple[Decision, ...], State]:
     """What to do now, and the state once it is done. Nothing decided means: wait."""
     decisions: list[Decision] = []
-    free_bytes = state.budget.memory_bytes - sum(o.memory_bytes for o in state.running.values())
-    free_cores = state.budget.cores - sum(o.threads for o in state.running.values())
-    running = dict(state.running)
+    free = _Free(state)
     passed: set[str] = set()
-    leaving: set[str] = set()
-    ready = list(state.ready())
-    for task in ready:
-        ways = ways_on(task, state.budget)
+    ready = [(task, ways_on(task, state.budget)) for task in state.ready()]
+    for number, (task, ways) in enumerate(ready):
         if not ways:
             needed = min(option.memory_bytes for option in task.options)
             decisions.append(Refuse(key=task.key, needed_bytes=needed))
-            leaving.add(task.key)
             continue
-        fitting = [o for o in ways if o.memory_bytes <= free_bytes and o.threads <= free_cores]
-        if not fitting:
+        start = free.start(task, ways, [others for _, others in ready[number:] if others])
+        if start is None:
             if task.passed_over >= MAX_PASSED_OVER:
                 break
             passed.add(task.key)
             continue
-        option = fitting[0]
-        alone = len(ready) == 1
-        grant = free_bytes if alone else option.memory_bytes
-        decisions.append(Start(key=task.key, option=option, grant_bytes=grant))
-        leaving.add(task.key)
-        running[task.key] = option
-        free_bytes -= option.memory_bytes
-        free_cores -= option.threads
+        if len(ready) == 1 and not start.alone:
+            start = replace(start, grant_bytes=max(free.memory_bytes, start.grant_bytes))
+        decisions.append(start)
+        free.take(start)
+    leaving = {made.key for made in decisions}
     overtaken = passed if any(isinstance(made, Start) for made in decisions) else set()
     waiting = tuple(
         replace(task, passed_over=task.passed_over + (task.key in overtaken))
         for task in state.waiting
         if task.key not in leaving
     )
-    return tuple(decisions), replace(state, waiting=waiting, running=running)
+    return tuple(decisions), replace(state, waiting=waiting, running=free.running)
+
+
+class _Free:
+    """What is left to give while a decision is made."""
+
+    def __init__(self, state: State) -> None:
+        self.budget = state.budget
+        self.running = dict(state.running)
+        self.memory_bytes = state.budget.memory_bytes - sum(
+            option.memory_bytes for option in state.running.values()
+        )
+        if state.room_bytes is not None:
+            self.memory_bytes = min(self.memory_bytes, state.room_bytes)
+        self.cores = state.budget.cores - sum(o.threads for o in state.running.values())
+
+    def start(
+        self, task: Task, ways: Sequence[Option], contenders: Sequence[Sequence[Option]]
+    ) -> Start | None:
+        """How `task` starts now, if it can; `contenders` are its ways and those of all after it."""
+        stretched = min(way.memory_bytes for way in ways) > self.budget.memory_bytes
+        if task.alone or stretched:
+            if self.running:
+                return None
+            grant = max(self.budget.memory_bytes, ways[0].memory_bytes)
+            return Start(key=task.key, option=ways[0], grant_bytes=grant, alone=True)
+        fitting = [o for o in ways if o.memory_bytes <= self.memory_bytes]
+        fitting = [o for o in fitting if o.threads <= self.cores]
+        if not fitting:
+            return None
+        fair = self.fair_cores(contenders)
+        option = next((o for o in fitting if o.threads <= fair), fitting[-1])
+        return Start(key=task.key, option=option, grant_bytes=option.memory_bytes)
+
+    def fair_cores(self, contenders: Sequence[Sequence[Option]]) -> int:
+        """Threads for the next stage, so that those which memory allows beside it get some."""
+        left, sharers = self.memory_bytes, 0
+        for ways in contenders:
+            least = min(way.memory_bytes for way in ways)
+            if least <= left:
+                left -= least
+                sharers += 1
+        return max(1, self.cores // max(1, sharers))
+
+    def take(self, start: Start) -> None:
+        """Set aside what `start` was given."""
+        held = start.option
+        if start.alone:
+            memory = max(self.budget.memory_bytes, held.memory_bytes)
+            held = replace(held, memory_bytes=memory, threads=self.budget.cores)
+        self.running[start.key] = held
+        self.memory_bytes -= held.memory_bytes
+        self.cores -= held.threads
 
 
 def ways_on(task: Task, budget: Budget) -> tuple[Option, ...]:
-    """The options of the best rung that an idle machine could hold; () if it holds none."""
+    """The options of the best rung that an idle machine could hold; () if it holds none.
+
+    Above the budget only the cheapest option of all is one, where the budget may stretch so far.
+    """
     able = [
         option
         for option in task.options
         if option.memory_bytes <= budget.memory_bytes and option.threads <= budget.cores
     ]
-    best = min((option.rung for option in able), default=0)
+    if not able:
+        cheapest = min(task.options, key=lambda option: option.memory_bytes)
+        return (cheapest,) if cheapest.memory_bytes <= budget.stretch_bytes else ()
+    best = min(option.rung for option in able)
     return tuple(option for option in able if option.rung == best)
