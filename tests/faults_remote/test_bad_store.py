@@ -96,6 +96,7 @@ def test_a_partition_longer_than_the_lease(rig: Rig, seaweed: SeaweedServer) -> 
     check_published(rig.client, rig.job, rig.folder / "out")
 
 
+@pytest.mark.long
 def test_a_partition_shorter_than_the_lease(rig: Rig) -> None:
     rig.hire(rig.line.endpoint, 40.0)
     wait_for(lambda: bool(starts(rig.folder, "one")), seconds=START_S, about="first stage")
@@ -138,7 +139,7 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-7])
 
 
-@pytest.mark.parametrize("damage", [flip, cut])
+@pytest.mark.parametrize("damage", [flip, pytest.param(cut, marks=pytest.mark.long)])
 def test_damaged_photos_and_results_are_refused(damage: object, tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "queue")
     client = client_of(store)

@@ -122,6 +122,7 @@ def test_sigterm_gives_the_job_back_at_once(scene: Scene) -> None:
     assert len(starts(scene.folder, "one")) == 1
 
 
+@pytest.mark.long
 def test_sigterm_then_sigkill(scene: Scene) -> None:
     first = scene.hire()
     child = scene.until("one")
@@ -135,6 +136,7 @@ def test_sigterm_then_sigkill(scene: Scene) -> None:
     assert state.losses + state.releases == 1
 
 
+@pytest.mark.long
 def test_sigusr1_finishes_first(scene: Scene) -> None:
     first = scene.hire()
     scene.until("one")

@@ -12,12 +12,14 @@ import hashlib
 import random
 import secrets
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from insaat_cli.errors import Fault, StoreError
+from insaat_cli.remote import commit
 from insaat_cli.remote.commit import Held, LostRaceError, Pause
 from insaat_cli.remote.job import JobState, Problem, Progress, RefusedError, Status
 from insaat_cli.remote.keys import manifest_key
@@ -48,7 +50,7 @@ def queue_of(story: Story, actor: Actor) -> Queue:
     return Queue(
         ActorStore(world, actor),
         clock=lambda: world.now,
-        pause=Pause(lambda seconds: world.sleep(actor, seconds)),
+        pause=Pause(lambda seconds: world.sleep(actor, seconds), world.random.random),
         choose=random.Random(world.random.random()),
     )
 
@@ -231,6 +233,28 @@ def test_every_schedule_keeps_the_promises(seed: int, network: Network, workers:
 @given(seed=st.integers(0, 2**32 - 1), network=networks, workers=st.integers(1, 4))
 def test_thousands_of_schedules(seed: int, network: Network, workers: int) -> None:
     play(seed, network, workers)
+
+
+def test_clocks_that_are_an_hour_wrong_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of day is written for people to read; no decision looks at it."""
+    network = Network(refused=0.03, reply_lost=0.05, late=0.05, duplicated=0.05, killed=0.01)
+
+    def outcome(hours: list[int]) -> list[list[tuple[object, ...]]]:
+        clock = random.Random(3)
+
+        def now() -> str:
+            off = timedelta(hours=clock.choice(hours))
+            return (datetime(2026, 1, 1, tzinfo=UTC) + off).isoformat()
+
+        monkeypatch.setattr(commit, "_now", now)
+        worlds = [play(seed, network, 3) for seed in range(10)]
+        return [
+            [(state.status, state.epoch, state.owner) for state in history]
+            for world in worlds
+            for history in world.raw.states.values()
+        ]
+
+    assert outcome([0]) == outcome([-1, 0, 1])
 
 
 def test_the_worlds_are_lively() -> None:

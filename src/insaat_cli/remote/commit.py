@@ -37,12 +37,16 @@ class LostRaceError(Exception):
 class Pause:
     """Waiting between tries, longer each time, with jitter."""
 
-    def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
         self._sleep = sleep
-        self._random = random.Random()  # noqa: S311 - jitter, not a secret
+        self._jitter = jitter
 
     def __call__(self, attempt: int) -> None:
-        self._sleep(FIRST_PAUSE_S * 2**attempt * (0.5 + self._random.random()))
+        self._sleep(FIRST_PAUSE_S * 2**attempt * (0.5 + self._jitter()))
 
 
 def read(store: Store, job: str) -> Held | None:

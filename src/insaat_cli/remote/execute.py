@@ -19,8 +19,6 @@ from insaat_cli.errors import ExitCode, InsaatError
 from insaat_cli.reconstruction import ReconstructionOptions, reconstruct
 from insaat_cli.run_events import RunEvent, event_fields
 from insaat_cli.stages.contract import EVENTS_FD_VARIABLE
-from insaat_cli.viewer.page import single_file
-from insaat_cli.viewer.scene import read_scene
 
 VIEWER_NAME = "view.html"
 
@@ -78,8 +76,7 @@ def main(request: ExecuteRequest) -> int:
     try:
         reconstruct(options, listener)
         if (request.output / "model.glb").exists():
-            page = single_file(read_scene(request.output), photos=False)
-            (request.output / VIEWER_NAME).write_text(page, encoding="utf-8")
+            write_viewer(request.output)
     except InsaatError as error:
         print(error.message, error.hint, sep="\n", file=sys.stderr)
         fields = {
@@ -92,6 +89,16 @@ def main(request: ExecuteRequest) -> int:
         stream.write(json.dumps(fields) + "\n")
         return int(error.code)
     return int(ExitCode.DONE)
+
+
+def write_viewer(output: Path) -> None:
+    """The page that `insaat share` links to: model and viewer in one file, without photos."""
+    # Late: it takes a second, which the photos need not wait for.
+    from insaat_cli.viewer.page import single_file
+    from insaat_cli.viewer.scene import read_scene
+
+    page = single_file(read_scene(output), photos=False)
+    (output / VIEWER_NAME).write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
