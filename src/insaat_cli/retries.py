@@ -11,7 +11,6 @@ from insaat_cli.planning import Planner, changes
 from insaat_cli.scheduler import Option, Task
 from insaat_cli.verdict import Remedy
 
-
 GROWTH = 1.25
 """A stage that was stopped would have grown on: predict this much more than it had."""
 MOST_STOPS = 3

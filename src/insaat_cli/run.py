@@ -1,4 +1,4 @@
-"""One run: what it needs to start, what its stages leave, how it ends. The runner holds the loop."""
+"""One run: how it starts, what its stages leave, how it ends. The runner has the loop."""
 
 from __future__ import annotations
 
@@ -57,6 +57,8 @@ class Run:
         self.stages = {self.key(stage.name): stage for stage in self.planner.stages}
         self.attempts: dict[str, Attempt] = {}
         self._retries = Retries(self.planner)
+        self._rungs: dict[str, int] = {}
+        """Of the `on_memory` ladders, as far as the user knows."""
         self._started = time.monotonic()
         self._clock = TimeLeft({s.name: self.planner.seconds(s) for s in self.planner.stages})
         self.meter = Meter(self._clock, plan.memory_budget_bytes, listener)
@@ -149,9 +151,12 @@ class Run:
         settings = self.planner.settings(stage, start.option.rung)
         self.planner.params[stage.name] = settings.params
         record.attempts += 1
-        if record.attempts == 1 and start.option.rung:
-            changed = changes(stage.params, settings.params)
+        known = self._rungs.get(stage.name, 0)
+        if start.option.rung > known:
+            before = self.planner.settings(stage, known).params
+            changed = changes(before, settings.params)
             self._changed(stage, "it would not fit the memory budget", changed)
+            self._rungs[stage.name] = start.option.rung
         record.status, record.threads = RUNNING, start.option.threads
         record.fingerprint = self.planner.fingerprint(stage)
         record.params = settings.params
@@ -219,6 +224,7 @@ class Run:
     def _again(self, stage: Stage, reason: str, retry: Retry) -> Ended:
         self._clock.restarted(stage.name)
         self._changed(stage, reason, retry.changes)
+        self._rungs[stage.name] = retry.task.options[0].rung
         return Ended(again=self._own(retry.task))
 
     def _verdict(self, attempt: Attempt, exit_code: int) -> Verdict | None:

@@ -244,6 +244,9 @@ class _Loop:
 
     def _decide(self) -> None:
         room = self.watching.room_bytes(self.attempts)
+        if self.attempts:  # beside others this process counts, too
+            held = sum(option.memory_bytes for option in self.state.running.values())
+            room = min(room, self.budget.memory_bytes - held - self._own_bytes)
         decisions, state = decide(replace(self.state, room_bytes=room))
         if not (decisions or self.attempts) and any(True for _ in self.state.ready()):
             now = time.monotonic()
