@@ -21,13 +21,12 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from viewer.browser import browser  # noqa: E402
-
 from insaat_cli.models.mesh import Model, Part  # noqa: E402
 from insaat_cli.models.write_glb import glb_bytes  # noqa: E402
 from insaat_cli.viewer.page import single_file  # noqa: E402
 from insaat_cli.viewer.scene import read_scene  # noqa: E402
 from insaat_cli.viewer.server import ViewServer  # noqa: E402
+from viewer.browser import browser  # noqa: E402
 
 SIDE = 500
 TEXTURE_PX = 8192
@@ -50,7 +49,7 @@ def large_model() -> bytes:
         uv=np.stack([u.ravel(), v.ravel()], axis=1),
         texture=Image.fromarray(cv2.add(pixels, np.repeat(noise, 3, axis=2))),
     )
-    return glb_bytes(Model(parts=(part,)), jpeg_quality=92)
+    return glb_bytes(Model(parts=(part,)), jpeg_quality=94)
 
 
 def first_frames(url: str, profile: Path, picture: str) -> list[float]:

@@ -63,7 +63,7 @@ class Browser:
                 break
             time.sleep(0.05)
         text = self.script("return document.getElementById('status-text').textContent")
-        assert state == "ready", f"page is {state!r}: {text}; {self.console()}"
+        assert state in ("ready", "refined"), f"page is {state!r}: {text}; {self.console()}"
         return float(self.script("return document.documentElement.dataset.firstFrameMs")) / 1000
 
     def script(self, text: str, *arguments: Any) -> Any:
@@ -92,8 +92,10 @@ class Browser:
         """Wait until the page has stopped drawing."""
         deadline, before = time.monotonic() + wait_s, -1
         while time.monotonic() < deadline:
-            frames = self.script("return window.insaat.stage.frames")
-            if frames == before:
+            state, frames = self.script(
+                "return [document.documentElement.dataset.state, window.insaat.stage.frames]"
+            )
+            if frames == before and state == "refined":
                 return
             before = frames
             time.sleep(0.2)

@@ -8,6 +8,7 @@ import { readModel, readScene } from './source.js';
 import { Stage } from './stage.js';
 
 const $ = (id) => document.getElementById(id);
+const REFINE_AFTER_MS = 150; // let the first frame reach the screen
 const CLICK_PX = 5; // a press that moves less than this is a click, not a drag
 
 class Page {
@@ -243,6 +244,10 @@ async function start() {
   root.dataset.state = 'ready';
   root.dataset.firstFrameMs = String(Math.round(performance.now()));
   window.insaat = page; // for scripts and tests
+  setTimeout(() => {
+    if (model.refine()) stage.redraw();
+    root.dataset.state = 'refined';
+  }, REFINE_AFTER_MS);
 }
 
 start().catch(fail);

@@ -8,6 +8,8 @@ export const MODES = ['textured', 'shaded', 'wireframe', 'points'];
 const SAMPLES = 20000;
 const OUTLIERS = 0.02; // share of the vertices at either end of an axis that the first view may cut
 
+const PREVIEW_PX = 2048; // the first frame need not wait until the largest texture is on the card
+
 /** Read a GLB. Anything that it wants from outside is refused: this page asks nobody for anything. */
 export async function parseModel(bytes) {
   const manager = new LoadingManager();
@@ -22,7 +24,9 @@ export async function parseModel(bytes) {
     if (node.isMesh || node.isPoints) parts.push(node);
   });
   if (!parts.length) throw new Error('The model is empty');
-  return new Model(parts);
+  const model = new Model(parts);
+  await model.coarsen();
+  return model;
 }
 
 class Model {
@@ -34,6 +38,29 @@ class Model {
     this.faces = sum(this.parts.map((part) => part.faces));
     this.planes = [];
     this.focus = focusOf(this.parts);
+  }
+
+  /** Show small copies of large textures until `refine`. */
+  async coarsen() {
+    this.full = new Map();
+    for (const { map } of this.parts) {
+      if (!(map?.image instanceof ImageBitmap) || map.image.width <= 2 * PREVIEW_PX || this.full.has(map)) continue;
+      this.full.set(map, map.image);
+      const options = { resizeWidth: PREVIEW_PX, resizeQuality: 'low', premultiplyAlpha: 'none', colorSpaceConversion: 'none' };
+      map.image = await createImageBitmap(map.image, options);
+    }
+  }
+
+  /** Put the textures' full size in place. Returns whether anything changed. */
+  refine() {
+    for (const [map, image] of this.full) {
+      map.dispose(); // its place on the card has the small size
+      map.image = image;
+      map.needsUpdate = true;
+    }
+    const changed = this.full.size > 0;
+    this.full.clear();
+    return changed;
   }
 
   show(mode) {
