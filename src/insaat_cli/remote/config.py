@@ -1,63 +1,45 @@
-"""Where the store is: option, environment, file, default, in this order.
-
-The file holds addresses and names, never credentials; those are boto3's own business.
-"""
+"""Where the store is: option, environment, file, default, in this order."""
 
 from __future__ import annotations
 
-import json
 import os
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from insaat_cli.errors import InsaatError, UsageError
+from insaat_cli.config_file import (
+    MEANING,
+    VARIABLES,
+    Setting,
+    config_path,
+    read_config,
+    setting_of,
+    write_setting,
+)
+from insaat_cli.errors import UsageError
 from insaat_cli.remote.local import LocalStore
 from insaat_cli.remote.s3 import S3Address, S3Store
 from insaat_cli.remote.store import Store
 
-VARIABLES = {
-    "remote": "INSAAT_REMOTE",
-    "endpoint": "INSAAT_S3_ENDPOINT",
-    "region": "INSAAT_S3_REGION",
-    "profile": "INSAAT_S3_PROFILE",
-}
-MEANING = {
-    "remote": "the store: s3://bucket/prefix, or a folder",
-    "endpoint": "address of an S3 server that is not AWS: https://host:port",
-    "region": "region of the bucket",
-    "profile": "AWS profile whose credentials to use",
-}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A value and where it came from."""
-
-    value: str
-    origin: str
-
-
-def config_path(environment: Mapping[str, str] = os.environ) -> Path:
-    base = environment.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(base) / "insaat" / "config.toml"
+__all__ = [
+    "MEANING",
+    "Setting",
+    "config_path",
+    "open_store",
+    "read_config",
+    "settings",
+    "write_setting",
+]
 
 
 def settings(
     options: Mapping[str, str | None], environment: Mapping[str, str] = os.environ
 ) -> dict[str, Setting]:
     """Every setting that has a value."""
-    path = config_path(environment)
-    from_file = read_config(path)
-    found: dict[str, Setting] = {}
-    for name, variable in VARIABLES.items():
-        if option := options.get(name):
-            found[name] = Setting(option, "option")
-        elif environment.get(variable):
-            found[name] = Setting(environment[variable], variable)
-        elif name in from_file:
-            found[name] = Setting(from_file[name], str(path))
+    found = {
+        name: setting
+        for name in VARIABLES
+        if (setting := setting_of(name, options.get(name), environment))
+    }
     found.setdefault("remote", Setting(str(default_folder(environment)), "default"))
     return found
 
@@ -92,38 +74,3 @@ def open_store(
 def _aws_endpoint(environment: Mapping[str, str]) -> str | None:
     """boto3's own variables; known here so that such servers get the older checksum mode."""
     return environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
-
-
-def read_config(path: Path) -> dict[str, str]:
-    """Known settings in the file; {} if there is none."""
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
-    for name, value in raw.items():
-        if name not in VARIABLES or not isinstance(value, str):
-            raise UsageError(
-                f"{path}: {name!r} is not a setting", hint=f"there is {', '.join(VARIABLES)}"
-            )
-    return raw
-
-
-def write_setting(name: str, value: str, path: Path) -> None:
-    """Set one value in the file, or remove it with an empty one."""
-    if name not in VARIABLES:
-        raise UsageError(f"there is no setting {name!r}", hint=f"there is {', '.join(VARIABLES)}")
-    if not all(character.isprintable() for character in value):
-        raise UsageError(f"{name} has characters that are not allowed")
-    values = {**read_config(path), name: value}
-    lines = [
-        f"{key} = {json.dumps(text, ensure_ascii=False)}\n" for key, text in values.items() if text
-    ]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".tmp")
-        fresh.write_text("".join(lines), encoding="utf-8")
-        fresh.replace(path)
-    except OSError as error:
-        raise InsaatError(f"cannot write {path}: {error}") from error

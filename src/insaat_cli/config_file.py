@@ -1,0 +1,91 @@
+"""The user's settings: `~/.config/insaat/config.toml`, each of which a variable can override.
+
+The file holds limits, addresses and names, never credentials; those are boto3's own business.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from insaat_cli.errors import InsaatError, UsageError
+
+VARIABLES = {
+    "max_memory": "INSAAT_MAX_MEMORY",
+    "remote": "INSAAT_REMOTE",
+    "endpoint": "INSAAT_S3_ENDPOINT",
+    "region": "INSAAT_S3_REGION",
+    "profile": "INSAAT_S3_PROFILE",
+}
+MEANING = {
+    "max_memory": "budget of all stages together: 60% of the limit, or a size such as 8G",
+    "remote": "the store: s3://bucket/prefix, or a folder",
+    "endpoint": "address of an S3 server that is not AWS: https://host:port",
+    "region": "region of the bucket",
+    "profile": "AWS profile whose credentials to use",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value and where it came from."""
+
+    value: str
+    origin: str
+
+
+def config_path(environment: Mapping[str, str] = os.environ) -> Path:
+    base = environment.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(base) / "insaat" / "config.toml"
+
+
+def setting_of(
+    name: str, option: str | None, environment: Mapping[str, str] = os.environ
+) -> Setting | None:
+    """The value of one setting: from the command line, the environment, the file; or None."""
+    if option:
+        return Setting(option, "option")
+    if value := environment.get(VARIABLES[name]):
+        return Setting(value, VARIABLES[name])
+    path = config_path(environment)
+    value = read_config(path).get(name)
+    return Setting(value, str(path)) if value else None
+
+
+def read_config(path: Path) -> dict[str, str]:
+    """Known settings in the file; {} if there is none."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+    for name, value in raw.items():
+        if name not in VARIABLES or not isinstance(value, str):
+            raise UsageError(
+                f"{path}: {name!r} is not a setting", hint=f"there is {', '.join(VARIABLES)}"
+            )
+    return raw
+
+
+def write_setting(name: str, value: str, path: Path) -> None:
+    """Set one value in the file, or remove it with an empty one."""
+    if name not in VARIABLES:
+        raise UsageError(f"there is no setting {name!r}", hint=f"there is {', '.join(VARIABLES)}")
+    if not all(character.isprintable() for character in value):
+        raise UsageError(f"{name} has characters that are not allowed")
+    values = {**read_config(path), name: value}
+    lines = [
+        f"{key} = {json.dumps(text, ensure_ascii=False)}\n" for key, text in values.items() if text
+    ]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".tmp")
+        fresh.write_text("".join(lines), encoding="utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        raise InsaatError(f"cannot write {path}: {error}") from error
