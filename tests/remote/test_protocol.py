@@ -100,12 +100,18 @@ def run(story: Story, actor: Actor, queue: Queue, held: Held, asked: float) -> N
                 world.sleep(actor, world.random.random() * 3 * LEASE_S)
             held, asked = beat(story, actor, queue, held, asked, stalled)
             world.sleep(actor, HEARTBEAT_S)
+        # The work is done; publishing late does no harm, for it is refused.
+        leave(story, actor, job)
         end(story, actor, queue, held, world.random.random())
     except (RefusedError, UncertainError):
         pass
     finally:
-        if story.at_work.get(job) == actor.name:
-            del story.at_work[job]
+        leave(story, actor, job)
+
+
+def leave(story: Story, actor: Actor, job: str) -> None:
+    if story.at_work.get(job) == actor.name:
+        del story.at_work[job]
 
 
 def beat(

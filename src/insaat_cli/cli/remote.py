@@ -23,7 +23,13 @@ from insaat_cli.cli.remote_options import (
     client_of,
     named_pipelines,
 )
-from insaat_cli.cli.remote_words import ended_error, job_line, state_fields, status_lines
+from insaat_cli.cli.remote_words import (
+    TransferMeter,
+    ended_error,
+    job_line,
+    state_fields,
+    status_lines,
+)
 from insaat_cli.cli.session import talk_of
 from insaat_cli.reconstruction import DEFAULT_PIPELINE, DEFAULT_PRESET
 from insaat_cli.remote.client import Client
@@ -76,11 +82,13 @@ def submit_command(
         notify=notify,
         resize=resize,
     )
+    meter = TransferMeter("checked or sent", talk.line)
     done = submit(
         client.queue,
         options,
         allowed=allowed_pipelines(named_pipelines(allow_pipeline)),
-        started=lambda total: talk.line(f"{size(total)} of photos"),
+        started=meter.start,
+        progress=meter.add,
     )
     talk.json(
         {
@@ -147,7 +155,10 @@ def fetch_command(
 ) -> None:
     """Bring a job's result here; the same command again goes on where it was cut off."""
     talk = talk_of(context, json=json, quiet=quiet)
-    fetched = client_of(remote, endpoint).fetch(job, output or Path(job))
+    client = client_of(remote, endpoint)
+    meter = TransferMeter("fetched", talk.line)
+    meter.start(sum(entry.size for entry in client.manifest(job).files))
+    fetched = client.fetch(job, output or Path(job), progress=meter.add)
     for entry in fetched.files:
         path = fetched.folder / entry.path
         talk.json({"event": "fetched", "path": str(path), "sha256": entry.sha256})

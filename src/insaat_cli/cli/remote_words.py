@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from insaat_cli.errors import ERROR_OF_FAULT, InsaatError, StoreError
 from insaat_cli.remote.job import JobState, Status
-from insaat_cli.wording import counted, duration, printable
+from insaat_cli.wording import counted, duration, printable, size
+
+STEP = 0.1
+
+
+class TransferMeter:
+    """Says every STEP of a transfer on a line of its own; used by several threads at a time."""
+
+    def __init__(self, done: str, say: Callable[[str], object]) -> None:
+        self._done_word, self._say = done, say
+        self._lock = threading.Lock()
+        self._total, self._moved, self._said = 0, 0, 0
+
+    def start(self, total_bytes: int) -> None:
+        self._total = total_bytes
+
+    def add(self, moved_bytes: int) -> None:
+        with self._lock:
+            self._moved += moved_bytes
+            steps = min(self._moved / max(self._total, 1), 1.0) // STEP
+            if steps > self._said:
+                self._said = int(steps)
+                share = f"{steps * STEP:.0%}"
+                self._say(f"{share} of {size(self._total)} {self._done_word}")
 
 
 def state_fields(state: JobState) -> dict[str, Any]:
