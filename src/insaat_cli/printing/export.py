@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from insaat_cli.errors import InsaatError, UsageError
-from insaat_cli.models.mesh import Model, Part, find_model, read_model, weld
+from insaat_cli.models.mesh import Model, find_model, read_model, weld
 from insaat_cli.models.write_glb import glb_bytes
 from insaat_cli.printing.formats import PRINTER_FORMATS, MeshFormat, printer_shape, write_model
 from insaat_cli.printing.ground import cut_ground
@@ -21,7 +21,12 @@ from insaat_cli.printing.scale import (
     scale_from_gps,
     scale_from_longest_side,
 )
-from insaat_cli.printing.simplify import coloured_like, fewer_faces, smaller_textures
+from insaat_cli.printing.simplify import (
+    coloured_like,
+    fewer_faces,
+    fewer_textured_faces,
+    smaller_textures,
+)
 from insaat_cli.printing.solid import SolidOptions, is_watertight, make_solid
 from insaat_cli.viewer.page import single_file
 from insaat_cli.viewer.scene import read_scene
@@ -211,11 +216,15 @@ def _units(model: Model, text: str | None, name: str) -> float:
 
 def _lighter(model: Model, options: ExportOptions, notes: list[str]) -> Model:
     if options.max_faces is not None and model.faces > options.max_faces:
-        vertices, faces = fewer_faces(*model.shape(), options.max_faces, options.threads)
-        if any(part.texture for part in model.parts):
-            notes.append("with --max-faces the texture became vertex colours")
-        part: Part = coloured_like(vertices, faces, model)
-        model = replace(model, parts=(part,))
+        reduced = fewer_textured_faces(model, options.max_faces)
+        if reduced.faces > options.max_faces:
+            notes.append(
+                "the texture has too many seams for so few faces, and became colours a vertex; "
+                f"--max-faces {reduced.faces} would keep it"
+            )
+            vertices, faces = fewer_faces(*model.shape(), options.max_faces, options.threads)
+            reduced = replace(model, parts=(coloured_like(vertices, faces, model),))
+        model = reduced
     return smaller_textures(model, options.texture_size) if options.texture_size else model
 
 

@@ -12,6 +12,7 @@ import trimesh
 from scipy.spatial import cKDTree
 
 from insaat_cli.models.mesh import Faces, Floats, Model, Part, vertex_colors
+from insaat_cli.printing.collapse import collapse
 
 NEAREST = 3
 
@@ -40,9 +41,29 @@ def fewer_faces(
         options = pycolmap.MeshSimplificationOptions()
         options.target_face_ratio = max_faces / len(faces)
         options.num_threads = threads
+        pycolmap.logging.minloglevel = pycolmap.logging.WARNING
         pycolmap.simplify_mesh(before, after, options)
         mesh = trimesh.load_mesh(after, process=False)
     return np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
+
+
+def fewer_textured_faces(model: Model, max_faces: int) -> Model:
+    """Fewer faces under the same textures, as few as their seams allow."""
+    share = max_faces / model.faces
+    return replace(model, parts=tuple(_reduced(part, share) for part in model.parts))
+
+
+def _reduced(part: Part, share: float) -> Part:
+    uv = np.zeros((len(part.vertices), 2)) if part.uv is None else part.uv
+    faces = collapse(part.vertices, uv, part.faces, int(len(part.faces) * share))
+    used, faces = np.unique(faces, return_inverse=True)
+    return replace(
+        part,
+        vertices=part.vertices[used],
+        faces=faces.reshape(-1, 3),
+        uv=None if part.uv is None else part.uv[used],
+        colors=None if part.colors is None else part.colors[used],
+    )
 
 
 def coloured_like(vertices: Floats, faces: Faces, model: Model) -> Part:
