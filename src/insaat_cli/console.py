@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 
 from rich.console import Console
 from rich.text import Text
 
+from insaat_cli.batch_board import BatchBoard
 from insaat_cli.board import Board
 from insaat_cli.errors import InsaatError
 from insaat_cli.json_lines import JsonLines
 from insaat_cli.plain_lines import PlainLines
 from insaat_cli.run_events import Listener, RunEvent
 from insaat_cli.wording import printable
+
+SetListener = Callable[[str, RunEvent], None]
+"""Hears events with the name of their photo set; "" is all of them together."""
 
 
 class Display(StrEnum):
@@ -43,6 +47,10 @@ class Talk:
     def is_json(self) -> bool:
         return self.display is Display.JSON
 
+    @property
+    def is_silent(self) -> bool:
+        return self.display is Display.QUIET
+
     def line(self, text: str = "", style: str = "") -> None:
         """One line for people; names in it must be `printable`."""
         self.out.print(Text(text, style=style))
@@ -66,6 +74,34 @@ class Talk:
             case _:
                 verbose = self.display is Display.VERBOSE
                 yield PlainLines(self.line, verbose=verbose)
+
+    @contextmanager
+    def listening_to_all(self, names: Sequence[str]) -> Iterator[SetListener]:
+        """The listener to hand to a batch of photo sets."""
+        match self.display:
+            case Display.JSON:
+                yield self._json.of_set
+            case Display.QUIET:
+                yield lambda name, event: None
+            case Display.NORMAL if self.out.is_terminal:
+                usual, self.out = self.out, Console(highlight=False)
+                try:  # lines told meanwhile stand above the board
+                    with BatchBoard(self.out, names) as live:
+                        yield live
+                finally:
+                    self.out = usual
+            case _:
+                yield self._named_lines(names)
+
+    def _named_lines(self, names: Sequence[str]) -> SetListener:
+        """Plain lines, each behind the name of its photo set."""
+        verbose = self.display is Display.VERBOSE
+
+        def lines_of(name: str) -> PlainLines:
+            return PlainLines(lambda text: self.line(f"{printable(name)}: {text}"), verbose=verbose)
+
+        lines = {name: lines_of(name) for name in names}
+        return lambda name, event: lines[name](event) if name else None
 
     def error(self, error: InsaatError) -> None:
         """One paragraph: what happened, where, what to try, where the log is."""

@@ -20,15 +20,25 @@ class JsonLines:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream: TextIO | None = stream
-        self._sent: dict[type[RunEvent], float] = {}
+        self._sent: dict[tuple[str, type[RunEvent]], float] = {}
 
     def __call__(self, event: RunEvent) -> None:
-        if isinstance(event, FREQUENT):
-            now = time.monotonic()
-            if now - self._sent.get(type(event), -FREQUENT_EVERY_S) < FREQUENT_EVERY_S:
-                return
-            self._sent[type(event)] = now
-        self.write(event_fields(event))
+        if self._is_due("", event):
+            self.write(event_fields(event))
+
+    def of_set(self, name: str, event: RunEvent) -> None:
+        """One event of a photo set among others; "" is all of them together."""
+        if self._is_due(name, event):
+            self.write({**event_fields(event), "set": name or None})
+
+    def _is_due(self, name: str, event: RunEvent) -> bool:
+        if not isinstance(event, FREQUENT):
+            return True
+        now = time.monotonic()
+        if now - self._sent.get((name, type(event)), -FREQUENT_EVERY_S) < FREQUENT_EVERY_S:
+            return False
+        self._sent[name, type(event)] = now
+        return True
 
     def write(self, fields: Mapping[str, Any]) -> None:
         """One line; ASCII only, so that no name and no locale can break it."""

@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
+from insaat_cli.budget import memory_budget
 from insaat_cli.errors import InsaatError, StoppedError, UsageError
 from insaat_cli.photos import PhotoSet, find_photos, is_workspace
 from insaat_cli.pipeline import Pipeline, with_preset, with_settings
 from insaat_cli.pipeline_file import find_pipeline
 from insaat_cli.report.page import write_report
-from insaat_cli.resources import default_budget, machine_limits, parse_memory
+from insaat_cli.resources import machine_limits
 from insaat_cli.run_events import Listener, PhotosFound, ReportWritten
 from insaat_cli.run_plan import RunPlan, RunResult
 from insaat_cli.runner import run_pipeline
 from insaat_cli.wording import printable
-from insaat_cli.workspace import explain_disk
+from insaat_cli.workspace import Workspace, explain_disk
 
 DEFAULT_PIPELINE = "embedded"
 DEFAULT_PRESET = "normal"
@@ -27,6 +29,14 @@ FORMATS = ("glb", "obj", "ply", "stl")
 ALWAYS_WRITTEN = "glb"
 EXPORT_STAGE = "export"
 OUTPUT_SUFFIX = "-3d"
+
+
+class Keep(StrEnum):
+    """What stays in the workspace after a run that ended well."""
+
+    ALL = "all"
+    RESULT = "result"
+    """No intermediate files: a later run starts from the photos again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +59,9 @@ class ReconstructionOptions:
     dry_run: bool = False
     formats: tuple[str, ...] = (ALWAYS_WRITTEN,)
     recursive: bool = False
+    degrade: bool = True
+    """Whether what does not fit the memory may run with cheaper settings."""
+    keep: Keep = Keep.ALL
     command: tuple[str, ...] = ()
     """The command line, for the report: how to do it again."""
 
@@ -63,9 +76,18 @@ class Reconstruction:
     """None after a dry run."""
 
 
-def reconstruct(options: ReconstructionOptions, listener: Listener) -> Reconstruction:
-    """Reconstruct the photos of `options.sources`; any expected fault is an InsaatError."""
-    output = options.output.absolute() if options.output else default_output(options.sources)
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A reconstruction that can start."""
+
+    options: ReconstructionOptions
+    photos: PhotoSet
+    plan: RunPlan
+
+
+def prepare(options: ReconstructionOptions, listener: Listener) -> Prepared:
+    """Find the photos and choose the settings; any expected fault is an InsaatError."""
+    output = output_of(options)
     _check_apart(output, options.sources)
     pipeline = chosen_pipeline(options)
     photos = find_photos(
@@ -78,23 +100,45 @@ def reconstruct(options: ReconstructionOptions, listener: Listener) -> Reconstru
             used=len(photos.used), left_out={file.name: file.reason for file in photos.left_out}
         )
     )
-    plan = _plan(options, pipeline, photos, output)
+    return Prepared(options=options, photos=photos, plan=_plan(options, pipeline, photos, output))
+
+
+def reconstruct(options: ReconstructionOptions, listener: Listener) -> Reconstruction:
+    """Reconstruct the photos of `options.sources`; any expected fault is an InsaatError."""
+    prepared = prepare(options, listener)
     try:
-        result = run_pipeline(plan, listener)
-    except StoppedError:
-        raise
-    except InsaatError:
+        result = run_pipeline(prepared.plan, listener)
+    except InsaatError as error:
         if not options.dry_run:
-            # The page is a help on top of the error, which must reach the user in any case.
-            with suppress(OSError, ValueError, InsaatError):
-                write_report(plan.workspace, command=options.command)
+            after_failure(prepared, error)
         raise
     if options.dry_run:
-        return Reconstruction(photos=photos, run=result, report=None)
+        return Reconstruction(photos=prepared.photos, run=result, report=None)
+    return after_success(prepared, result, listener)
+
+
+def after_failure(prepared: Prepared, error: InsaatError) -> None:
+    """Write the report of a run that failed; one that was stopped has none."""
+    if isinstance(error, StoppedError):
+        return
+    # The page is a help on top of the error, which must reach the user in any case.
+    with suppress(OSError, ValueError, InsaatError):
+        write_report(prepared.plan.workspace, command=prepared.options.command)
+
+
+def after_success(prepared: Prepared, result: RunResult, listener: Listener) -> Reconstruction:
+    """Write the report, and remove what is not to be kept."""
     with explain_disk(result.workspace):
-        report = write_report(result.workspace, command=options.command)
+        report = write_report(result.workspace, command=prepared.options.command)
+        if prepared.options.keep is Keep.RESULT and result.results:
+            Workspace(result.workspace).drop_stages()
     listener(ReportWritten(report=report))
-    return Reconstruction(photos=photos, run=result, report=report)
+    return Reconstruction(photos=prepared.photos, run=result, report=report)
+
+
+def output_of(options: ReconstructionOptions) -> Path:
+    """Where the results of `options` go."""
+    return options.output.absolute() if options.output else default_output(options.sources)
 
 
 def default_output(sources: tuple[Path, ...]) -> Path:
@@ -128,21 +172,21 @@ def _plan(
     options: ReconstructionOptions, pipeline: Pipeline, photos: PhotoSet, output: Path
 ) -> RunPlan:
     limits = machine_limits()
-    budget = default_budget(limits)
-    if options.max_memory:
-        budget = parse_memory(options.max_memory, limits.memory_bytes)
+    budget = memory_budget(limits, options.max_memory)
     return RunPlan(
         pipeline=pipeline,
         preset=options.preset,
         photos=photos.used,
         left_out=photos.left_out,
         workspace=output,
-        memory_budget_bytes=budget,
+        memory_budget_bytes=budget.memory_bytes,
+        memory_stretch_bytes=budget.stretch_bytes,
         threads=options.threads or limits.cores,
         from_stage=options.from_stage,
         until_stage=options.until_stage,
         restart=options.restart,
         dry_run=options.dry_run,
+        degrade=options.degrade,
     )
 
 

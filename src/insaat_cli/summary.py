@@ -21,9 +21,8 @@ def summary_lines(outcome: Reconstruction) -> list[str]:
     words = [_verdict(outcome), f"peak memory {size(run.peak_bytes)}" if run.peak_bytes else ""]
     facts = ", ".join(word for word in words if word)
     lines = [f"done in {duration(run.seconds)}{': ' if facts else ''}{facts}"]
-    given_up = [step for stage in run.stages for step in stage.degraded]
-    if given_up:
-        lines.append(f"  {counted(len(given_up), 'setting')} lowered on the way, see the report")
+    if lowered := given_up(run):
+        lines.append(f"  {counted(len(lowered), 'setting')} lowered on the way, see the report")
     lines += [f"  model   {printable(str(path))}" for path in run.results if _is_model(path)]
     lines.append(f"  report  {printable(str(outcome.report))}")
     others = [printable(path.name) for path in run.results if not _is_model(path)]
@@ -44,7 +43,13 @@ def summary_fields(outcome: Reconstruction) -> dict[str, Any]:
         "report": str(outcome.report) if outcome.report else None,
         "seconds": round(run.seconds, 3),
         "peak_bytes": run.peak_bytes,
+        "given_up": given_up(run),
     }
+
+
+def given_up(run: RunResult) -> list[str]:
+    """What ran with lower settings than asked for, one sentence each."""
+    return [f"{stage.title}: {step}" for stage in run.stages for step in stage.degraded]
 
 
 def registered(run: RunResult) -> int | None:

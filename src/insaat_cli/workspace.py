@@ -122,6 +122,12 @@ class Workspace:
         (self.folder(stage) / MARKER_NAME).unlink(missing_ok=True)
         remove(self.folder(stage))
 
+    def drop_stages(self) -> None:
+        """Remove what all stages left: only results, report and logs stay."""
+        for folder in self.stages.iterdir():
+            (folder / MARKER_NAME).unlink(missing_ok=True)
+            remove(folder)
+
     def place_results(self, stage: str, names: tuple[str, ...]) -> tuple[Path, ...]:
         """Copy files of a published stage to the top of the workspace, each in one step.
 

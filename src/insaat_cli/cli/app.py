@@ -17,6 +17,7 @@ import typer
 
 from insaat_cli import __version__
 from insaat_cli.cli import (
+    batch,
     check,
     demo,
     doctor,
@@ -51,6 +52,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("reconstruct")(reconstruct.reconstruct_command)
+app.command("batch")(batch.batch_command)
 app.command("demo")(demo.demo_command)
 app.command("doctor")(doctor.doctor_command)
 app.command("check")(check.check_command)

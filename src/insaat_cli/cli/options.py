@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from insaat_cli.reconstruction import Keep
+
 RUN_PANEL = "Limits and resuming"
 TALK_PANEL = "What is shown"
 
@@ -36,7 +38,7 @@ MemoryOption = Annotated[
     typer.Option(
         metavar="SIZE",
         envvar="INSAAT_MAX_MEMORY",
-        help="Budget of all stages together: 60% or 8G.",
+        help="Budget of all stages together: 8G, or 60% of the limit (the default).",
         rich_help_panel=RUN_PANEL,
     ),
 ]
@@ -66,6 +68,22 @@ DryRunOption = Annotated[
     bool,
     typer.Option(
         "--dry-run", help="Say what would be done; write nothing.", rich_help_panel=RUN_PANEL
+    ),
+]
+NoDegradeOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-degrade",
+        help="Fail (exit 6) before any work where full quality does not fit the memory.",
+        rich_help_panel=RUN_PANEL,
+    ),
+]
+KeepOption = Annotated[
+    Keep,
+    typer.Option(
+        "--keep",
+        help="result: remove intermediate files at the end.",
+        rich_help_panel=RUN_PANEL,
     ),
 ]
 JsonOption = Annotated[

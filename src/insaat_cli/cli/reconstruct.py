@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
+from insaat_cli.batch_file import sets_of_folders
+from insaat_cli.cli.batch import run_all_and_tell
 from insaat_cli.cli.options import (
     DryRunOption,
     FormatOption,
     FromOption,
     JsonOption,
+    KeepOption,
     MemoryOption,
+    NoDegradeOption,
     OutputOption,
     PipelineOption,
     PresetOption,
@@ -25,19 +29,24 @@ from insaat_cli.cli.options import (
 )
 from insaat_cli.cli.session import session_of, talk_of
 from insaat_cli.console import Talk
-from insaat_cli.reconstruction import DEFAULT_PRESET, ReconstructionOptions, reconstruct
+from insaat_cli.reconstruction import DEFAULT_PRESET, Keep, ReconstructionOptions, reconstruct
 from insaat_cli.summary import summary_fields, summary_lines
+from insaat_cli.wording import printable
 
 PhotosArgument = Annotated[
     list[Path],
     typer.Argument(
         metavar="PHOTOS...",
-        help="Folders of photos, photo files, or patterns such as 'trip/*.jpg'.",
+        help="A folder of photos, photo files, or patterns such as 'trip/*.jpg'. "
+        "Several folders are several photo sets, one model each.",
         show_default=False,
     ),
 ]
 RecursiveOption = Annotated[
     bool, typer.Option("--recursive", "-r", help="Look into folders inside the folders as well.")
+]
+TogetherOption = Annotated[
+    bool, typer.Option("--together", help="Several folders are one photo set: one model.")
 ]
 
 
@@ -56,6 +65,9 @@ def reconstruct_command(
     until_stage: UntilOption = None,
     restart: RestartOption = False,
     dry_run: DryRunOption = False,
+    together: TogetherOption = False,
+    no_degrade: NoDegradeOption = False,
+    keep: KeepOption = Keep.ALL,
     json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -79,9 +91,23 @@ def reconstruct_command(
         until_stage=until_stage,
         restart=restart,
         dry_run=dry_run,
+        degrade=not no_degrade,
+        keep=keep,
         command=("insaat", *session_of(context).arguments),
     )
-    run_and_tell(options, talk)
+    if together or not are_several_sets(options.sources):
+        run_and_tell(options, talk)
+    elif dry_run:
+        for name, one in sets_of_folders(photos, options, output).items():
+            talk.line(f"{printable(name)}:", style="bold")
+            run_and_tell(one, talk)
+    else:
+        run_all_and_tell(sets_of_folders(photos, options, output), talk)
+
+
+def are_several_sets(sources: tuple[Path, ...]) -> bool:
+    """Several folders are several photo sets; files, patterns and a mixture are one."""
+    return len(sources) > 1 and all(source.is_dir() for source in sources)
 
 
 def run_and_tell(options: ReconstructionOptions, talk: Talk) -> None:

@@ -1,0 +1,105 @@
+"""`insaat batch`: many photo sets under one budget of memory and cores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from insaat_cli.batch import SetOutcome, reconstruct_all
+from insaat_cli.batch_file import read_jobs, sets_in
+from insaat_cli.batch_summary import batch_fields, batch_lines, outcome_fields, outcome_line
+from insaat_cli.cli.options import (
+    FormatOption,
+    JsonOption,
+    KeepOption,
+    MemoryOption,
+    NoDegradeOption,
+    PipelineOption,
+    PresetOption,
+    QuietOption,
+    RestartOption,
+    SetOption,
+    ThreadsOption,
+    VerboseOption,
+)
+from insaat_cli.cli.session import session_of, talk_of
+from insaat_cli.console import Talk
+from insaat_cli.reconstruction import DEFAULT_PRESET, Keep, ReconstructionOptions
+
+JobsArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="JOBS.yaml|FOLDER",
+        help="A file that lists photo sets, or a folder with one folder of photos for each.",
+        show_default=False,
+    ),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="DIR", help="Results go to DIR/NAME. Default: beside the photos."
+    ),
+]
+
+
+def batch_command(
+    context: typer.Context,
+    jobs: JobsArgument,
+    output: OutputOption = None,
+    pipeline: PipelineOption = "auto",
+    preset: PresetOption = DEFAULT_PRESET,
+    formats: FormatOption = "glb",
+    settings: SetOption = None,
+    max_memory: MemoryOption = None,
+    threads: ThreadsOption = None,
+    restart: RestartOption = False,
+    no_degrade: NoDegradeOption = False,
+    keep: KeepOption = Keep.ALL,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Make a model of each of many photo sets, as many at a time as memory and cores allow.
+
+    One failure stops no other; the exit code is that of the worst.
+    """
+    talk = talk_of(context, json=json, quiet=quiet, verbose=verbose)
+    common = ReconstructionOptions(
+        sources=(),
+        pipeline=pipeline,
+        preset=preset,
+        formats=tuple(name.strip() for name in formats.split(",") if name.strip()),
+        settings=tuple(settings or ()),
+        max_memory=max_memory,
+        threads=threads,
+        restart=restart,
+        degrade=not no_degrade,
+        keep=keep,
+        command=("insaat", *session_of(context).arguments),
+    )
+    read = sets_in if jobs.is_dir() else read_jobs
+    run_all_and_tell(read(jobs, common, output), talk)
+
+
+def run_all_and_tell(sets: Mapping[str, ReconstructionOptions], talk: Talk) -> None:
+    """Run, show progress, each result as it comes, then the summary."""
+
+    def ended(outcome: SetOutcome) -> None:
+        talk.json(outcome_fields(outcome))
+        talk.line(outcome_line(outcome), style="red" if outcome.error else "green")
+
+    with talk.listening_to_all(list(sets)) as listener:
+        result = reconstruct_all(sets, listener, ended)
+    talk.json(batch_fields(result))
+    talk.line()
+    for line in batch_lines(result):
+        talk.line(line)
+    if talk.is_silent:
+        for outcome in result.sets:
+            if outcome.error:
+                talk.error(outcome.error)
+    if result.code:
+        raise typer.Exit(int(result.code))
