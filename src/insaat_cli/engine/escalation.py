@@ -14,7 +14,13 @@ from insaat_cli.engine.feature_database import (
     write_features,
 )
 from insaat_cli.engine.pair_matching import PairOptions, choose_pairs, match_pairs
-from insaat_cli.engine.registration import Mapping, map_globally, map_incrementally
+from insaat_cli.engine.registration import (
+    MOSTLY,
+    Mapping,
+    map_globally,
+    map_incrementally,
+    still_share,
+)
 from insaat_cli.engine.sift import SiftOptions
 
 ENOUGH_SHARE = 0.9
@@ -50,6 +56,10 @@ def register_photos(job: RegistrationJob, *, escalate: bool) -> tuple[Mapping, l
             best = mapping
         if not escalate or best.registered >= ENOUGH_SHARE * len(job.photos):
             break
+        if best.registered == 0 and still_share(job.database) > MOSTLY:
+            break  # copies of one photo, or one place: nothing helps
+        if len(attempts) > 1 and best.placed() >= ENOUGH_SHARE * len(job.photos):
+            break  # several subjects, each whole
         if len(attempts) == 1:
             job.on_escalation(
                 f"{best.registered} of {len(job.photos)} photos registered at first; "

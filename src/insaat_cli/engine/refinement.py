@@ -42,7 +42,7 @@ def refine(model: pycolmap.Reconstruction, *, threads: int) -> None:
         for camera_id in photos
     )
     if strong:
-        before = {camera_id: model.camera(camera_id).params.copy() for camera_id in photos}
+        before = {camera_id: list(model.camera(camera_id).params) for camera_id in photos}
         _adjust(model, threads=threads, principal_point=True)
         if max(_shift(model.camera(camera_id)) for camera_id in photos) > PRINCIPAL_POINT_MAX_SHIFT:
             for camera_id, params in before.items():

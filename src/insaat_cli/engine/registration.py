@@ -18,6 +18,8 @@ SEED = 1
 MIN_MODEL_PHOTOS = 3
 MAX_MODELS = 10
 PARALLAX_MIN_DEG = 1.5
+MOSTLY = 0.5
+"""Share of pairs without parallax at which the set has none."""
 STILL_SHARE = 0.01
 """Matches that move by less than this share of the picture do not move."""
 
@@ -32,6 +34,10 @@ class Mapping:
     @property
     def registered(self) -> int:
         return self.models[0].num_reg_images() if self.models else 0
+
+    def placed(self) -> int:
+        """Photos registered in any of the models."""
+        return len({image_id for model in self.models for image_id in model.reg_image_ids()})
 
     def rank(self) -> tuple[int, int]:
         """Order of attempts: photos, then points."""

@@ -21,9 +21,9 @@ Gray = npt.NDArray[np.uint8]
 SIGMA_PX = 1.6
 """Scale of OpenCV's first layer, in pixels of its octave."""
 COARSE_FACTOR = 4
-FINE_MAX_SCALE_PX = SIGMA_PX * 2.0 * 2.0 ** (-0.5 / 3.0)
-"""Scale at which the tiles hand over to the coarse picture, whose doubled first octave begins at
-3.2 px of the full picture; half a layer of tolerance."""
+FINE_MAX_SCALE_PX = SIGMA_PX * 2.0 * 2.0 ** (0.5 / 3.0)
+"""Scale at which the tiles hand over to the coarse picture: half a layer above the last layer of
+the octave of full pixels, half a layer below the first of the coarse picture's doubled octave."""
 TILE_MARGIN_PX = 40
 """Radius of the descriptor window at that scale."""
 TILE_SURPLUS = 2.0

@@ -33,18 +33,27 @@ class PinholeView:
         return int(self.camera.height)
 
 
-def pinhole_view(camera: pycolmap.Camera) -> PinholeView:
-    """The largest pinhole camera of one focal length that sees only what `camera` saw."""
+def pinhole_view(camera: pycolmap.Camera, multiple_of: int = 1) -> PinholeView:
+    """The largest pinhole camera of one focal length that sees only what `camera` saw.
+
+    Its sides are multiples of `multiple_of` pixels, cut off evenly on both sides.
+    """
     options = pycolmap.UndistortCameraOptions()
     options.blank_pixels = 0.0
     fitted = pycolmap.undistort_camera(options, camera)
     focal = float(np.sqrt(fitted.focal_length_x * fitted.focal_length_y))
+    cut = (fitted.width % multiple_of, fitted.height % multiple_of)
     pinhole = pycolmap.Camera(
         camera_id=camera.camera_id,
         model="PINHOLE",
-        width=fitted.width,
-        height=fitted.height,
-        params=[focal, focal, fitted.principal_point_x, fitted.principal_point_y],
+        width=fitted.width - cut[0],
+        height=fitted.height - cut[1],
+        params=[
+            focal,
+            focal,
+            fitted.principal_point_x - cut[0] / 2,
+            fitted.principal_point_y - cut[1] / 2,
+        ],
     )
     map_x, map_y = _pixel_maps(camera, pinhole)
     return PinholeView(camera=pinhole, map_x=map_x, map_y=map_y)

@@ -6,6 +6,7 @@ Every later stage reads `images/00000.jpg …` and `images.json`, never the orig
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,6 +34,8 @@ class ResizeOptions:
     """Longest side in pixels; smaller photos keep their size."""
     quality: int = 95
     """JPEG quality."""
+    multiple_of: int = 1
+    """Sides are cut evenly to multiples of this, in pixels: some programs need such sizes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,8 @@ class Outcome:
     """What became of one photo: its size in pixels, or why it could not be decoded."""
 
     size: tuple[int, int] | None
+    longest_side: int = 0
+    """Before it was cut."""
     reason: str = ""
 
 
@@ -84,8 +89,19 @@ def prepare_photo(source: Path, target: Path, options: ResizeOptions) -> Outcome
         upright.thumbnail(side, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError, EOFError) as error:
         return Outcome(size=None, reason=f"cannot be decoded: {error}")
+    longest_side = max(upright.size)
+    upright = cut_to_multiple(upright, options.multiple_of)
     upright.save(target, quality=options.quality, subsampling=0, optimize=False)
-    return Outcome(size=upright.size)
+    return Outcome(size=upright.size, longest_side=longest_side)
+
+
+def cut_to_multiple(image: Image.Image, multiple_of: int) -> Image.Image:
+    """`image` without the few pixels at its edges that are too many; its middle stays there."""
+    left, top = (side % multiple_of / 2 if side > multiple_of else 0 for side in image.size)
+    if not left and not top:
+        return image
+    right, bottom = image.width - math.ceil(left), image.height - math.ceil(top)
+    return image.crop((math.floor(left), math.floor(top), right, bottom))
 
 
 def resize_photos(
@@ -123,7 +139,7 @@ def resize_photos(
                 left_out.append({"name": photo["name"], "reason": outcome.reason})
                 events.warning(f"{photo['name']} is left out: it {outcome.reason}")
             else:
-                entries.append(_describe(photo, target.name, outcome.size, cameras))
+                entries.append(_describe(photo, target.name, outcome, cameras))
             events.progress((done + 1) / len(photos))
     if len(entries) < MIN_PHOTOS:
         raise PhotosError(
@@ -154,11 +170,12 @@ def _windowed(
 def _describe(
     photo: dict[str, Any],
     name: str,
-    size: tuple[int, int],
+    outcome: Outcome,
     cameras: dict[tuple[Any, ...], int],
 ) -> dict[str, Any]:
+    size = outcome.size or (0, 0)
     focal_px = photo.get("focal_px")
-    scale = max(size) / max(photo["width"], photo["height"])
+    scale = outcome.longest_side / max(photo["width"], photo["height"])
     group = (
         photo.get("make"),
         photo.get("model"),

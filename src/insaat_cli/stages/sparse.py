@@ -19,6 +19,7 @@ from insaat_cli.engine.frame import SparseScene, WorldFrame, enu_from_gps, find_
 from insaat_cli.engine.refinement import refine
 from insaat_cli.engine.registration import (
     MIN_MODEL_PHOTOS,
+    MOSTLY,
     PARALLAX_MIN_DEG,
     Mapping,
     parallax_deg,
@@ -99,7 +100,7 @@ def place_cameras(
             f"{len(missing)} of {len(photos)} photos could not be registered: {some_of(missing)}"
         )
     return {
-        **_figures(model, source_of),
+        **registration_figures(model, source_of),
         "photos": len(photos),
         "registered_share": round(len(groups[0]) / len(photos), 4),
         "parallax_deg": round(parallax, 2),
@@ -174,7 +175,7 @@ def _check(
     best: Mapping, groups: list[list[str]], photos: Sequence[WorkingPhoto], database: Path
 ) -> None:
     if best.registered < MIN_MODEL_PHOTOS:
-        if still_share(database) > 0.5:
+        if still_share(database) > MOSTLY:
             raise DoNotFitError(NO_PARALLAX, hint=NO_PARALLAX_HINT)
         raise DoNotFitError(
             f"only {best.registered} of {len(photos)} photos fit together", hint=OVERLAP_HINT
@@ -192,7 +193,8 @@ def _describe_groups(groups: list[list[str]]) -> str:
     return f"the photos fall into {len(groups)} groups that do not meet: " + "; ".join(parts)
 
 
-def _figures(model: pycolmap.Reconstruction, source_of: dict[str, str]) -> Metrics:
+def registration_figures(model: pycolmap.Reconstruction, source_of: dict[str, str]) -> Metrics:
+    """Counts and reprojection errors of `model`, for the report."""
     errors: dict[str, float] = {}
     for image_id in sorted(model.reg_image_ids()):
         image = model.image(image_id)

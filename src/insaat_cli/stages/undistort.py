@@ -23,6 +23,8 @@ class UndistortOptions:
 
     quality: int = 97
     """JPEG quality."""
+    multiple_of: int = 1
+    """Sides of the pictures are multiples of this, in pixels: some programs need such sizes."""
 
 
 def undistort_photos(
@@ -38,7 +40,7 @@ def undistort_photos(
     cv2.setNumThreads(1)
     model = pycolmap.Reconstruction(model_folder)
     views = {
-        camera_id: pinhole_view(camera)
+        camera_id: pinhole_view(camera, options.multiple_of)
         for camera_id, camera in model.cameras.items()
         if any(model.image(i).camera_id == camera_id for i in model.reg_image_ids())
     }

@@ -1,0 +1,102 @@
+"""Working copies: orientation, modes, sizes, and photos that cannot be decoded."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from insaat_cli.errors import PhotosError
+from insaat_cli.stages.contract import Events
+from insaat_cli.stages.resize import ResizeOptions, resize_photos, to_rgb
+
+
+def photo(path: Path, image: Image.Image, **saving: Any) -> dict[str, Any]:
+    image.save(path, **saving)
+    width, height = image.size
+    return {
+        "name": f"set/{path.name}",
+        "path": str(path),
+        "width": width,
+        "height": height,
+        "focal_px": 1000.0,
+        "gps": None,
+        "time": None,
+    }
+
+
+def gradient(width: int, height: int) -> Image.Image:
+    x = np.linspace(0, 255, width)[None, :, None]
+    return Image.fromarray(np.broadcast_to(x, (height, width, 3)).astype(np.uint8))
+
+
+def run(photos: list[dict[str, Any]], output: Path, **options: Any) -> tuple[Any, Any, str]:
+    stream = io.StringIO()
+    metrics = resize_photos(
+        photos, output, ResizeOptions(**options), threads=2, events=Events(stream)
+    )
+    return metrics, json.loads((output / "images.json").read_text())["images"], stream.getvalue()
+
+
+def test_upright_small_and_never_enlarged(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn right by 90 degrees
+    turned = photo(tmp_path / "a.jpg", gradient(800, 600), exif=exif)
+    turned["width"], turned["height"] = 600, 800
+    photos = [
+        turned,
+        photo(tmp_path / "b.png", gradient(200, 100)),
+        photo(tmp_path / "c.jpg", gradient(800, 600)),
+    ]
+    out = tmp_path / "out"
+    out.mkdir()
+    _, images, _ = run(photos, out, max_side=400)
+    sizes = [(entry["width"], entry["height"]) for entry in images]
+    assert sizes == [(300, 400), (200, 100), (400, 300)]
+    assert images[0]["focal_px"] == pytest.approx(500.0)
+    assert images[1]["focal_px"] == pytest.approx(1000.0)
+    assert len({entry["camera"] for entry in images}) == 3
+    with Image.open(out / "images" / images[0]["name"]) as upright:
+        pixels = np.asarray(upright.convert("L"), float)
+        assert upright.size == (300, 400)
+    assert pixels[-20:].mean() > pixels[:20].mean() + 150  # left to right became top to bottom
+
+
+def test_truncated_photo_is_left_out_by_name(tmp_path: Path) -> None:
+    photos = [photo(tmp_path / f"{i}.jpg", gradient(400, 300)) for i in range(4)]
+    broken = Path(photos[1]["path"])
+    broken.write_bytes(broken.read_bytes()[:1500])
+    out = tmp_path / "out"
+    out.mkdir()
+    metrics, images, events = run(photos, out)
+    assert [entry["name"] for entry in metrics["left_out"]] == ["set/1.jpg"]
+    assert [entry["name"] for entry in images] == ["00000.jpg", "00002.jpg", "00003.jpg"]
+    assert "set/1.jpg" in events
+
+
+def test_too_few_left_is_an_error(tmp_path: Path) -> None:
+    photos = [photo(tmp_path / f"{i}.jpg", gradient(400, 300)) for i in range(3)]
+    Path(photos[0]["path"]).write_bytes(b"\xff\xd8\xff")
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(PhotosError, match="only 2 of 3"):
+        run(photos, out)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "CMYK", "1", "I;16", "I", "F"])
+def test_every_mode_becomes_rgb_of_the_same_brightness(mode: str) -> None:
+    if mode == "I;16":
+        image = Image.fromarray(np.full((4, 4), 128 * 257, np.uint16))
+    elif mode in ("I", "F"):
+        image = Image.fromarray(np.full((4, 4), 128, np.int32)).convert(mode)
+    else:
+        image = Image.new("RGB", (4, 4), (128, 128, 128)).convert(mode)
+    rgb = to_rgb(image)
+    assert rgb.mode == "RGB"
+    mean = float(np.asarray(rgb).mean())
+    assert mean == pytest.approx(128, abs=3) or (mode == "1" and 60 < mean < 200)
