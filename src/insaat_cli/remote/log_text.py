@@ -8,6 +8,8 @@ from pathlib import Path
 PART_BYTES = 200_000
 LINE_BYTES = 2000
 LINE_CHARACTERS = 300
+RUNNER_LINE = "--- "
+"""How the runner heads an attempt in a log: its command line, which is of no interest."""
 
 
 def collect_logs(first: Path, folder: Path) -> bytes:
@@ -22,7 +24,7 @@ def collect_logs(first: Path, folder: Path) -> bytes:
 def last_line(path: Path) -> str:
     """The last line with something in it; "" where there is none."""
     lines = _tail(path, LINE_BYTES).decode("utf-8", "replace").splitlines()
-    shown = [line.strip() for line in lines if line.strip()]
+    shown = [line.strip() for line in lines if line.strip() and not line.startswith(RUNNER_LINE)]
     return shown[-1][:LINE_CHARACTERS] if shown else ""
 
 
