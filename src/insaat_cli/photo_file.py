@@ -171,7 +171,7 @@ def _is_whole(image: Image.Image, stream: BinaryIO, size_bytes: int) -> bool:
         return PNG_END in _tail(stream, size_bytes) or _decodes(image)
     if image.format == "WEBP":
         stream.seek(4)
-        return struct.unpack("<I", stream.read(4))[0] + 8 <= size_bytes
+        return int.from_bytes(stream.read(4), "little") + 8 <= size_bytes
     if image.format == "HEIF":
         return _boxes_end(stream, size_bytes)
     return _strips_end(image) <= size_bytes

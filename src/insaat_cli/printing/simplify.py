@@ -41,7 +41,7 @@ def fewer_faces(
         options = pycolmap.MeshSimplificationOptions()
         options.target_face_ratio = max_faces / len(faces)
         options.num_threads = threads
-        pycolmap.logging.minloglevel = pycolmap.logging.WARNING
+        pycolmap.logging.minloglevel = int(pycolmap.logging.WARNING)
         pycolmap.simplify_mesh(before, after, options)
         mesh = trimesh.load_mesh(after, process=False)
     return np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)

@@ -14,6 +14,8 @@ from scipy.spatial import cKDTree
 from insaat_cli.engine.closing import Oriented, closed_surface, free_space
 from insaat_cli.engine.decimation import merge_flat
 from insaat_cli.engine.depth_maps import DepthMap, read_index
+from insaat_cli.engine.holes import close_small_holes
+from insaat_cli.engine.implicit import Surfaces
 from insaat_cli.engine.mesh import without_folds, without_islands
 from insaat_cli.engine.ply import read_cloud, write_mesh
 from insaat_cli.engine.views import View
@@ -34,6 +36,8 @@ class SurfaceOptions:
     """Holes up to about 2 ** this many cells are closed."""
     free_views: int = 2
     """So many depth maps must have seen through a place for it to count as free."""
+    hole_views: int = 4
+    """What is left of holes stays open where so many depth maps saw through."""
     flat_levels: int = 3
     """Flat parts get triangles up to 2 ** this many cells wide."""
     flat_tolerance: float = 0.05
@@ -69,6 +73,30 @@ def build_surface(
 
     surface = closed_surface(oriented, cell, options.close_levels, seen_through, threads=threads)
     progress(0.7)
+    vertices, faces, components = cleaned(surface, cell, options)
+    progress(0.95)
+    faces = close_small_holes(
+        vertices,
+        faces,
+        cell * 2**options.close_levels,
+        lambda points: free_space(points, depth_maps(depth), options.hole_views),
+    )
+    write_mesh(output, vertices, faces)
+    return {
+        "faces": len(faces),
+        "vertices": len(vertices),
+        "components": components,
+        "cell": cell,
+    }
+
+
+def cleaned(
+    surface: Surfaces, cell: float, options: SurfaceOptions
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32], int]:
+    """Vertices, faces and number of components: flat parts merged, folds and islands dropped.
+
+    Raises StageError if nothing is left.
+    """
     vertices, faces = merge_flat(
         surface.vertices,
         surface.normals,
@@ -77,19 +105,12 @@ def build_surface(
         options.flat_levels,
         options.flat_tolerance * cell,
     )
-    progress(0.9)
     vertices, faces, components = without_islands(
         vertices, without_folds(vertices, faces), options.island_share
     )
     if not len(faces):
         raise StageError("the cloud holds no surface", hint="take more photos with more overlap")
-    write_mesh(output, vertices, faces)
-    return {
-        "faces": len(faces),
-        "vertices": len(vertices),
-        "components": components,
-        "cell": cell,
-    }
+    return vertices, faces, components
 
 
 def depth_maps(folder: Path) -> Iterator[tuple[View, npt.NDArray[np.float32]]]:
