@@ -120,6 +120,22 @@ def test_base_stands_under_the_body() -> None:
     assert made.body_count == 1
 
 
+def test_bodies_that_touch_in_a_point_stay_closed_in_a_file_of_places() -> None:
+    """Two tetrahedra tip to tip: as one list of places they share a vertex, which is no edge; moved
+    together along an edge they would share that."""
+    from insaat_cli.printing.solid import _separated
+
+    first = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]])
+    faces = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
+    second = np.array([[0, 0, 0], [-1, 0, 0], [0, -1, 0], [0, 0, 1.0]])
+    both = np.concatenate([first, second])
+    joined = np.concatenate([faces, faces[:, ::-1] + 4])
+    assert not is_watertight(*weld(both, joined[:, [0, 1, 2]])) or len(weld(both, joined)[0]) < 8
+    apart = _separated(both.copy(), joined)
+    assert len(weld(apart, joined)[0]) == 8
+    assert np.abs(apart - both).max() < 1e-4
+
+
 def test_max_faces_holds() -> None:
     assert len(solid(SPHERE, max_faces=800).faces) <= 800
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from insaat_cli.check.advice import Severity
-from insaat_cli.check.run import CheckOptions, CheckReport, check_photos
 from insaat_cli.cli.options import JsonOption, ThreadsOption
 from insaat_cli.cli.reconstruct import PhotosArgument, RecursiveOption
 from insaat_cli.cli.session import talk_of
 from insaat_cli.console import Talk
 from insaat_cli.wording import counted, printable
 
-STYLES = {
-    Severity.HINT: "",
-    Severity.WARNING: "yellow",
-    Severity.UNUSABLE: "bold red",
-    Severity.APART: "bold red",
-}
+if TYPE_CHECKING:
+    from insaat_cli.check.run import CheckReport
+
+STYLES = {"warning": "yellow", "photos_unusable": "bold red", "photos_do_not_fit": "bold red"}
 
 
 def check_command(
@@ -33,6 +29,8 @@ def check_command(
     json: JsonOption = False,
 ) -> None:
     """Look at photos before a run: blur, exposure, overlap, gaps; with advice in words."""
+    from insaat_cli.check.run import CheckOptions, check_photos  # slow to load
+
     talk = talk_of(context, json=json)
     sources = tuple(photos)
     options = CheckOptions(sources=sources, recursive=recursive)
@@ -53,7 +51,8 @@ def _tell(talk: Talk, report: CheckReport) -> None:
         talk.line(f"  left out: {printable(left.name)}: {left.reason}")
     for advice in report.advice:
         talk.line(
-            f"  {advice.severity.value.replace('_', ' ')}: {advice.text}", STYLES[advice.severity]
+            f"  {advice.severity.value.replace('_', ' ')}: {advice.text}",
+            STYLES.get(advice.severity, ""),
         )
     if not report.advice:
         talk.line("  sharp, well exposed, and every photo overlaps its neighbours", style="green")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from insaat_cli.cli.options import JsonOption, ThreadsOption
 from insaat_cli.cli.session import talk_of
-from insaat_cli.printing.export import Exported, ExportOptions, export, parse_formats
 from insaat_cli.printing.lengths import show_length
 from insaat_cli.wording import counted, printable
+
+if TYPE_CHECKING:
+    from insaat_cli.printing.export import Exported
 
 SHAPE_PANEL = "Shape"
 SCALE_PANEL = "Scale"
@@ -90,6 +92,8 @@ def export_command(
     json: JsonOption = False,
 ) -> None:
     """Write a result as a file to print, to share, or to send."""
+    from insaat_cli.printing.export import ExportOptions, export, parse_formats  # slow to load
+
     talk = talk_of(context, json=json)
     more = {} if threads is None else {"threads": threads}
     done = export(

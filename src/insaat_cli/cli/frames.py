@@ -9,7 +9,6 @@ import typer
 
 from insaat_cli.cli.options import JsonOption
 from insaat_cli.cli.session import talk_of
-from insaat_cli.frames import extract_frames
 from insaat_cli.wording import counted, duration, printable
 
 
@@ -26,6 +25,8 @@ def frames_command(
     json: JsonOption = False,
 ) -> None:
     """Take sharp, evenly spaced pictures out of a video, to reconstruct from."""
+    from insaat_cli.frames import extract_frames  # slow to load, and only this command needs it
+
     talk = talk_of(context, json=json)
     folder = output or video.with_name(f"{video.stem}-frames")
     done = extract_frames(video, folder, count=count)

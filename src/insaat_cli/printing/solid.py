@@ -34,6 +34,9 @@ SIMPLIFY_CELLS = 0.04
 PLATE_MARGIN = 0.04
 """How far the base stands out around the body, of the longest side."""
 TOLERANCE_STEPS = 12
+SAME_PLACE = 2e-6
+"""Of the longest side: what a file with single precision can still tell apart."""
+SEPARATE_ROUNDS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +188,28 @@ def _solid(body: manifold3d.Manifold) -> Solid:
     mesh = body.to_mesh64()
     vertices = np.asarray(mesh.vert_properties, np.float64)[:, :3]
     faces = np.asarray(mesh.tri_verts, np.int64)
+    vertices = _separated(np.array(vertices), faces)
     return Solid(vertices=vertices, faces=faces, volume=body.volume(), area=body.surface_area())
+
+
+def _separated(vertices: Floats, faces: Faces) -> Floats:
+    """Draw apart vertices that fell on the same place.
+
+    Where a body touches itself they are two, but an STL knows places only: its reader would join
+    them to an edge of four faces.
+    """
+    size = float(np.ptp(vertices, axis=0).max())
+    mesh = trimesh.Trimesh(vertices, faces, process=False)
+    inwards = -np.asarray(mesh.vertex_normals)
+    for _ in range(SEPARATE_ROUNDS):
+        rounded = np.rint(vertices / (SAME_PLACE * size)).astype(np.int64)
+        _, first = np.unique(rounded, axis=0, return_index=True)
+        double = np.ones(len(vertices), bool)
+        double[first] = False
+        if not double.any():
+            break
+        vertices[double] += 3 * SAME_PLACE * size * inwards[double]
+    return vertices
 
 
 def is_watertight(vertices: Floats, faces: Faces) -> bool:
