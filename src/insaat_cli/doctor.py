@@ -172,7 +172,7 @@ def _programs() -> Iterator[Check]:
                 health=bad if found.problem else Health.GOOD,
                 found=found.problem or f"{found.version} {found.path}".strip(),
                 needed=requirement.version,
-                advice=(requirement.hint or fallback) if found.problem else "",
+                advice="; ".join(filter(None, (found.hint, fallback))) if found.problem else "",
             )
 
 

@@ -15,6 +15,8 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
+from insaat_cli.sensors import sensor_width_mm
+
 FULL_FRAME_DIAGONAL_MM = math.hypot(36.0, 24.0)
 """35 mm equivalents keep the diagonal field of view (CIPA DCG-001)."""
 MILLIMETRES_OF_UNIT = {1: 25.4, 2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
@@ -67,13 +69,16 @@ def read_exif(image: Image.Image) -> ExifFacts:
     details = _directory(lambda: image.getexif().get_ifd(ExifTags.IFD.Exif))
     focal_mm = _positive(details.get(ExifTags.Base.FocalLength))
     focal_35mm = _positive(details.get(ExifTags.Base.FocalLengthIn35mmFilm))
+    make, model = _text(base.get(ExifTags.Base.Make)), _text(base.get(ExifTags.Base.Model))
     return ExifFacts(
         orientation=_orientation(base.get(ExifTags.Base.Orientation)),
         focal_mm=focal_mm,
         focal_35mm=focal_35mm,
-        focal_px=focal_in_pixels(image.size, focal_mm, focal_35mm, details),
-        make=_text(base.get(ExifTags.Base.Make)),
-        model=_text(base.get(ExifTags.Base.Model)),
+        focal_px=focal_in_pixels(
+            image.size, focal_mm, focal_35mm, details, sensor_width_mm(make, model)
+        ),
+        make=make,
+        model=model,
         time=_time(base, details),
         gps=_position(_directory(lambda: image.getexif().get_ifd(ExifTags.IFD.GPSInfo))),
     )
@@ -84,8 +89,10 @@ def focal_in_pixels(
     focal_mm: float | None,
     focal_35mm: float | None,
     details: Mapping[int, Any],
+    sensor_mm: float | None = None,
 ) -> float | None:
-    """Focal length in pixels, from the sensor's resolution or the 35 mm equivalent.
+    """Focal length in pixels, from the sensor's resolution, the 35 mm equivalent, or, where the
+    file has neither, the width `sensor_mm` that the camera's sensor is known to have.
 
     The sensor's resolution is exact where it is right; the equivalent is rounded to whole
     millimetres but seldom wrong, so it decides where the two contradict each other.
@@ -95,7 +102,8 @@ def focal_in_pixels(
     exact = focal_mm and _focal_of_sensor(longest, focal_mm, details)
     if equivalent and exact and not 1 / AGREEMENT < exact / equivalent < AGREEMENT:
         exact = None
-    focal = exact or equivalent
+    known = focal_mm and sensor_mm and focal_mm / sensor_mm * longest
+    focal = exact or equivalent or known
     low, high = FOCAL_OF_LONGEST_SIDE
     return focal if focal and low * longest <= focal <= high * longest else None
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
+import signal
 import subprocess
+import tempfile
 from dataclasses import dataclass
 
+from insaat_cli.classic.programs import family_of, locate
 from insaat_cli.errors import MissingError
 from insaat_cli.pipeline import Pipeline, Requirement
 
@@ -23,13 +25,17 @@ class Found:
     version: str
     """"" where the program does not tell."""
     problem: str
+    hint: str = ""
+    """How to get it."""
 
 
 def find_program(requirement: Requirement) -> Found:
-    """Look for a program on PATH and ask for its version, where one is required."""
-    path = shutil.which(requirement.program)
-    version = _version(path, requirement.arguments) if path and requirement.version else ""
-    problem = ""
+    """Look for a program and ask for its version, where one is required."""
+    path = locate(requirement.program)
+    family = family_of(requirement.program)
+    version, problem = "", ""
+    if path and (requirement.version or family):
+        version, problem = _ask(path, requirement)
     if path is None:
         problem = f"{requirement.program} is not installed"
     elif version and _numbers(version) < _numbers(requirement.version):
@@ -37,34 +43,45 @@ def find_program(requirement: Requirement) -> Found:
             f"{requirement.program} is version {version}, {requirement.version} is the oldest "
             "that works"
         )
-    return Found(requirement=requirement, path=path, version=version, problem=problem)
+    hint = requirement.hint or (family.install if family else "")
+    return Found(requirement=requirement, path=path, version=version, problem=problem, hint=hint)
 
 
 def check_requirements(pipeline: Pipeline) -> None:
     """Raise MissingError that names every program that is missing or too old."""
     bad = [found for found in map(find_program, pipeline.requires) if found.problem]
     if bad:
-        hints = [found.requirement.hint for found in bad if found.requirement.hint]
+        hints = list(dict.fromkeys(found.hint for found in bad if found.hint))
         raise MissingError(
             f"pipeline {pipeline.name}: " + "; ".join(found.problem for found in bad),
             hint="\n".join(hints) or "install it, or use another pipeline (insaat pipelines list)",
         )
 
 
-def _version(path: str, arguments: tuple[str, ...]) -> str:
+def _ask(path: str, requirement: Requirement) -> tuple[str, str]:
+    """The version that a program prints, and why it cannot run; "" each where there is none.
+
+    In an empty folder: some programs leave a log wherever they are asked.
+    """
     try:
-        answer = subprocess.run(
-            [path, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=ANSWER_DEADLINE_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
+        with tempfile.TemporaryDirectory(prefix="insaat-") as folder:
+            answer = subprocess.run(
+                [path, *requirement.arguments],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=ANSWER_DEADLINE_S,
+                check=False,
+            )
+    except subprocess.TimeoutExpired:
+        return "", ""
+    except OSError as error:
+        return "", f"{requirement.program} cannot be started: {error.strerror}"
+    if answer.returncode in (-signal.SIGILL, 128 + signal.SIGILL):
+        return "", f"{requirement.program} was built for another processor (illegal instruction)"
     match = VERSION.search(answer.stdout.decode("utf-8", "replace"))
-    return match.group() if match else ""
+    return (match.group() if match and requirement.version else ""), ""
 
 
 def _numbers(version: str) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -135,14 +135,21 @@ def check_opens(path: Path, faces: int) -> None:
         )
 
 
+def find_input(inputs: Mapping[str, Path], name: str) -> Path:
+    """The file `name` of whichever stage wrote it; pipelines differ in who does."""
+    for folder in inputs.values():
+        if (folder / name).is_file():
+            return folder / name
+    raise StageError(f"no stage wrote {name}", hint="run again with --restart")
+
+
 def main(request: StageRequest, events: Events) -> Metrics:
     options = parse_options(ExportOptions, request.params)
     formats = parse_formats(options.formats)
     cv2.setNumThreads(request.threads)
     output, inputs = request.output, request.inputs
-    shutil.copyfile(inputs["texture"] / "model.glb", output / "model.glb")
-    shutil.copyfile(inputs["fuse"] / "cloud.ply", output / "cloud.ply")
-    shutil.copyfile(inputs["sparse"] / "cameras.json", output / "cameras.json")
+    for name in ("model.glb", "cloud.ply", "cameras.json"):
+        shutil.copyfile(find_input(inputs, name), output / name)
     mesh = read_glb(output / "model.glb")
     events.progress(0.2)
     picture = four_sides(

@@ -1,0 +1,42 @@
+"""Hand our own cameras over to OpenMVS: the undistorted photos, and scene.mvs."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+import pycolmap
+
+from insaat_cli.classic.external import ProgramCall, run_program
+from insaat_cli.classic.openmvg import link_folder
+from insaat_cli.errors import StageError
+from insaat_cli.stages.contract import Events, Metrics, StageRequest, run_stage
+
+
+def main(request: StageRequest, events: Events) -> Metrics:
+    """Entry point of the stage."""
+    output, undistorted = request.output, request.inputs["undistort"]
+    link_folder(undistorted / "images", output / "images")
+    model = pycolmap.Reconstruction(undistorted / "model")
+    # InterfaceCOLMAP of OpenMVS 2.3 cannot read the binary files of newer COLMAPs.
+    text = output / "colmap" / "sparse"
+    text.mkdir(parents=True)
+    model.write_text(text)
+    events.progress(0.3)
+    run_program(
+        ProgramCall(
+            program="InterfaceCOLMAP",
+            arguments=["-w", str(output), "-i", "colmap", "-o", "scene.mvs",
+                       "--image-folder", "images", "--max-threads", str(request.threads)],
+            folder=output,
+        ),
+        events.progress,
+    )  # fmt: skip
+    shutil.rmtree(output / "colmap")
+    if not (output / "scene.mvs").exists():
+        raise StageError("InterfaceCOLMAP wrote no scene", hint="see the stage's log")
+    return {"photos": model.num_reg_images(), "points": model.num_points3D()}
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(main))
