@@ -1,5 +1,5 @@
 // Put the page together: load, show, and connect the buttons.
-import { Raycaster, Vector2, Vector3 } from 'three';
+import { Matrix3, Raycaster, Vector2, Vector3 } from 'three';
 import { Cameras } from './cameras.js';
 import { Clip } from './clip.js';
 import { Measure } from './measure.js';
@@ -9,6 +9,8 @@ import { Stage } from './stage.js';
 
 const $ = (id) => document.getElementById(id);
 const REFINE_AFTER_MS = 150; // let the first frame reach the screen
+const LEAST_CONVERGENCE = 0.12;
+const SUBJECT_SHARE = 0.45; // of the distance from which most photos were taken
 const CLICK_PX = 5; // a press that moves less than this is a click, not a drag
 
 class Page {
@@ -24,7 +26,8 @@ class Page {
     $('facts').textContent = facts(model, list.length);
     $('cameras').disabled = !list.length;
     if (!model.faces) for (const mode of MODES.slice(1, 3)) document.querySelector(`[data-mode=${mode}]`).disabled = true;
-    stage.frameSphere(model.focus.center, model.focus.radius, firstDirection(list, model.focus.center));
+    const { center, radius } = subject(list, model.focus);
+    stage.frameSphere(center, radius, firstDirection(list, center));
     this.connectButtons();
     this.connectPanels();
     this.connectPointer();
@@ -195,6 +198,27 @@ function facts(model, cameras) {
   const words = model.faces ? [`${number.format(model.faces)} faces`] : [`${number.format(model.vertices)} points`];
   if (cameras) words.push(`${number.format(cameras)} photos`);
   return words.join(' · ');
+}
+
+/** What the photos are of: where the cameras' axes meet, if they do; else the whole model. */
+function subject(cameras, focus) {
+  const normal = new Matrix3().set(0, 0, 0, 0, 0, 0, 0, 0, 0);
+  const right = new Vector3();
+  for (const camera of cameras) {
+    const d = new Vector3(...camera.forward).normalize();
+    const c = new Vector3(...camera.center);
+    const across = new Matrix3().set(
+      1 - d.x * d.x, -d.x * d.y, -d.x * d.z, -d.x * d.y, 1 - d.y * d.y, -d.y * d.z, -d.x * d.z, -d.y * d.z, 1 - d.z * d.z,
+    );
+    across.elements.forEach((value, i) => { normal.elements[i] += value / cameras.length; });
+    right.addScaledVector(c.applyMatrix3(across), 1 / cameras.length);
+  }
+  // The determinant is a quarter for a ring of level cameras, next to nothing for photos that all look the same way.
+  if (cameras.length < 3 || normal.determinant() < LEAST_CONVERGENCE) return focus;
+  const center = right.applyMatrix3(normal.invert());
+  const away = cameras.map((camera) => center.distanceTo(new Vector3(...camera.center))).sort((a, b) => a - b);
+  const radius = Math.min(focus.radius, away[away.length >> 1] * SUBJECT_SHARE);
+  return center.distanceTo(focus.center) < focus.radius ? { center, radius } : focus;
 }
 
 /** Look from where most photos were taken; a facade is nothing from behind. */

@@ -20,8 +20,12 @@ LEVEL_COSINE = 0.9
 """Faces and planes whose normal is at least this much upwards count as level."""
 TOLERANCE = 0.008
 """How far from the plane its faces may lie, of the longest side."""
-CLEARANCE = 0.012
-"""How far above the plane the cut is made, of the longest side: grass and noise go with it."""
+ROUGHNESS_ABOVE = 4.0
+"""How far above the plane the cut is made, in standard deviations of the ground about it: grass and
+noise go with it, and a subject on smooth ground keeps its feet."""
+LEAST_CLEARANCE, MOST_CLEARANCE = 0.001, 0.012
+"""Of the longest side."""
+MAD_TO_SIGMA = 1.4826
 LOW_HALF = 0.5
 """The ground lies in this lowest share of the height."""
 LEAST_SHARE = 0.03
@@ -39,6 +43,8 @@ class Ground:
     normal: Floats
     height: float
     area_share: float
+    roughness: float
+    """Standard deviation of the ground about the plane, robust."""
 
 
 def find_ground(vertices: Floats, faces: Faces) -> Ground | None:
@@ -67,7 +73,9 @@ def find_ground(vertices: Floats, faces: Faces) -> Ground | None:
     normal *= np.sign(normal[1])
     if normal[1] < LEVEL_COSINE:
         normal = best[0]
-    return Ground(normal=normal, height=float(normal @ mean), area_share=share)
+    height = float(normal @ mean)
+    roughness = MAD_TO_SIGMA * float(np.median(np.abs(points[near] @ normal - height)))
+    return Ground(normal=normal, height=height, area_share=share, roughness=roughness)
 
 
 def _best_plane(points: Floats, weights: Floats, tolerance: float) -> tuple[Floats, float] | None:
@@ -102,7 +110,10 @@ def cut_ground(model: Model) -> Model:
         )
     turn = _turn_to_up(ground.normal)
     size = float((model.bounds[1] - model.bounds[0]).max())
-    drop = np.array([0.0, ground.height + CLEARANCE * size, 0.0])
+    clearance = min(
+        max(ROUGHNESS_ABOVE * ground.roughness, LEAST_CLEARANCE * size), MOST_CLEARANCE * size
+    )
+    drop = np.array([0.0, ground.height + clearance, 0.0])
     parts = [replace(part, vertices=part.vertices @ turn.T - drop) for part in model.parts]
     kept = [part for part in map(keep_above, parts) if len(part.faces)]
     if not kept:
