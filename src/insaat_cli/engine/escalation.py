@@ -13,7 +13,12 @@ from insaat_cli.engine.feature_database import (
     set_focal_ratio,
     write_features,
 )
-from insaat_cli.engine.pair_matching import PairOptions, choose_pairs, match_pairs
+from insaat_cli.engine.pair_matching import (
+    PairOptions,
+    choose_pairs,
+    inliers_of_pairs,
+    match_pairs,
+)
 from insaat_cli.engine.registration import (
     MOSTLY,
     Mapping,
@@ -58,7 +63,8 @@ def register_photos(job: RegistrationJob, *, escalate: bool) -> tuple[Mapping, l
             break
         if best.registered == 0 and still_share(job.database) > MOSTLY:
             break  # copies of one photo, or one place: nothing helps
-        if len(attempts) > 1 and best.placed() >= ENOUGH_SHARE * len(job.photos):
+        whole = best.placed() >= ENOUGH_SHARE * len(job.photos)
+        if whole and (len(attempts) > 1 or not _linked(best, job.database)):
             break  # several subjects, each whole
         if len(attempts) == 1:
             job.on_escalation(
@@ -67,6 +73,12 @@ def register_photos(job: RegistrationJob, *, escalate: bool) -> tuple[Mapping, l
             )
     assert best is not None
     return best, attempts
+
+
+def _linked(mapping: Mapping, database: Path) -> bool:
+    """Whether a verified pair joins photos of the largest model with photos outside of it."""
+    largest = {image_id - 1 for image_id in mapping.models[0].reg_image_ids()}
+    return any((i in largest) != (j in largest) for i, j in inliers_of_pairs(database))
 
 
 def _attempts(job: RegistrationJob) -> Iterator[Mapping]:
