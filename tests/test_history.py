@@ -13,6 +13,7 @@ from insaat_cli.history import (
     History,
     Measurement,
     correction,
+    highest,
     state_folder,
 )
 from insaat_cli.prediction import Correction, Workload
@@ -91,3 +92,9 @@ def test_an_outlier_cannot_correct_without_bound() -> None:
 def test_where_the_state_is_kept() -> None:
     assert state_folder({"INSAAT_STATE_DIR": "/s"}) == Path("/s")
     assert "insaat" in str(state_folder({"XDG_STATE_HOME": "relative"}))
+
+
+def test_one_accident_among_several_runs_does_not_count() -> None:
+    assert highest([1.0, 1.1, 3.0]) == 1.1
+    assert highest([1.0, 3.0]) == 3.0, "of two nobody knows which is the accident"
+    assert highest([1.0, 1.2, 1.3, 1.4]) == 1.4

@@ -64,7 +64,10 @@ def test_measured_costs_correct_the_next_plan(tmp_path: Path) -> None:
     plan = planner(tmp_path)
     dense = plan.pipeline.stage("dense")
     before = plan.options(dense)[0].memory_bytes
-    plan.remember(dense, dense.params, 2, seconds=2 * plan.seconds(dense), peak=int(before * 1.5))
+    best = plan.options(dense)[0]
+    plan.remember(
+        dense, dense.params, best, seconds=2 * plan.seconds(dense), peak=int(before * 1.5)
+    )
     after = planner(tmp_path)
     assert after.options(dense)[0].memory_bytes == pytest.approx(before * 1.5)
     assert after.seconds(dense) == pytest.approx(2 * plan.seconds(dense))
@@ -84,3 +87,25 @@ def test_more_photos_cost_more(tmp_path: Path) -> None:
     few, many = planner(tmp_path), planner(tmp_path, photos=(FakePhoto("a"),) * 100)
     dense = few.pipeline.stage("dense")
     assert many.options(dense)[0].memory_bytes == few.options(dense)[0].memory_bytes + 96_000_000
+
+
+def test_what_a_lowered_run_took_says_what_a_full_one_takes(tmp_path: Path) -> None:
+    """The share that a rung leaves is taken out of the measurement again."""
+    ladder = [{"value": 2, "memory": "* 0.5"}]
+    stage = fake_stage("one", memory={"base_mb": 100}, on_memory=ladder)
+    plan = fake_plan(fake_pipeline(stage), tmp_path)
+    first = Planner(plan, History(tmp_path / "history.json"))
+    (one,) = first.stages
+    full, lowered = first.options(one)[0], first.options(one)[-1]
+    assert (full.memory_bytes, lowered.memory_bytes) == (100_000_000, 50_000_000)
+    first.remember(one, one.params, lowered, seconds=1.0, peak=60_000_000)
+    second = Planner(plan, History(tmp_path / "history.json"))
+    assert second.options(one)[0].memory_bytes == pytest.approx(120_000_000)
+
+
+def test_all_photos_together_count(tmp_path: Path) -> None:
+    stage = fake_stage("one", memory={"per_photo_megapixel_mb": 2}, disk={"per_photo_mb": 3})
+    planned = Planner(fake_plan(fake_pipeline(stage), tmp_path), History(tmp_path / "history.json"))
+    (one,) = planned.stages
+    assert planned.options(one)[0].memory_bytes == 4 * 12 * 2 * 1_000_000
+    assert planned.disk_bytes(one) == 12_000_000

@@ -17,11 +17,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from insaat_cli import __version__, engine
+from insaat_cli.budget import memory_budget
 from insaat_cli.errors import MissingError
 from insaat_cli.pipeline_file import find_pipeline, shipped_pipelines
 from insaat_cli.reconstruction import DEFAULT_PIPELINE
 from insaat_cli.requirements import find_program
-from insaat_cli.resources import default_budget, machine_limits
+from insaat_cli.resources import machine_limits
+from insaat_cli.surroundings import Surroundings
 from insaat_cli.wording import GIGABYTE, counted, size
 
 PACKAGE = "insaat-cli"
@@ -183,15 +185,29 @@ def _limits() -> Iterator[Check]:
         health=Health.GOOD,
         found=f"{limits.cores} ({limits.cores_source})",
     )
-    budget = default_budget(limits)
+    chosen = memory_budget(limits, None)
+    budget = chosen.memory_bytes
     low = budget < LOW_BUDGET_BYTES
     yield Check(
         name="memory",
         health=Health.WARNING if low else Health.GOOD,
         found=f"{size(limits.memory_bytes)} ({limits.memory_source}); "
-        f"a run uses at most {size(budget)}",
+        f"a run uses at most {size(budget)} ({chosen.origin})",
         needed=f"{size(LOW_BUDGET_BYTES)} for a run",
         advice="use --preset draft, or allow more with --max-memory 90%" if low else "",
+    )
+    others = [f"{size(value)} ({source})" for value, source in limits.other_limits]
+    if others:
+        yield Check(name="other memory limits", health=Health.GOOD, found=", ".join(others))
+    around = Surroundings()
+    around.look()
+    short = around.available_bytes < budget
+    yield Check(
+        name="memory available now",
+        health=Health.WARNING if short else Health.GOOD,
+        found=size(around.available_bytes),
+        needed=f"{size(budget)} to use all of the budget",
+        advice="close other programs, or runs wait for memory and use less of it" if short else "",
     )
 
 

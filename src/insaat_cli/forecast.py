@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from insaat_cli.pipeline import Params, Stage
@@ -25,6 +25,7 @@ class Forecast:
     fits: bool
     params: Params
     seconds: float
+    disk_bytes: int
 
 
 def budget_of(plan: RunPlan) -> Budget:
@@ -58,15 +59,14 @@ def forecast(planner: Planner, workspace: Workspace, again: Collection[str]) -> 
             fits=bool(ways),
             params=params,
             seconds=planner.seconds(stage),
+            disk_bytes=planner.disk_bytes(stage),
         )
 
 
-def dry_run(
-    planner: Planner, workspace: Workspace, again: Collection[str], send: Listener
-) -> RunResult:
-    """Send RunPlanned for every stage; write nothing."""
+def dry_run(workspace: Workspace, stages: Iterable[Forecast], send: Listener) -> RunResult:
+    """Send RunPlanned for every one of `stages`; write nothing."""
     summaries = []
-    for told in forecast(planner, workspace, again):
+    for told in stages:
         stage = told.stage
         send(
             RunPlanned(
@@ -77,6 +77,7 @@ def dry_run(
                 threads=told.option.threads,
                 predicted_bytes=told.option.memory_bytes,
                 predicted_seconds=told.seconds,
+                predicted_disk_bytes=told.disk_bytes,
                 changes=changes(stage.params, told.params),
             )
         )

@@ -19,6 +19,9 @@ from insaat_cli.prediction import Correction, Workload
 
 KEPT_PER_STAGE = 20
 RECENT = 5
+OUTLIER = 1.5
+"""Ratios above the middle one times this are taken for accidents, where there are others."""
+ENOUGH = 3
 SIMILAR = 2.0
 """Runs whose photos x megapixels differ by no more than this factor count as alike."""
 MEMORY_BOUNDS = (0.3, 4.0)
@@ -37,6 +40,8 @@ class Measurement:
     model_seconds: float
     seconds: float
     threads: int
+    memory_share: float = 1.0
+    """Of the model's memory, that the settings of a ladder were said to leave."""
 
 
 def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -89,17 +94,28 @@ def stage_key(pipeline: str, stage: str, version: int) -> str:
 
 
 def correction(measured: list[Measurement], load: Workload) -> Correction:
-    """From the recent runs most like this one: memory by the highest, time by the middle ratio."""
+    """From the recent runs most like this one: memory by the highest, time by the middle ratio.
+
+    One that stands far above all others, as after a leak or beside a debugger, does not count.
+    """
     work = load.photos * load.mean_megapixels
     alike = [m for m in measured if _alike(m.photos * m.megapixels, work)]
     chosen = (alike or measured)[-RECENT:]
     memory = [m.peak_bytes / m.model_bytes for m in chosen if m.model_bytes > 0]
     time = [m.seconds / m.model_seconds for m in chosen if m.model_seconds > 0]
-    pick: Callable[[list[float]], float] = max if alike else statistics.median
+    pick: Callable[[list[float]], float] = highest if alike else statistics.median
     return Correction(
         memory=_bounded(pick(memory), MEMORY_BOUNDS) if memory else 1.0,
         time=_bounded(statistics.median(time), TIME_BOUNDS) if time else 1.0,
     )
+
+
+def highest(ratios: list[float]) -> float:
+    """The highest that is no outlier."""
+    if len(ratios) < ENOUGH:
+        return max(ratios)
+    middle = statistics.median(ratios)
+    return max(ratio for ratio in ratios if ratio <= middle * OUTLIER)
 
 
 def _alike(one: float, other: float) -> bool:
@@ -121,6 +137,7 @@ def _measurement(entry: object) -> Measurement | None:
             model_seconds=float(fields["model_seconds"]),
             seconds=float(fields["seconds"]),
             threads=int(fields["threads"]),
+            memory_share=float(fields.get("memory_share", 1.0)),
         )
     except (KeyError, TypeError, ValueError, OverflowError):
         return None

@@ -17,6 +17,8 @@ ParamValue = bool | int | float | str | None
 Params = Mapping[str, ParamValue]
 THREADS_KEY = "threads"
 """In a ladder: the number of threads, not a parameter of the stage."""
+MEMORY_KEY = "memory"
+"""In a ladder: the share of the predicted memory that is left, where the model cannot know it."""
 TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -47,6 +49,8 @@ class MemoryModel:
     base_mb: float = 0.0
     per_photo_mb: float = 0.0
     per_megapixel_mb: float = 0.0
+    per_photo_megapixel_mb: float = 0.0
+    """For each megapixel of all photos together."""
     per_thread_mb: float = 0.0
     per_thread_megapixel_mb: float = 0.0
 
@@ -58,6 +62,15 @@ class TimeModel:
     base_s: float = 1.0
     per_photo_s: float = 0.0
     per_photo_megapixel_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskModel:
+    """Predicted size of a stage's outputs in MB."""
+
+    base_mb: float = 0.0
+    per_photo_mb: float = 0.0
+    per_photo_megapixel_mb: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +118,7 @@ class Stage:
     outputs: tuple[str, ...] = ()
     memory: MemoryModel = MemoryModel()
     time: TimeModel = TimeModel()
+    disk: DiskModel = DiskModel()
     threads: Threads = Threads()
     size_from: str | None = None
     """The stage whose `max_side` says at which size this one works, where it has none itself."""
@@ -209,11 +223,22 @@ def climb(ladder: Ladder, rungs: int, params: Params) -> tuple[Params, int | Non
         for key, value in rung.items():
             if key == THREADS_KEY and isinstance(value, int):
                 threads = value
+            elif key == MEMORY_KEY and key not in params:
+                continue
             elif isinstance(value, Multiplier):
                 changed[key] = value.apply(params[key])
             else:
                 changed[key] = value
     return changed, threads
+
+
+def memory_share(ladder: Ladder, rungs: int) -> float:
+    """What the first `rungs` rungs leave of the predicted memory, beyond what the model knows."""
+    share = 1.0
+    for rung in ladder[:rungs]:
+        value = rung.get(MEMORY_KEY)
+        share = value.factor if isinstance(value, Multiplier) else share
+    return share
 
 
 def _with_params(pipeline: Pipeline, changes: Mapping[str, Params]) -> Pipeline:

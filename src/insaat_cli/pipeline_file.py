@@ -18,7 +18,9 @@ import yaml
 
 from insaat_cli.errors import Fault, UsageError
 from insaat_cli.pipeline import (
+    MEMORY_KEY,
     THREADS_KEY,
+    DiskModel,
     Expectation,
     Ladder,
     MemoryModel,
@@ -33,12 +35,13 @@ from insaat_cli.pipeline import (
     suggestion,
 )
 
-Model = TypeVar("Model", MemoryModel, TimeModel)
+Model = TypeVar("Model", MemoryModel, TimeModel, DiskModel)
 PLAIN_PLACEHOLDERS = ("workspace", "output", "photos", "threads", "memory_mb")
+RUNG_KEYS = (THREADS_KEY, MEMORY_KEY)
 STAGE_NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")
 STAGE_KEYS = (
     "name", "title", "run", "command", "version", "needs", "params", "outputs", "memory", "time",
-    "threads", "size_from", "expect", "on_memory", "on_failure",
+    "disk", "threads", "size_from", "expect", "on_memory", "on_failure",
 )  # fmt: skip
 
 
@@ -248,6 +251,7 @@ class _Reader:
             "outputs": self.outputs,
             "memory": lambda at: self.model(at, "memory", MemoryModel),
             "time": lambda at: self.model(at, "time", TimeModel),
+            "disk": lambda at: self.model(at, "disk", DiskModel),
             "threads": self.threads,
             "expect": lambda at: tuple(self.expectation(x) for x in self.sequence(at, "expect")),
             "on_memory": lambda at: self.ladder(at, "on_memory", params),
@@ -356,16 +360,18 @@ class _Reader:
         self, node: yaml.Node, what: str, params: Params
     ) -> dict[str, ParamValue | Multiplier]:
         rung: dict[str, ParamValue | Multiplier] = {}
-        for key, value_node in self.mapping(node, what, (THREADS_KEY, *params)).items():
+        for key, value_node in self.mapping(node, what, (*RUNG_KEYS, *params)).items():
             text = value_node.value if isinstance(value_node, yaml.ScalarNode) else ""
             if key == THREADS_KEY and key not in params:
                 rung[key] = max(1, self.scalar(value_node, int, key))
             elif text.startswith("*"):
-                default = params[key]
+                default = params.get(key, 1.0)
                 if isinstance(default, bool) or not isinstance(default, int | float):
                     raise self.fail(value_node, f"{key} is no number, it cannot be multiplied")
                 with self.blaming(value_node):
                     rung[key] = Multiplier(float(text[1:]))
+            elif key not in params:
+                raise self.fail(value_node, f"{key} must be a share, such as '* 0.6'")
             else:
                 self._same_type(value_node, f"{what}.{key}", params[key])
                 rung |= self._typed({key: self.value(value_node, key)}, params)

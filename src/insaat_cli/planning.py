@@ -9,11 +9,12 @@ from typing import Any
 from insaat_cli.errors import UsageError
 from insaat_cli.fingerprint import photos_fingerprint, stage_fingerprint, stage_identity
 from insaat_cli.history import History, Measurement, correction, stage_key
-from insaat_cli.pipeline import Params, Stage, climb
+from insaat_cli.pipeline import Params, Stage, climb, memory_share
 from insaat_cli.prediction import (
     Correction,
     Workload,
     predicted_bytes,
+    predicted_disk_bytes,
     predicted_seconds,
     working_side,
     workload,
@@ -43,6 +44,8 @@ class Planner:
         self.params: dict[str, Params] = {s.name: s.params for s in self.pipeline.stages}
         """In force, by stage: those lowered while the run went on, too."""
         self.failure_rung = dict.fromkeys(self.params, 0)
+        self.least_rung = dict.fromkeys(self.params, 0)
+        """Of `on_memory`, from which a stage starts, so that what later ones need fits."""
         self.identities: dict[str, str] = {}
         """Of the results that stand published, by stage."""
         self._sizes = [(photo.width, photo.height) for photo in plan.photos]
@@ -50,7 +53,8 @@ class Planner:
         measured = history.read()
         self._corrections = {
             stage.name: correction(
-                measured.get(self.key(stage), []), self.load(stage, stage.params)
+                [_modelled(stage, entry) for entry in measured.get(self.key(stage), [])],
+                self.load(stage, stage.params),
             )
             for stage in self.stages
         }
@@ -73,12 +77,15 @@ class Planner:
 
     def options(self, stage: Stage, first_rung: int = 0) -> tuple[Option, ...]:
         """All ways to run `stage` from `first_rung` of its `on_memory` ladder on."""
+        first_rung = max(first_rung, self.least_rung[stage.name])
         last = len(stage.on_memory) if self.plan.degrade else 0
         found = []
         for rung in range(first_rung, max(last, first_rung) + 1):
             settings = self.settings(stage, rung)
             load = self.load(stage, settings.params)
-            fix = self._corrections[stage.name]
+            known = self._corrections[stage.name]
+            share = memory_share(stage.on_memory, rung)
+            fix = replace(known, memory=known.memory * share)
             for threads in range(settings.threads, 0, -1):
                 need = predicted_bytes(stage, threads, load, fix)
                 found.append(Option(rung=rung, threads=threads, memory_bytes=need))
@@ -111,6 +118,10 @@ class Planner:
         load = self.load(stage, self.params[stage.name])
         return predicted_seconds(stage, load, self._corrections[stage.name])
 
+    def disk_bytes(self, stage: Stage) -> int:
+        """Predicted size of its outputs with the settings in force."""
+        return predicted_disk_bytes(stage, self.load(stage, self.params[stage.name]))
+
     def correct(self, stage: Stage, option: Option, peak_bytes: int) -> None:
         """`stage` went above its prediction: predict at least that much from now on."""
         if peak_bytes > option.memory_bytes > 0:
@@ -119,10 +130,10 @@ class Planner:
             self._corrections[stage.name] = replace(known, memory=higher)
 
     def remember(
-        self, stage: Stage, params: Params, threads: int, seconds: float, peak: int
+        self, stage: Stage, params: Params, option: Option, seconds: float, peak: int
     ) -> None:
         """Add a finished stage to the history of this machine."""
-        load = self.load(stage, params)
+        load, threads = self.load(stage, params), option.threads
         measurement = Measurement(
             photos=load.photos,
             megapixels=load.mean_megapixels,
@@ -131,6 +142,7 @@ class Planner:
             model_seconds=predicted_seconds(stage, load, UNCORRECTED),
             seconds=seconds,
             threads=threads,
+            memory_share=memory_share(stage.on_memory, option.rung),
         )
         self.history.add(self.key(stage), measurement)
 
@@ -143,6 +155,21 @@ class Planner:
         params = marker.get("params", dict(stage.params))
         self.params[stage.name] = params
         self.identities[stage.name] = stage_identity(marker["fingerprint"], params)
+
+
+def _modelled(stage: Stage, measured: Measurement) -> Measurement:
+    """`measured` beside what today's models of `stage` say; they change with the program."""
+    load = Workload(
+        photos=measured.photos,
+        largest_megapixels=measured.megapixels,
+        mean_megapixels=measured.megapixels,
+    )
+    model_bytes = predicted_bytes(stage, measured.threads, load, UNCORRECTED)
+    return replace(
+        measured,
+        model_bytes=int(model_bytes * measured.memory_share),
+        model_seconds=predicted_seconds(stage, load, UNCORRECTED),
+    )
 
 
 def _selected(plan: RunPlan) -> tuple[Stage, ...]:

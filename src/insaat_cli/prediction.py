@@ -57,12 +57,13 @@ def working_side(pipeline: Pipeline, stage: Stage, params: Mapping[str, Params])
 
 
 def predicted_bytes(stage: Stage, threads: int, load: Workload, correction: Correction) -> int:
-    """Peak memory of `stage` and its children."""
+    """Peak memory of `stage` and its children with full settings."""
     model = stage.memory
     megabytes = (
         model.base_mb
         + model.per_photo_mb * load.photos
         + model.per_megapixel_mb * load.largest_megapixels
+        + model.per_photo_megapixel_mb * load.photos * load.mean_megapixels
         + model.per_thread_mb * threads
         + model.per_thread_megapixel_mb * threads * load.largest_megapixels
     )
@@ -77,3 +78,13 @@ def predicted_seconds(stage: Stage, load: Workload, correction: Correction) -> f
         model.base_s + model.per_photo_s * load.photos + model.per_photo_megapixel_s * megapixels
     )
     return max(0.05, seconds * correction.time)
+
+
+def predicted_disk_bytes(stage: Stage, load: Workload) -> int:
+    """Size of what `stage` writes."""
+    model = stage.disk
+    megapixels = load.photos * load.mean_megapixels
+    megabytes = (
+        model.base_mb + model.per_photo_mb * load.photos + model.per_photo_megapixel_mb * megapixels
+    )
+    return int(megabytes * MEGABYTE)

@@ -89,7 +89,7 @@ def prepare(options: ReconstructionOptions, listener: Listener) -> Prepared:
     """Find the photos and choose the settings; any expected fault is an InsaatError."""
     output = output_of(options)
     _check_apart(output, options.sources)
-    pipeline = chosen_pipeline(options)
+    chosen_pipeline(options)  # what is wrong with it is said before photos are looked through
     photos = find_photos(
         options.sources,
         recursive=options.recursive,
@@ -100,7 +100,7 @@ def prepare(options: ReconstructionOptions, listener: Listener) -> Prepared:
             used=len(photos.used), left_out={file.name: file.reason for file in photos.left_out}
         )
     )
-    return Prepared(options=options, photos=photos, plan=_plan(options, pipeline, photos, output))
+    return Prepared(options=options, photos=photos, plan=plan_of(options, photos))
 
 
 def reconstruct(options: ReconstructionOptions, listener: Listener) -> Reconstruction:
@@ -168,17 +168,16 @@ def chosen_pipeline(options: ReconstructionOptions) -> Pipeline:
     return with_settings(pipeline, [f"{EXPORT_STAGE}.formats={','.join(formats)}"])
 
 
-def _plan(
-    options: ReconstructionOptions, pipeline: Pipeline, photos: PhotoSet, output: Path
-) -> RunPlan:
+def plan_of(options: ReconstructionOptions, photos: PhotoSet) -> RunPlan:
+    """What is to be done with `photos`, within the limits of this machine."""
     limits = machine_limits()
     budget = memory_budget(limits, options.max_memory)
     return RunPlan(
-        pipeline=pipeline,
+        pipeline=chosen_pipeline(options),
         preset=options.preset,
         photos=photos.used,
         left_out=photos.left_out,
-        workspace=output,
+        workspace=output_of(options),
         memory_budget_bytes=budget.memory_bytes,
         memory_stretch_bytes=budget.stretch_bytes,
         threads=options.threads or limits.cores,

@@ -36,6 +36,8 @@ class MachineLimits:
     cores: int
     cores_source: str
     physical_bytes: int
+    other_limits: tuple[tuple[int, str], ...] = ()
+    """Limits of memory that are found, too, but are larger; with what sets them."""
 
 
 def machine_limits(root: Path = Path("/")) -> MachineLimits:
@@ -43,6 +45,7 @@ def machine_limits(root: Path = Path("/")) -> MachineLimits:
     physical = psutil.virtual_memory().total
     memory = [(physical, "physical memory"), *_rlimits(), *_cgroup_memory(root)]
     memory_bytes, memory_source = min(memory)
+    others = tuple(sorted({limit for limit in memory if limit[0] != memory_bytes}))
     cores = [(float(_affinity()), "processors of this machine"), *_cgroup_cores(root)]
     core_count, cores_source = min(cores)
     return MachineLimits(
@@ -51,6 +54,7 @@ def machine_limits(root: Path = Path("/")) -> MachineLimits:
         cores=max(1, math.ceil(core_count)),
         cores_source=cores_source,
         physical_bytes=physical,
+        other_limits=others,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
@@ -10,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from insaat_cli.attempt import Attempt, AttemptSpec
-from insaat_cli.errors import InsaatError, MemoryLimitError, StoppedError
+from insaat_cli.errors import InsaatError, MemoryLimitError, StageError, StoppedError
 from insaat_cli.estimate import TimeLeft
 from insaat_cli.expect import check_outputs, read_metrics
-from insaat_cli.forecast import Forecast, forecast
+from insaat_cli.fitting import fitted
+from insaat_cli.forecast import Forecast
 from insaat_cli.history import History
 from insaat_cli.meter import Meter
 from insaat_cli.pipeline import Stage
@@ -105,7 +107,10 @@ class Run:
             )
         )
         again = stages_to_redo(plan)
-        self._refuse(list(forecast(Planner(plan, self.planner.history), self.workspace, again)))
+        rungs, told = fitted(plan, self.planner.history, self.workspace, again)
+        self._refuse(told)
+        self.planner.least_rung |= rungs
+        self._check_disk(told)
         for name in again:
             self.workspace.withdraw(name)
         photos = [photo.to_json() for photo in plan.photos]
@@ -118,6 +123,19 @@ class Run:
         if short:
             worst = max(short, key=lambda told: told.option.memory_bytes)
             raise self.refusal(worst.stage, worst.option.memory_bytes)
+
+    def _check_disk(self, stages: list[Forecast]) -> None:
+        """StageError where the disk cannot hold what the stages will write."""
+        needed = sum(told.disk_bytes for told in stages if not told.skipped)
+        if stages and not stages[-1].skipped:
+            needed += stages[-1].disk_bytes  # results are copies
+        free = shutil.disk_usage(self.workspace.root).free
+        if needed > free:
+            raise StageError(
+                f"no space for this run on the disk of {self.workspace.root}: it needs about "
+                f"{size(needed)}, {size(free)} are free",
+                hint="free some space, choose another disk with -o, or use --preset draft",
+            )
 
     def take_over(self, key: str) -> bool:
         """Accept the published result of a stage that is ready, if it still holds."""
@@ -155,7 +173,9 @@ class Run:
         if start.option.rung > known:
             before = self.planner.settings(stage, known).params
             changed = changes(before, settings.params)
-            self._changed(stage, "it would not fit the memory budget", changed)
+            early = self.planner.least_rung[stage.name] == start.option.rung
+            what = "a later stage" if early else "it"
+            self._changed(stage, f"{what} would not fit the memory budget", changed)
             self._rungs[stage.name] = start.option.rung
         record.status, record.threads = RUNNING, start.option.threads
         record.fingerprint = self.planner.fingerprint(stage)
@@ -251,7 +271,7 @@ class Run:
         self.planner.remember(
             stage,
             attempt.spec.params,
-            attempt.spec.option.threads,
+            attempt.spec.option,
             attempt.seconds,
             attempt.child.peak_bytes,
         )

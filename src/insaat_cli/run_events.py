@@ -146,6 +146,7 @@ class RunPlanned(RunEvent):
     """False: the run would be refused, for this stage needs more than the budget."""
     predicted_bytes: int
     predicted_seconds: float
+    predicted_disk_bytes: int = 0
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Settings that would be lowered so that the stage fits the budget."""
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 
 from insaat_cli.attempt import Attempt
 from insaat_cli.errors import InsaatError, StoppedError
+from insaat_cli.fitting import fitted
 from insaat_cli.forecast import budget_of, dry_run
 from insaat_cli.history import History
-from insaat_cli.planning import Planner
 from insaat_cli.process import STOP_DEADLINE_S
 from insaat_cli.requirements import check_requirements
 from insaat_cli.resources import process_bytes
@@ -64,9 +64,10 @@ def run_pipeline(
     run.json written; StoppedError after SIGINT, SIGTERM or `stop`. Finished stages stay.
     """
     if plan.dry_run:
-        planner = Planner(plan, history or History())
         check_requirements(plan.pipeline)
-        return dry_run(planner, Workspace(plan.workspace), set(stages_to_redo(plan)), listener)
+        workspace = Workspace(plan.workspace)
+        _, told = fitted(plan, history or History(), workspace, stages_to_redo(plan))
+        return dry_run(workspace, told, listener)
     job = Job(plan=plan, listener=listener)
     (outcome,) = run_pipelines([job], stop=stop, history=history)
     if isinstance(outcome, InsaatError):

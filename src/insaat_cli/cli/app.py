@@ -23,7 +23,9 @@ from insaat_cli.cli import (
     doctor,
     export,
     frames,
+    history,
     pipelines,
+    plan,
     reconstruct,
     remote,
     view,
@@ -59,7 +61,9 @@ app.command("check")(check.check_command)
 app.command("frames")(frames.frames_command)
 app.command("export")(export.export_command)
 app.command("view")(view.view_command)
+app.command("plan")(plan.plan_command)
 app.add_typer(pipelines.app, name="pipelines")
+app.add_typer(history.app, name="history")
 remote.register(app)
 worker.register(app)
 

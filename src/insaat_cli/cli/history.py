@@ -1,0 +1,49 @@
+"""`insaat history`: what stages have cost on this machine, which corrects the predictions."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import typer
+
+from insaat_cli.cli.options import JsonOption
+from insaat_cli.cli.session import talk_of
+from insaat_cli.history import History
+from insaat_cli.wording import counted, duration, printable, size
+
+NAME_WIDTH = 28
+
+app = typer.Typer(no_args_is_help=True, help="Show or clear the measured costs of stages.")
+
+
+@app.command("show")
+def show_command(context: typer.Context, json: JsonOption = False) -> None:
+    """The measurements that predictions rest on, the newest last."""
+    talk = talk_of(context, json=json)
+    history = History()
+    known = history.read()
+    talk.line(printable(f"{history.path}: {counted(len(known), 'stage')}"))
+    for key, measured in known.items():
+        for one in measured:
+            talk.json({"event": "measurement", "stage": key, **dataclasses.asdict(one)})
+        last = measured[-1]
+        peaks = sorted(one.peak_bytes for one in measured)
+        talk.line(
+            printable(
+                f"{key:<{NAME_WIDTH}} {counted(len(measured), 'run'):>8}, peak "
+                f"{size(peaks[0])} to {size(peaks[-1])}; last {size(last.peak_bytes)}, "
+                f"{duration(last.seconds)}, {counted(last.photos, 'photo')} of "
+                f"{last.megapixels:.1f} MP, {counted(last.threads, 'thread')}"
+            )
+        )
+
+
+@app.command("clear")
+def clear_command(context: typer.Context, json: JsonOption = False) -> None:
+    """Forget all measurements: predictions are those of the pipeline files again."""
+    talk = talk_of(context, json=json)
+    history = History()
+    count = len(history.read())
+    history.clear()
+    talk.json({"event": "history_cleared", "stages": count})
+    talk.line(f"forgot {counted(count, 'stage')}")

@@ -1,0 +1,67 @@
+"""`insaat plan`: what a reconstruction would take, stage by stage, without doing it."""
+
+from __future__ import annotations
+
+import typer
+
+from insaat_cli.cli.options import (
+    FormatOption,
+    JsonOption,
+    MemoryOption,
+    NoDegradeOption,
+    PipelineOption,
+    PresetOption,
+    SetOption,
+    ThreadsOption,
+)
+from insaat_cli.cli.reconstruct import PhotosArgument, RecursiveOption
+from insaat_cli.cli.session import talk_of
+from insaat_cli.outlook import Outlook, outlooks
+from insaat_cli.outlook_words import outlook_fields, outlook_lines, preset_lines
+from insaat_cli.reconstruction import DEFAULT_PRESET, ReconstructionOptions
+from insaat_cli.resources import machine_limits
+from insaat_cli.wording import counted, printable, size
+
+
+def plan_command(
+    context: typer.Context,
+    photos: PhotosArgument,
+    pipeline: PipelineOption = "auto",
+    preset: PresetOption = DEFAULT_PRESET,
+    formats: FormatOption = "glb",
+    recursive: RecursiveOption = False,
+    settings: SetOption = None,
+    max_memory: MemoryOption = None,
+    threads: ThreadsOption = None,
+    no_degrade: NoDegradeOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Show predicted memory, time and disk of every stage, and of each preset; do nothing."""
+    talk = talk_of(context, json=json)
+    options = ReconstructionOptions(
+        sources=tuple(photos),
+        pipeline=pipeline,
+        preset=preset,
+        formats=tuple(name.strip() for name in formats.split(",") if name.strip()),
+        recursive=recursive,
+        settings=tuple(settings or ()),
+        max_memory=max_memory,
+        threads=threads,
+        degrade=not no_degrade,
+    )
+    with talk.listening(board=False) as listener:
+        found = outlooks(options, listener)
+    chosen: Outlook = found[preset]
+    limits = machine_limits()
+    talk.line(
+        printable(
+            f"{counted(len(chosen.plan.photos), 'photo')}; memory limit "
+            f"{size(limits.memory_bytes)} ({limits.memory_source}), budget "
+            f"{size(chosen.plan.memory_budget_bytes)}, "
+            f"{counted(chosen.plan.threads, 'thread')}"
+        )
+    )
+    for outlook in found.values():
+        talk.json(outlook_fields(outlook))
+    for line in [*outlook_lines(chosen), "", *preset_lines(found)]:
+        talk.line(printable(line))
