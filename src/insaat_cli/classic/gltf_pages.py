@@ -72,14 +72,19 @@ def join_pages(pages: list[Page]) -> TexturedMesh:
 
 
 def textured_share(mesh: TexturedMesh, empty: tuple[int, int, int]) -> float:
-    """Share of the faces that some photo paints: not those with the empty colour all over."""
+    """Share of the faces that some photo paints.
+
+    OpenMVS gives the others one and the same place in the texture for all three corners, which
+    has the empty colour or was painted over.
+    """
     corners = mesh.uv[mesh.faces]
+    collapsed = (np.ptp(corners, axis=1) == 0).all(axis=1)
     points = np.concatenate([corners, corners.mean(axis=1, keepdims=True)], axis=1)
     height, width = mesh.texture.shape[:2]
     column = np.clip((points[..., 0] * width).astype(int), 0, width - 1)
     row = np.clip((points[..., 1] * height).astype(int), 0, height - 1)
     bare = (mesh.texture[row, column] == np.array(empty, np.uint8)).all(axis=(1, 2))
-    return float(1.0 - bare.mean()) if len(bare) else 0.0
+    return float(1.0 - (bare | collapsed).mean()) if len(bare) else 0.0
 
 
 def _limited(texture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,3 @@
+from fakes.mvs_programs import mvs_programs
+
+__all__ = ["mvs_programs"]

@@ -1,0 +1,157 @@
+"""The OpenMVG and OpenMVS pipelines from photos to results, with stand-ins for the programs."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from fakes.mvs_programs import FakePrograms, mvs_programs
+from fakes.pipelines import Heard
+from insaat_cli.errors import DoNotFitError, ExitCode, InsaatError, StageError
+from insaat_cli.reconstruction import ReconstructionOptions, reconstruct
+from insaat_cli.run_events import StageDegraded, StageSkipped
+
+__all__ = ["mvs_programs"]
+PHOTOS = 5
+MVG = "openmvg-openmvs"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noise: nothing that real structure from motion could use."""
+    folder = tmp_path_factory.mktemp("photos")
+    generator = np.random.default_rng(5)
+    for index in range(PHOTOS):
+        pixels = generator.integers(0, 256, (250, 340, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"photo{index}.jpg", quality=95)
+    return folder
+
+
+def run(photos: Path, output: Path, **fields: Any) -> tuple[dict[str, Any], Heard]:
+    """run.json's stages by name, and what was said; a fault is raised."""
+    heard = Heard()
+    options = ReconstructionOptions(
+        sources=(photos,),
+        output=output,
+        **{"pipeline": MVG, "preset": "draft", "threads": 2, **fields},
+    )
+    reconstruct(options, heard)
+    return stages(output), heard
+
+
+def stages(output: Path) -> dict[str, Any]:
+    record = json.loads((output / "run.json").read_text(encoding="utf-8"))
+    return {stage["name"]: stage for stage in record["stages"]}
+
+
+def fail(photos: Path, output: Path, **fields: Any) -> InsaatError:
+    with pytest.raises(InsaatError) as caught:
+        run(photos, output, **fields)
+    return caught.value
+
+
+def test_from_photos_to_results_with_a_crash_on_the_way_and_again(
+    photos: Path, mvs_programs: FakePrograms, tmp_path: Path
+) -> None:
+    mvs_programs.misbehave({"DensifyPointCloud": [{"signal": int(signal.SIGSEGV)}]})
+    done, heard = run(photos, tmp_path / "out", formats=("glb", "obj"))
+    assert done["resize"]["params"]["multiple_of"] == 32
+    assert (done["sparse"]["metrics"]["registered"], done["dense"]["attempts"]) == (PHOTOS, 2)
+    [degraded] = heard.of(StageDegraded)
+    assert degraded.stage == "dense"
+    assert "segmentation fault" in degraded.reason
+    assert degraded.changes == {"max_resolution": 600}
+    calls = mvs_programs.calls("DensifyPointCloud")
+    assert calls[0][calls[0].index("--max-resolution") + 1] == "800"
+    assert calls[1][calls[1].index("--max-resolution") + 1] == "600"
+    assert any("focal length unknown" in text for text in done["listing"]["warnings"])
+
+    for name in ("model.glb", "model.obj", "cloud.ply", "cameras.json", "preview.png"):
+        assert (tmp_path / "out" / name).stat().st_size > 0
+    assert len(trimesh.load(tmp_path / "out" / "model.glb", process=False).to_geometry().faces)
+    cameras = json.loads((tmp_path / "out" / "cameras.json").read_text(encoding="utf-8"))
+    assert [image["name"] for image in cameras["images"]] == [
+        f"photo{i}.jpg" for i in range(PHOTOS)
+    ]
+    heights = [image["center"][1] for image in cameras["images"]]
+    assert min(heights) > 0, "the ring of cameras stands above the ground, Y up"
+    assert np.ptp(heights) < 1e-3 * np.ptp([image["center"][0] for image in cameras["images"]])
+    kept = {path.name for path in (tmp_path / "out" / "stages" / "dense").iterdir()}
+    assert kept == {"scene_dense.mvs", "scene_dense.ply", "cloud.ply", "result.json", "stage.json"}
+
+    _, heard = run(photos, tmp_path / "out", formats=("glb", "obj"))
+    assert len(heard.stages(StageSkipped)) == len(done), "all of it is taken over"
+
+
+def test_too_few_placed_photos_are_tried_with_more_features(
+    photos: Path, mvs_programs: FakePrograms, tmp_path: Path
+) -> None:
+    mvs_programs.misbehave({"SfM": [{"placed": 2}]})
+    done, heard = run(photos, tmp_path / "out", until_stage="sparse")
+    assert done["sparse"]["metrics"]["registered"] == PHOTOS
+    [degraded] = heard.of(StageDegraded)
+    assert f"OpenMVG placed 2 of {PHOTOS} photos" in degraded.reason
+    presets = [c[c.index("-p") + 1] for c in mvs_programs.calls("ComputeFeatures")]
+    assert presets == ["NORMAL", "HIGH"]
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        ({"placed": 2}, f"placed 2 of {PHOTOS}"),
+        ({"noise_px": 8.0}, "pixels off their own points"),
+        ({"points": 20}, "of the verified matches"),
+        ({"exit": 1}, "placed no photos"),
+    ],
+)
+def test_cameras_that_cannot_be_right_end_the_run_before_any_mesh(
+    photos: Path,
+    mvs_programs: FakePrograms,
+    tmp_path: Path,
+    step: dict[str, Any],
+    reason: str,
+) -> None:
+    mvs_programs.misbehave({"SfM": [step] * 3})
+    error = fail(photos, tmp_path / "out")
+    assert type(error) is DoNotFitError
+    assert error.code == ExitCode.DO_NOT_FIT
+    assert error.hint
+    tried = stages(tmp_path / "out")["sparse"]["degraded"]
+    assert reason in tried[0]
+    assert "engine = OWN" in tried[1], "our own structure from motion had its turn"
+    assert len(mvs_programs.calls("SfM")) == 2
+    with pytest.raises(ValueError, match="not in list"):
+        [call[0] for call in mvs_programs.calls("DensifyPointCloud")].index("-i")
+
+
+@pytest.mark.parametrize(
+    ("program", "step", "words"),
+    [
+        ("DensifyPointCloud", {"cloud": 10}, "points: 10, at least 1000 needed"),
+        ("DensifyPointCloud", {"nothing": True}, "wrote no cloud"),
+        ("ReconstructMesh", {"side": 2}, "faces: 2, at least 100 needed"),
+        ("TextureMesh", {"unseen": True}, "textured share: 0"),
+    ],
+)
+def test_success_with_a_useless_result_is_a_failure(
+    photos: Path,
+    mvs_programs: FakePrograms,
+    tmp_path: Path,
+    program: str,
+    step: dict[str, Any],
+    words: str,
+) -> None:
+    mvs_programs.misbehave({program: [step] * 9})
+    error = fail(photos, tmp_path / "out", settings=("sparse.min_share=0.5",))
+    assert type(error) is StageError
+    assert words in error.message
+    attempts = len(mvs_programs.calls(program))
+    assert attempts == 1 + len(stages(tmp_path / "out")[error.stage]["degraded"])
+    assert attempts >= 3, "every other setting had its turn"
