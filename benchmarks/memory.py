@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+"""What memory a reconstruction takes, what limits do to it, and how well that is foretold.
+
+    python benchmarks/memory.py resizing limits batch prediction --json bench-out/memory.json
+
+resizing     full size against our defaults, on photos of 13 MP: time ratio, peak share of the limit
+limits       one set in 2 GiB, 1 GiB and 768 MiB: whether it finishes, and what was given up
+batch        8 sets under 3 GiB, together against one after the other
+prediction   predicted against measured peak of every stage, after one run for calibration
+
+Each part can be run alone. Figures depend on the machine: compare ratios, or runs on the same one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from evaluation import SHARED
+from insaat_cli.resources import machine_limits
+from insaat_cli.scenes import Subject, make_photo_set
+from limited import run_limited
+from measure import measured
+
+MIB = 1 << 20
+LIMITS_MIB = (2048, 1024, 768)
+BATCH_BUDGET = "3GiB"
+BATCH_PHOTOS = (8, 9, 10, 11, 12, 13, 14, 16)
+LARGE_WIDTH = 4256
+"""Of Sceaux upsampled: 13.6 megapixels."""
+WITHOUT_RESIZING = tuple(
+    f"--set={stage}.max_side=20000" for stage in ("resize", "features", "sparse", "dense")
+)
+RENDERED = {"statue": Subject.STATUE, "facade": Subject.FACADE}
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """Where things are, and the figures so far."""
+
+    scratch: Path
+    preset: str
+    console: Console
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def insaat(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "insaat_cli", *arguments]
+
+    def show(self, part: str, head: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Print a table and keep its rows for the JSON file."""
+        self.figures[part] = list(rows)
+        table = Table(*head, title=part)
+        for row in rows:
+            table.add_row(*(str(row[name]) for name in head))
+        self.console.print(table)
+
+
+def resizing(bench: Bench) -> None:
+    """The mission's experiment: what resizing saves."""
+    photos = upsampled(SHARED / "data" / "sceaux", bench.scratch / "large")
+    limit = machine_limits().memory_bytes
+    rows = []
+    for name, settings in (("defaults", ()), ("full size", WITHOUT_RESIZING)):
+        output = bench.scratch / f"resizing-{len(rows)}"
+        command = bench.insaat("reconstruct", str(photos), "-o", str(output), "--preset")
+        took = measured([*command, bench.preset, *settings], log=bench.scratch / "resizing.log")
+        rows.append(
+            {
+                "run": name,
+                "exit": took.exit_code,
+                "seconds": round(took.seconds, 1),
+                "peak MB": round(took.peak_bytes / 1e6),
+                "share of limit": round(took.peak_bytes / limit, 3),
+            }
+        )
+        rows[-1]["times defaults"] = round(rows[-1]["seconds"] / rows[0]["seconds"], 2)
+        shutil.rmtree(output, ignore_errors=True)
+    bench.show("resizing", list(rows[0]), rows)
+
+
+def limits(bench: Bench) -> None:
+    """One set under smaller and smaller limits."""
+    rows = []
+    for mib in LIMITS_MIB:
+        output = bench.scratch / f"limit-{mib}"
+        command = bench.insaat(
+            "reconstruct", str(SHARED / "data" / "sceaux"), "-o", str(output), "--preset"
+        )
+        log = bench.scratch / f"limit-{mib}.log"
+        took = run_limited([*command, bench.preset], mib * MIB, log)
+        record = _record(output)
+        rows.append(
+            {
+                "limit MiB": mib,
+                "by": took.kind,
+                "exit": took.exit_code,
+                "OOM kills": took.oom_kills,
+                "peak MB": round(record.get("peak_bytes", 0) / 1e6),
+                "budget MB": round(record.get("memory_budget_bytes", 0) / 1e6),
+                "given up": "; ".join(
+                    f"{stage['name']}: {step}"
+                    for stage in record.get("stages", [])
+                    for step in stage["degraded"]
+                )
+                or "nothing",
+            }
+        )
+    bench.show("limits", list(rows[0]), rows)
+
+
+def batch(bench: Bench) -> None:
+    """Many sets under one budget, against the same one after the other."""
+    folder = bench.scratch / "sets"
+    for number, photos in enumerate(BATCH_PHOTOS):
+        subject = list(RENDERED.values())[number % len(RENDERED)]
+        made = make_photo_set(bench.scratch / f"set-{number}", subject=subject, photos=photos)
+        shutil.copytree(made.images, folder / f"s{number}")
+    common = ["--max-memory", BATCH_BUDGET, "--preset", bench.preset]
+    single = 0.0
+    for number in range(len(BATCH_PHOTOS)):
+        output = str(bench.scratch / "single" / f"s{number}")
+        command = bench.insaat("reconstruct", str(folder / f"s{number}"), "-o", output, *common)
+        single += measured(command, log=bench.scratch / "single.log").seconds
+    command = bench.insaat("batch", str(folder), "-o", str(bench.scratch / "all"), *common)
+    took = measured(command, log=bench.scratch / "batch.log")
+    row = {
+        "sets": len(BATCH_PHOTOS),
+        "exit": took.exit_code,
+        "one after the other s": round(single, 1),
+        "together s": round(took.seconds, 1),
+        "ratio": round(took.seconds / single, 2),
+        "peak MB": round(took.peak_bytes / 1e6),
+        "budget MB": round(3072 * MIB / 1e6),
+    }
+    bench.show("batch", list(row), [row])
+
+
+def prediction(bench: Bench) -> None:
+    """Every stage's predicted and measured peak, in a second run after one for calibration."""
+    rows = []
+    for name, photos in _sets(bench).items():
+        for attempt in ("calibration", "measured"):
+            output = bench.scratch / f"prediction-{name}-{attempt}"
+            command = bench.insaat("reconstruct", str(photos), "-o", str(output), "--preset")
+            measured([*command, bench.preset], log=bench.scratch / f"prediction-{name}.log")
+        for stage in _record(output).get("stages", []):
+            ratio = stage["predicted_bytes"] / max(stage["peak_bytes"], 1)
+            rows.append(
+                {
+                    "set": name,
+                    "stage": stage["name"],
+                    "predicted MB": round(stage["predicted_bytes"] / 1e6),
+                    "measured MB": round(stage["peak_bytes"] / 1e6),
+                    "ratio": round(ratio, 2),
+                    "within": "yes" if 0.9 <= ratio <= 1.25 else "no",
+                }
+            )
+    bench.show("prediction", list(rows[0]), rows)
+    right = sum(row["within"] == "yes" for row in rows)
+    bench.console.print(f"{right} of {len(rows)} predictions between 10 % below and 25 % above")
+
+
+def _sets(bench: Bench) -> dict[str, Path]:
+    data = SHARED / "data"
+    sets = {"sceaux": data / "sceaux", "ogre": data / "ogre" / "images"}
+    sets["fountain"] = data / "fountain-P11"
+    for number, photos in enumerate((8, 12, 16, 20, 24)):
+        subject = list(RENDERED.values())[number % len(RENDERED)]
+        made = make_photo_set(bench.scratch / f"rendered-{photos}", subject=subject, photos=photos)
+        sets[f"rendered-{photos}"] = made.images
+    return {name: folder for name, folder in sets.items() if folder.is_dir()}
+
+
+def upsampled(photos: Path, target: Path) -> Path:
+    """The same photos with more pixels, EXIF kept."""
+    target.mkdir(parents=True)
+    for photo in sorted(photos.glob("*.[jJ][pP][gG]")):
+        with Image.open(photo) as image:
+            height = round(image.height * LARGE_WIDTH / image.width)
+            larger = image.resize((LARGE_WIDTH, height), Image.Resampling.BICUBIC)
+            larger.save(target / photo.name, quality=92, exif=image.getexif())
+    return target
+
+
+def _record(output: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((output / "run.json").read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+PARTS: Mapping[str, Callable[[Bench], None]] = {
+    "resizing": resizing,
+    "limits": limits,
+    "batch": batch,
+    "prediction": prediction,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--preset", default="normal")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    parts = arguments.parts or list(PARTS)
+    if unknown := [part for part in parts if part not in PARTS]:
+        parser.error(f"there is no part {unknown[0]}; there is {', '.join(PARTS)}")
+    with tempfile.TemporaryDirectory(prefix="insaat-memory-") as scratch:
+        os.environ["INSAAT_STATE_DIR"] = str(Path(scratch) / "state")
+        bench = Bench(scratch=Path(scratch), preset=arguments.preset, console=Console())
+        for part in parts:
+            PARTS[part](bench)
+            if arguments.json:
+                arguments.json.parent.mkdir(parents=True, exist_ok=True)
+                machine = asdict(machine_limits())
+                text = {"machine": machine, "preset": bench.preset, **bench.figures}
+                arguments.json.write_text(json.dumps(text, indent=1))
+
+
+if __name__ == "__main__":
+    main()
