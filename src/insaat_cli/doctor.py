@@ -18,10 +18,12 @@ from pathlib import Path
 
 from insaat_cli import __version__, engine
 from insaat_cli.budget import memory_budget
+from insaat_cli.classic.programs import family_of
 from insaat_cli.errors import MissingError
+from insaat_cli.pipeline import Requirement
 from insaat_cli.pipeline_file import find_pipeline, shipped_pipelines
 from insaat_cli.reconstruction import DEFAULT_PIPELINE
-from insaat_cli.requirements import find_program
+from insaat_cli.requirements import Found, find_program
 from insaat_cli.resources import machine_limits
 from insaat_cli.surroundings import Surroundings
 from insaat_cli.wording import GIGABYTE, counted, size
@@ -164,18 +166,44 @@ def _requirements() -> Iterator[tuple[str, str]]:
 
 
 def _programs() -> Iterator[Check]:
+    """One check for each set of programs that is installed together."""
+    needed: dict[str, list[Requirement]] = {}
+    users: dict[str, list[str]] = {}
     for name in shipped_pipelines():
         for requirement in find_pipeline(name).requires:
-            found = find_program(requirement)
-            bad = Health.PROBLEM if name == DEFAULT_PIPELINE else Health.WARNING
-            fallback = f"needed only for --pipeline {name}"
-            yield Check(
-                name=f"{requirement.program} (pipeline {name})",
-                health=bad if found.problem else Health.GOOD,
-                found=found.problem or f"{found.version} {found.path}".strip(),
-                needed=requirement.version,
-                advice="; ".join(filter(None, (found.hint, fallback))) if found.problem else "",
-            )
+            family = family_of(requirement.program)
+            key = family.name if family else requirement.program
+            requirements = needed.setdefault(key, [])
+            if all(other.program != requirement.program for other in requirements):
+                requirements.append(requirement)
+            if name not in users.setdefault(key, []):
+                users[key].append(name)
+    for key, requirements in needed.items():
+        yield _program_check(key, [find_program(one) for one in requirements], users[key])
+
+
+def _program_check(name: str, found: list[Found], pipelines: list[str]) -> Check:
+    bad = [one for one in found if one.problem]
+    versions = sorted({one.version for one in found if one.version})
+    folders = sorted({str(Path(one.path).parent) for one in found if one.path})
+    here = " ".join([*versions, *folders])
+    default = DEFAULT_PIPELINE in pipelines
+    missing = [one for one in bad if one.path is None]
+    problem = "; ".join(one.problem for one in bad)
+    if len(missing) == len(found):
+        problem = "not installed"
+    elif len(missing) > 1 and len(missing) == len(bad):
+        names = ", ".join(one.requirement.program for one in missing)
+        problem = f"{here}, but not installed: {names}"
+    hints = list(dict.fromkeys(one.hint for one in bad if one.hint))
+    only = [] if default else [f"needed only for --pipeline {' and '.join(pipelines)}"]
+    return Check(
+        name=name,
+        health=Health.GOOD if not bad else Health.PROBLEM if default else Health.WARNING,
+        found=problem or here,
+        needed=max((one.requirement.version for one in found), key=_numbers),
+        advice="; ".join([*only, *hints]) if bad else "",
+    )
 
 
 def _limits() -> Iterator[Check]:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from fakes.mvs_programs import FakePrograms
 from insaat_cli.classic.programs import OPENMVS, family_of, locate, require
+from insaat_cli.doctor import Check, Health, examine_machine
 from insaat_cli.errors import MissingError
 from insaat_cli.pipeline import Pipeline, Requirement
 from insaat_cli.requirements import check_requirements, find_program
@@ -82,3 +85,32 @@ def test_an_old_program_and_one_for_another_processor(place: Path, body: str, pr
     with pytest.raises(MissingError) as caught:
         check_requirements(pipeline)
     assert "snap" in caught.value.hint
+
+
+def test_doctor_says_what_is_there_and_how_to_get_the_rest(
+    mvs_programs: FakePrograms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def checks() -> dict[str, Check]:
+        return {c.name: c for c in examine_machine(tmp_path, import_test=lambda module: "")}
+
+    here = checks()
+    assert (here["OpenMVS"].health, here["OpenMVG"].health) == (Health.GOOD, Health.GOOD)
+    assert here["OpenMVS"].found == f"2.3.0 {mvs_programs.folder}"
+    (mvs_programs.folder / "RefineMesh").unlink()
+    monkeypatch.setenv("INSAAT_OPENMVG_BIN", str(tmp_path))
+    monkeypatch.setattr("insaat_cli.requirements.locate", _only_in(mvs_programs.folder))
+    here = checks()
+    assert here["OpenMVS"].health is Health.WARNING
+    assert here["OpenMVS"].found == "RefineMesh is not installed"
+    assert "snap" in here["OpenMVS"].advice
+    assert here["OpenMVG"].found == "not installed"
+    assert "needed only for --pipeline openmvg-openmvs" in here["OpenMVG"].advice
+    assert all(c.health is not Health.PROBLEM for c in here.values())
+
+
+def _only_in(folder: Path) -> Callable[[str], str | None]:
+    def find(name: str) -> str | None:
+        there = not name.startswith("openMVG") and (folder / name).exists()
+        return str(folder / name) if there else None
+
+    return find

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import statistics
 import sys
+from dataclasses import asdict
 
 from insaat_cli.classic.openmvg import (
     FEATURES,
@@ -55,6 +56,7 @@ def main(request: StageRequest, events: Events) -> Metrics:
         "inliers_median": int(statistics.median(sizes)) if sizes else 0,
         "verified_share": round(sum(sizes) / before, 4) if before else 0.0,
         "unmatched": sorted(alone),
+        "settings": asdict(options),
     }
 
 

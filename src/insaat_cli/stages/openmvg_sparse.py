@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -222,14 +222,15 @@ def _matches(
         part = _Part(events, 0.0, 0.5)
         compute_features(work, wanted, threads=request.threads, progress=part.progress)
         part = _Part(events, 0.5, 0.8)
-        return match_features(work, photos, MatchOptions(), progress=part.progress)[1]
+        again = parse_options(MatchOptions, _result(matching)["settings"])
+        return match_features(work, photos, again, progress=part.progress)[1]
     link_folder(features / FEATURES, work / FEATURES)
     shutil.copyfile(matching / VERIFIED, work / FEATURES / VERIFIED)
     return read_matches(work / FEATURES / VERIFIED)
 
 
-def _result(folder: Path) -> Mapping[str, object]:
-    found: Mapping[str, object] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+def _result(folder: Path) -> Metrics:
+    found: Metrics = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     return found
 
 
