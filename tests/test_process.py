@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from insaat_cli.process import ChildProcess, ChildSpec, child_environment
+from insaat_cli.resources import process_bytes
 
 WAIT_S = 20.0
 
@@ -180,3 +181,89 @@ def test_credentials_stay_with_us() -> None:
     assert not set(ours) & set(kept)
     assert (kept["PATH"], kept["LANG"], kept["TOKENIZERS"]) == ("/bin", "C", "1")
     assert kept["NUMBA_NUM_THREADS"] == "3"
+
+
+COUNTING = """
+import time
+from pathlib import Path
+while True:
+    with Path("count").open("a") as stream:
+        stream.write("x")
+    time.sleep(0.02)
+"""
+
+
+def count(folder: Path) -> int:
+    return (folder / "count").stat().st_size
+
+
+def test_a_paused_child_stands_still_with_its_children_and_goes_on(tmp_path: Path) -> None:
+    child = start(
+        tmp_path, f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {COUNTING!r}])"
+    )
+    try:
+        wait_for(tmp_path / "count")
+        child.pause()
+        time.sleep(0.2)
+        before = count(tmp_path)
+        time.sleep(0.3)
+        assert count(tmp_path) == before
+        assert child.exit_code() is None
+        child.resume()
+        deadline = time.monotonic() + WAIT_S
+        while count(tmp_path) == before and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert count(tmp_path) > before
+    finally:
+        child.close()
+
+
+def test_a_paused_child_hears_that_it_is_to_end(tmp_path: Path) -> None:
+    child = start(tmp_path, COUNTING)
+    wait_for(tmp_path / "count")
+    child.pause()
+    child.stop(deadline_s=WAIT_S)
+    assert child.exit_code() == 128 + signal.SIGTERM
+    child.close()
+
+
+def test_a_paused_child_dies_with_us(tmp_path: Path) -> None:
+    """The guard must not be paused: it alone sees that the runner is gone."""
+    code = f"""
+import os, sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_process import start, wait_for, COUNTING
+child = start(Path({str(tmp_path)!r}), COUNTING)
+wait_for(Path({str(tmp_path / "count")!r}))
+child.pause()
+Path({str(tmp_path / "pid")!r}).write_text(str(child.pid))
+os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", code], check=False)
+    assert_gone(int(wait_for(tmp_path / "pid")))
+
+
+def test_memory_is_followed_up_and_down_without_a_walk_over_every_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walks = []
+
+    def walk(pid: int) -> int:
+        walks.append(pid)
+        return process_bytes(pid)
+
+    monkeypatch.setattr("insaat_cli.process.process_bytes", walk)
+    child = start(
+        tmp_path, "import time\nx = b'x' * 60_000_000\ntime.sleep(1)\ndel x\ntime.sleep(1.5)"
+    )
+    samples, low = 0, []
+    while child.exit_code() is None:
+        samples += child.sample()
+        low.append(child.used_bytes)
+        time.sleep(0.02)
+    child.close()
+    assert 60_000_000 < child.peak_bytes < 100_000_000
+    assert min(low[len(low) // 2 : -5]) < 40_000_000
+    assert samples >= 4 * 2, "at least four times a second"
+    assert len(walks) < 2 * samples * 0.7

@@ -8,7 +8,7 @@ from typing import Any
 
 from insaat_cli.pipeline import THREADS_KEY, Params, Stage
 from insaat_cli.planning import Planner, changes
-from insaat_cli.scheduler import Option, Task
+from insaat_cli.scheduler import Budget, Option, Task, ways_on
 from insaat_cli.verdict import Remedy
 
 GROWTH = 1.25
@@ -46,7 +46,7 @@ class Retries:
             rung = self.planner.next_rung(stage, option)
         else:
             return None
-        return None if rung is None else self._retry(stage, option, before, rung)
+        return None if rung is None else self._retry(stage, option, before, self._fit(stage, rung))
 
     def stopped(
         self, stage: Stage, option: Option, peak_bytes: int, *, alone: bool
@@ -59,15 +59,42 @@ class Retries:
         before = self.planner.settings(stage, option.rung).params
         if peak_bytes > option.memory_bytes:
             self.planner.correct(stage, option, int(peak_bytes * GROWTH))
-        if alone or self._stops[stage.name] > MOST_STOPS:
-            rung = self.planner.next_rung(stage, option)
-            return None if rung is None else self._retry(stage, option, before, rung)
-        retry = self._retry(stage, option, before, option.rung)
-        return replace(retry, task=replace(retry.task, alone=True))
+        first_time = not alone and self._stops[stage.name] <= MOST_STOPS
+        cheaper = self.planner.next_rung(stage, option)
+        task = self.planner.task(stage, option.rung)
+        if first_time and (cheaper is None or self._fits(task)):
+            task = self._fit(stage, option.rung)
+        elif cheaper is not None:
+            task = self._fit(stage, cheaper)
+        else:
+            return None
+        return self._retry(stage, option, before, replace(task, alone=True))
 
-    def _retry(self, stage: Stage, option: Option, before: Params, rung: int) -> Retry:
-        settings = self.planner.settings(stage, rung)
+    def _fits(self, task: Task) -> bool:
+        plan = self.planner.plan
+        budget = Budget(
+            memory_bytes=plan.memory_budget_bytes,
+            cores=plan.threads,
+            stretch_bytes=plan.memory_stretch_bytes,
+        )
+        return bool(ways_on(task, budget))
+
+    def _fit(self, stage: Stage, rung: int) -> Task:
+        """`stage` from `rung` on, alone and with the whole budget where it should not fit at all.
+
+        It went far above its prediction once: what it takes on a lower rung is a guess, and worth
+        a try before giving up.
+        """
+        task = self.planner.task(stage, rung)
+        if self._fits(task):
+            return task
+        most = self.planner.plan.memory_budget_bytes
+        options = [replace(o, memory_bytes=min(o.memory_bytes, most)) for o in task.options]
+        return replace(task, options=tuple(options), alone=True)
+
+    def _retry(self, stage: Stage, option: Option, before: Params, task: Task) -> Retry:
+        settings = self.planner.settings(stage, task.options[0].rung)
         changed = changes(before, settings.params)
         if settings.threads < option.threads:
             changed[THREADS_KEY] = settings.threads
-        return Retry(task=self.planner.task(stage, rung), changes=changed)
+        return Retry(task=task, changes=changed)

@@ -153,13 +153,15 @@ class Run:
         """Whether a running stage could do with less memory than was foretold for it."""
         spec = self.attempts[key].spec
         others = self.planner.options(spec.stage, spec.option.rung)
-        return any(other.memory_bytes < spec.option.memory_bytes for other in others)
+        fewer = any(other.memory_bytes < spec.option.memory_bytes for other in others)
+        return fewer or self.planner.next_rung(spec.stage, spec.option) is not None
 
     def options(self, tasks: Mapping[str, Task]) -> dict[str, tuple[Option, ...]]:
         """The ways to run `tasks` after a stage was done, perhaps with lowered settings."""
         return {
             key: self.planner.options(self.stages[key], task.options[0].rung)
             for key, task in tasks.items()
+            if not task.alone  # nobody knows what that will need
         }
 
     def start(self, start: Start) -> Attempt:
