@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import trimesh
 from PIL import Image
@@ -21,6 +27,7 @@ from insaat_cli.run_events import StageDegraded, StageSkipped
 __all__ = ["mvs_programs"]
 PHOTOS = 5
 MVG = "openmvg-openmvs"
+WAIT_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +39,22 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels = generator.integers(0, 256, (250, 340, 3), np.uint8)
         Image.fromarray(pixels).save(folder / f"photo{index}.jpg", quality=95)
     return folder
+
+
+@pytest.fixture(scope="module")
+def prepared(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which all went well up to `scene`."""
+    folder = tmp_path_factory.mktemp("prepared")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        FakePrograms(folder, monkeypatch)
+        run(photos, folder / "out", until_stage="scene")
+    return folder / "out"
+
+
+@pytest.fixture
+def workspace(prepared: Path, tmp_path: Path) -> Path:
+    """A copy of it for one test."""
+    return Path(shutil.copytree(prepared, tmp_path / "out"))
 
 
 def run(photos: Path, output: Path, **fields: Any) -> tuple[dict[str, Any], Heard]:
@@ -94,12 +117,16 @@ def test_too_few_placed_photos_are_tried_with_more_features(
     photos: Path, mvs_programs: FakePrograms, tmp_path: Path
 ) -> None:
     mvs_programs.misbehave({"SfM": [{"placed": 2}]})
-    done, heard = run(photos, tmp_path / "out", until_stage="sparse")
+    done, heard = run(
+        photos, tmp_path / "out", until_stage="sparse", settings=("matching.ratio=0.7",)
+    )
     assert done["sparse"]["metrics"]["registered"] == PHOTOS
     [degraded] = heard.of(StageDegraded)
     assert f"OpenMVG placed 2 of {PHOTOS} photos" in degraded.reason
     presets = [c[c.index("-p") + 1] for c in mvs_programs.calls("ComputeFeatures")]
     assert presets == ["NORMAL", "HIGH"]
+    ratios = [c[c.index("-r") + 1] for c in mvs_programs.calls("ComputeMatches")]
+    assert ratios == ["0.7", "0.7"], "matched as the user asked for"
 
 
 @pytest.mark.parametrize(
@@ -114,21 +141,20 @@ def test_too_few_placed_photos_are_tried_with_more_features(
 def test_cameras_that_cannot_be_right_end_the_run_before_any_mesh(
     photos: Path,
     mvs_programs: FakePrograms,
-    tmp_path: Path,
+    workspace: Path,
     step: dict[str, Any],
     reason: str,
 ) -> None:
     mvs_programs.misbehave({"SfM": [step] * 3})
-    error = fail(photos, tmp_path / "out")
+    error = fail(photos, workspace, from_stage="sparse")
     assert type(error) is DoNotFitError
     assert error.code == ExitCode.DO_NOT_FIT
     assert error.hint
-    tried = stages(tmp_path / "out")["sparse"]["degraded"]
+    tried = stages(workspace)["sparse"]["degraded"]
     assert reason in tried[0]
     assert "engine = OWN" in tried[1], "our own structure from motion had its turn"
     assert len(mvs_programs.calls("SfM")) == 2
-    with pytest.raises(ValueError, match="not in list"):
-        [call[0] for call in mvs_programs.calls("DensifyPointCloud")].index("-i")
+    assert mvs_programs.calls("DensifyPointCloud") == []
 
 
 @pytest.mark.parametrize(
@@ -143,15 +169,63 @@ def test_cameras_that_cannot_be_right_end_the_run_before_any_mesh(
 def test_success_with_a_useless_result_is_a_failure(
     photos: Path,
     mvs_programs: FakePrograms,
-    tmp_path: Path,
+    workspace: Path,
     program: str,
     step: dict[str, Any],
     words: str,
 ) -> None:
     mvs_programs.misbehave({program: [step] * 9})
-    error = fail(photos, tmp_path / "out", settings=("sparse.min_share=0.5",))
+    error = fail(photos, workspace)
     assert type(error) is StageError
     assert words in error.message
     attempts = len(mvs_programs.calls(program))
-    assert attempts == 1 + len(stages(tmp_path / "out")[error.stage]["degraded"])
+    assert attempts == 1 + len(stages(workspace)[error.stage]["degraded"])
     assert attempts >= 3, "every other setting had its turn"
+
+
+def test_a_killed_program_is_started_once_more_as_it_was(
+    photos: Path, mvs_programs: FakePrograms, tmp_path: Path
+) -> None:
+    mvs_programs.misbehave({"ComputeFeatures": [{"signal": int(signal.SIGKILL)}]})
+    done, _ = run(photos, tmp_path / "out", until_stage="features")
+    assert (done["features"]["attempts"], done["features"]["degraded"]) == (2, [])
+
+
+def test_a_program_for_another_processor_is_not_tried_again(
+    photos: Path, mvs_programs: FakePrograms, tmp_path: Path
+) -> None:
+    mvs_programs.misbehave({"ComputeFeatures": [{"signal": int(signal.SIGILL)}] * 5})
+    error = fail(photos, tmp_path / "out", until_stage="features")
+    assert error.code == ExitCode.MISSING
+    assert "built for another processor" in error.message
+    assert len(mvs_programs.calls("ComputeFeatures")) == 1
+
+
+def test_a_killed_run_takes_its_program_along_and_goes_on_later(
+    photos: Path, mvs_programs: FakePrograms, tmp_path: Path
+) -> None:
+    mvs_programs.misbehave({"ComputeMatches": [{"sleep": 300}]})
+    output = tmp_path / "out"
+    command = [sys.executable, "-m", "insaat_cli", "reconstruct", str(photos), "-o", str(output),
+               "--pipeline", MVG, "--until", "matching"]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        matcher = wait_for_program(process.pid, "openMVG_main_ComputeMatches")
+        process.kill()
+    _, alive = psutil.wait_procs([matcher], timeout=WAIT_S)
+    assert not alive, "the program outlived the run"
+    mvs_programs.misbehave({})
+    done, heard = run(photos, output, until_stage="matching", preset="normal")
+    assert done["matching"]["metrics"]["verified_pairs"] == PHOTOS * (PHOTOS - 1) // 2
+    assert heard.stages(StageSkipped) == ["resize", "listing", "features"]
+
+
+def wait_for_program(parent: int, name: str) -> psutil.Process:
+    """The process below `parent` that runs the stand-in `name` itself."""
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        for child in psutil.Process(parent).children(recursive=True):
+            with suppress(psutil.Error):
+                if any(Path(word).name == name for word in child.cmdline()):
+                    return child
+        time.sleep(0.05)
+    pytest.fail(f"{name} was not started")
