@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from insaat_cli.engine.preview import four_sides, framing_camera, render
+from insaat_cli.engine.preview import four_sides, framing_camera, render, surface_points
 from insaat_cli.engine.textured_mesh import TexturedMesh
 
 K = np.array([[200.0, 0, 80], [0, 200, 60], [0, 0, 1]])
@@ -49,7 +49,7 @@ def test_the_whole_subject_is_in_the_frame_and_fills_it(direction: list[float]) 
         faces=np.asarray(box.faces, np.int32),
         texture=np.full((4, 4, 3), (250, 0, 0), np.uint8),
     )
-    camera = framing_camera(mesh, np.array(direction), K, 160, 120)
+    camera = framing_camera(surface_points(mesh), np.array(direction), K, 160, 120)
     picture = render(mesh, camera, K, 160, 120, threads=1)
     drawn = (picture[..., 0] > 240) & (picture[..., 1] < 20)
     rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))

@@ -38,7 +38,9 @@ def request_for(tmp_path: Path) -> Any:
     )
     write_glb(mesh, tmp_path / "texture" / "model.glb")
     (tmp_path / "fuse" / "cloud.ply").write_bytes(b"ply of points")
-    cameras = {"images": [{"center": [0.0, 1.0, 5.0]}, {"center": [1.0, 1.0, 5.0]}]}
+    pose = [[1, 0, 0, 0], [0, -1, 0, 1], [0, 0, -1, 5]]
+    centers = ([0.0, 1.0, 5.0], [1.0, 1.0, 5.0])
+    cameras = {"images": [{"center": center, "cam_from_world": pose} for center in centers]}
     (tmp_path / "sparse" / "cameras.json").write_text(json.dumps(cameras))
 
     def build(**params: Any) -> StageRequest:

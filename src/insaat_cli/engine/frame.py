@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from insaat_cli.engine.focus import meeting_point
+
 Array = npt.NDArray[np.float64]
 
 ROLL_NOISE = 0.003
@@ -21,8 +23,6 @@ ROLL_SCALE = 0.15
 GROUND_MAX_TILT = np.radians(12.0)
 GROUND_MIN_SHARE = 0.15
 GROUND_MAX_BELOW = 0.08
-CONVERGENCE_MIN = 0.1
-"""Least eigenvalue (of 1) that says where optical axes meet: they spread by 25 degrees or more."""
 FREE_EXTENT = 2.0
 """Largest extent of the subject in units where no scale is known."""
 SEED = 1
@@ -239,13 +239,9 @@ def _centred(scene: SparseScene, upright: Similarity, ground: Ground | None) -> 
 def _subject_centre(scene: SparseScene) -> Array:
     """Where the optical axes meet, if they do among the points; else the median point."""
     median = np.asarray(np.median(scene.points, axis=0))
-    axes = scene.cam_from_world[:, 2]
-    normal_planes = np.eye(3) - axes[:, :, None] * axes[:, None, :]
-    system = normal_planes.mean(axis=0)
-    if np.linalg.eigvalsh(system)[0] < CONVERGENCE_MIN:
+    meeting = meeting_point(scene.centers, scene.cam_from_world[:, 2])
+    if meeting is None:
         return median
-    right = np.einsum("nij,nj->i", normal_planes, scene.centers) / len(axes)
-    meeting = np.linalg.solve(system, right)
     low, high = np.percentile(scene.points, [5.0, 95.0], axis=0)
     return meeting if ((meeting >= low) & (meeting <= high)).all() else median
 

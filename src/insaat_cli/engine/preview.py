@@ -9,6 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from insaat_cli.engine.focus import Focus
 from insaat_cli.engine.raster import rasterize
 from insaat_cli.engine.textured_mesh import TexturedMesh
 
@@ -20,6 +21,8 @@ UP = np.array([0.0, 1.0, 0.0])
 FRAMED_PERCENT = 99.7
 """Share of the surface that must lie in the frame; stray pieces far off may not shrink the rest."""
 MARGIN = 1.08
+FOCUS_MIN_SHARE = 0.02
+"""A focus that holds less of the surface than this has missed the subject."""
 
 
 def render(
@@ -59,12 +62,17 @@ def four_sides(
     width: int,
     height: int,
     *,
+    focus: Focus | None = None,
     threads: int | None = None,
 ) -> NDArray[np.uint8]:
-    """Pictures of the mesh (Y up) seen from the given directions (unit, from its middle), 2 x 2."""
+    """Pictures of the mesh (Y up) seen from the given directions (unit, from its middle), 2 x 2.
+
+    With `focus`, what lies within it fills the pictures; else the whole mesh does.
+    """
     K = _intrinsics(width, height)
+    points = _framed_points(mesh, focus)
     pictures = [
-        render(mesh, framing_camera(mesh, direction, K, width, height), K, width, height,
+        render(mesh, framing_camera(points, direction, K, width, height), K, width, height,
                threads=threads)
         for direction in directions
     ]  # fmt: skip
@@ -73,15 +81,18 @@ def four_sides(
 
 
 def framing_camera(
-    mesh: TexturedMesh, direction: NDArray[np.float64], K: NDArray[np.float64], width: int,
+    surface: NDArray[np.float64],
+    direction: NDArray[np.float64],
+    K: NDArray[np.float64],
+    width: int,
     height: int,
-) -> NDArray[np.float64]:  # fmt: skip
-    """A camera (3, 4) that looks along -`direction` and has nearly all of the mesh in its frame."""
+) -> NDArray[np.float64]:
+    """A camera (3, 4) that looks along -`direction` and sees nearly all of `surface` (N, 3)."""
     forward = -direction / np.linalg.norm(direction)
     right = np.cross(forward, UP)
     right /= np.linalg.norm(right)
     rotation = np.stack([right, np.cross(forward, right), forward])
-    points = _surface_points(mesh) @ rotation.T
+    points = surface @ rotation.T
     half = np.array([width / 2, height / 2]) / np.diag(K)[:2] / MARGIN
     # The frame's four planes pass through outermost points; of two opposite planes follow the
     # camera's place across and its distance.
@@ -92,7 +103,15 @@ def framing_camera(
     return np.column_stack([rotation, -np.array([*across, depth])])
 
 
-def _surface_points(mesh: TexturedMesh, most: int = 50_000) -> NDArray[np.float64]:
+def _framed_points(mesh: TexturedMesh, focus: Focus | None) -> NDArray[np.float64]:
+    points = surface_points(mesh)
+    if focus is None:
+        return points
+    within = points[np.linalg.norm(points - focus.centre, axis=1) <= focus.radius]
+    return within if len(within) >= FOCUS_MIN_SHARE * len(points) else points
+
+
+def surface_points(mesh: TexturedMesh, most: int = 50_000) -> NDArray[np.float64]:
     """Points spread evenly over the surface: face middles, drawn by area (seeded)."""
     corners = mesh.vertices[mesh.faces].astype(np.float64)
     area = np.linalg.norm(

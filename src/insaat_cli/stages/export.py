@@ -16,6 +16,7 @@ import trimesh
 from numpy.typing import NDArray
 from PIL import Image
 
+from insaat_cli.engine.focus import orbited
 from insaat_cli.engine.preview import four_sides
 from insaat_cli.engine.textured_mesh import TexturedMesh, encode_jpeg, read_glb
 from insaat_cli.errors import StageError, UsageError
@@ -122,6 +123,14 @@ def preview_directions(cameras: Path) -> list[NDArray[np.float64]]:
     ]
 
 
+def optical_axes(cameras: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Camera centres and viewing directions, (N, 3) each."""
+    images = json.loads(cameras.read_text(encoding="utf-8"))["images"]
+    centers = np.array([image["center"] for image in images], float).reshape(-1, 3)
+    poses = np.array([image["cam_from_world"] for image in images], float).reshape(-1, 3, 4)
+    return centers, poses[:, 2, :3]
+
+
 def check_opens(path: Path, faces: int) -> None:
     """Open a written file again; StageError unless it holds so many faces."""
     loaded = trimesh.load(path, process=False)
@@ -157,6 +166,7 @@ def main(request: StageRequest, events: Events) -> Metrics:
         preview_directions(output / "cameras.json"),
         options.preview_width,
         round(options.preview_width * 0.75),
+        focus=orbited(*optical_axes(output / "cameras.json")),
         threads=request.threads,
     )
     Image.fromarray(picture).save(output / "preview.png")
