@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -209,7 +210,9 @@ def test_a_killed_run_takes_its_program_along_and_goes_on_later(
     command = [sys.executable, "-m", "insaat_cli", "reconstruct", str(photos), "-o", str(output),
                "--pipeline", MVG, "--until", "matching"]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        matcher = wait_for_program(process.pid, "openMVG_main_ComputeMatches")
+        # Not before it is at work: every program is also asked for its version at the start.
+        wait_until(lambda: bool(mvs_programs.calls("ComputeMatches")))
+        matcher = running_program(process.pid, "openMVG_main_ComputeMatches")
         process.kill()
     _, alive = psutil.wait_procs([matcher], timeout=WAIT_S)
     assert not alive, "the program outlived the run"
@@ -219,13 +222,17 @@ def test_a_killed_run_takes_its_program_along_and_goes_on_later(
     assert heard.stages(StageSkipped) == ["resize", "listing", "features"]
 
 
-def wait_for_program(parent: int, name: str) -> psutil.Process:
-    """The process below `parent` that runs the stand-in `name` itself."""
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + WAIT_S
-    while time.monotonic() < deadline:
-        for child in psutil.Process(parent).children(recursive=True):
-            with suppress(psutil.Error):
-                if any(Path(word).name == name for word in child.cmdline()):
-                    return child
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
-    pytest.fail(f"{name} was not started")
+
+
+def running_program(parent: int, name: str) -> psutil.Process:
+    """The process below `parent` that runs the stand-in `name`."""
+    for child in psutil.Process(parent).children(recursive=True):
+        with suppress(psutil.Error):
+            if any(Path(word).name == name for word in child.cmdline()):
+                return child
+    pytest.fail(f"{name} does not run")
