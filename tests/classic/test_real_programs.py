@@ -40,8 +40,9 @@ def need(*programs: str) -> None:
 @pytest.mark.parametrize("program", OPENMVS)
 def test_the_table_of_options_is_that_of_the_program(program: str, tmp_path: Path) -> None:
     need(program)
+    # 2.3.0 ends with status 1 after its help.
     said = subprocess.run(
-        [str(locate(program)), "--help"], cwd=tmp_path, capture_output=True, text=True, check=True
+        [str(locate(program)), "--help"], cwd=tmp_path, capture_output=True, text=True, check=False
     ).stdout
     assert [option for option in OPENMVS[program] if f"--{option} " not in said] == []
 
