@@ -47,6 +47,9 @@ class Calm(Surroundings):
     def look(self) -> bool:
         return True
 
+    def forget(self) -> None:
+        pass
+
 
 def one_stage(**entry: Any) -> Pipeline:
     return fake_pipeline(fake_stage("one", **entry))

@@ -30,6 +30,8 @@ TREE_EVERY_S = 0.5
 EXACT_EVERY_S = 1.0
 """Between exact measurements of a child whose resident size does not grow."""
 GROWTH = 1.01
+FREEING_DEADLINE_S = 2.0
+"""For the kernel to take back the memory of what was killed."""
 YOUNG_S = 3.0
 LONGEST_EVENT_BYTES = 1_000_000
 CREDENTIAL = re.compile(
@@ -181,9 +183,13 @@ class ChildProcess:
         self._close()
 
     def kill(self) -> None:
-        """KILL to the whole group, at once."""
+        """KILL to the whole group, at once; its memory is free again when this returns."""
+        pids = tree_pids(self.pid)
         self._signal(signal.SIGKILL)
         self._process.wait()
+        deadline = time.monotonic() + FREEING_DEADLINE_S
+        while any(map(resident_bytes, pids)) and time.monotonic() < deadline:
+            time.sleep(0.005)
 
     def _close(self) -> None:
         if self._closed:

@@ -13,7 +13,7 @@ from insaat_cli.verdict import Remedy
 
 GROWTH = 1.25
 """A stage that was stopped would have grown on: predict this much more than it had."""
-MOST_STOPS = 3
+MOST_STOPS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +57,10 @@ class Retries:
         """
         self._stops[stage.name] += 1
         before = self.planner.settings(stage, option.rung).params
-        if peak_bytes > option.memory_bytes:
+        innocent = peak_bytes <= option.memory_bytes  # others left too little
+        if not innocent:
             self.planner.correct(stage, option, int(peak_bytes * GROWTH))
-        first_time = not alone and self._stops[stage.name] <= MOST_STOPS
+        first_time = (innocent or not alone) and self._stops[stage.name] <= MOST_STOPS
         cheaper = self.planner.next_rung(stage, option)
         task = self.planner.task(stage, option.rung)
         if first_time and (cheaper is None or self._fits(task)):
@@ -68,7 +69,7 @@ class Retries:
             task = self._fit(stage, cheaper)
         else:
             return None
-        return self._retry(stage, option, before, replace(task, alone=True))
+        return self._retry(stage, option, before, replace(task, alone=not innocent))
 
     def _fits(self, task: Task) -> bool:
         plan = self.planner.plan

@@ -281,11 +281,12 @@ class _Loop:
         own = self._own_bytes if len(self.jobs) == 1 else 0
         for run in self.runs.values():
             run.meter.measured(run.attempts.values(), own)
-        cheaper = {
-            key: run.can_be_cheaper(key) for run in self.runs.values() for key in run.attempts
-        }
-        if self.watching.act(self.attempts, self._own_bytes, cheaper):
+        if self.watching.act(self.attempts, self._own_bytes, self._can_be_cheaper):
             self._changed = True
+
+    def _can_be_cheaper(self, key: str) -> bool:
+        run = self._run_of(key)
+        return run is not None and run.can_be_cheaper(key)
 
     def _ended(self, key: str, exit_code: int) -> None:
         del self.attempts[key]

@@ -46,6 +46,11 @@ class Surroundings:
         self.pressure = self._judge()
         return True
 
+    def forget(self) -> None:
+        """What was measured holds no more: something large has ended."""
+        self._looked = -LOOK_EVERY_S
+        self.look()
+
     def _judge(self) -> Pressure:
         if self.available_bytes < CRITICAL_SHARE * self._limit_bytes:
             return Pressure.CRITICAL

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from insaat_cli.attempt import Attempt
 from insaat_cli.surroundings import Surroundings
@@ -25,21 +25,27 @@ class Watching:
         self._warned: set[Attempt] = set()
 
     def act(
-        self, attempts: Mapping[str, Attempt], own_bytes: int, cheaper: Mapping[str, bool]
+        self,
+        attempts: Mapping[str, Attempt],
+        own_bytes: int,
+        can_be_cheaper: Callable[[str], bool],
     ) -> bool:
-        """Do what has to be done now; whether the scheduler should look again."""
+        """Do what has to be done now; whether the scheduler should look again.
+
+        `can_be_cheaper` is asked only for a stage above what it was given: the answer is dear.
+        """
         looked = self.surroundings.look()
-        usages = {
-            key: Usage(
+        usages = {}
+        for key, attempt in attempts.items():
+            used, granted = attempt.child.used_bytes, self._granted(attempt, len(attempts))
+            usages[key] = Usage(
                 key=key,
-                used_bytes=attempt.child.used_bytes,
-                granted_bytes=self._granted(attempt, len(attempts)),
+                used_bytes=used,
+                granted_bytes=granted,
                 paused=attempt.paused,
                 warned=attempt in self._warned,
-                cheaper=cheaper[key],
+                cheaper=used > granted and can_be_cheaper(key),
             )
-            for key, attempt in attempts.items()
-        }
         pressure = self.surroundings.pressure
         planned = measures(
             list(usages.values()),
@@ -85,3 +91,4 @@ class Watching:
                 attempt.resume()
             case Act.STOP:
                 attempt.stop(reason)
+                self.surroundings.forget()
