@@ -91,14 +91,23 @@ class BatchBoard:
     def _draw(self, *, height: int | None) -> None:
         self._drawn = time.monotonic()
         elapsed = self._drawn - self._started
-        self._live.update(
-            draw_batch(self.state, width=self._console.width, height=height, elapsed_s=elapsed),
-            refresh=True,
+        board = draw_batch(
+            self.state,
+            width=self._console.width,
+            height=height,
+            elapsed_s=elapsed,
+            ascii_only=self._console.options.ascii_only,
         )
+        self._live.update(board, refresh=True)
 
 
 def draw_batch(
-    state: BatchState, *, width: int, height: int | None, elapsed_s: float
+    state: BatchState,
+    *,
+    width: int,
+    height: int | None,
+    elapsed_s: float,
+    ascii_only: bool = False,
 ) -> RenderableType:
     """The board; in at most `height` lines those that run come first."""
     width = min(width, WIDEST_COLUMNS)
@@ -116,7 +125,7 @@ def draw_batch(
     table.add_column(justify="right", width=4)
     table.add_column(justify="right", width=8, no_wrap=True)
     for name in names:
-        table.add_row(*_cells(state, name, bar=width >= NARROW_COLUMNS))
+        table.add_row(*_cells(state, name, width >= NARROW_COLUMNS, ascii_only))
     used = f"memory {size(state.used_bytes)} of {size(state.budget_bytes)}, "
     words = (
         f"{state.ended()} of {counted(len(state.sets), 'photo set')} over  "
@@ -126,12 +135,12 @@ def draw_batch(
     return Constrain(Group(table, Text(""), line), width)
 
 
-def _cells(state: BatchState, name: str, *, bar: bool) -> list[RenderableType]:
+def _cells(state: BatchState, name: str, bar: bool, ascii_only: bool) -> list[RenderableType]:
     own, status = state.sets[name], state.status[name]
     running = status is Status.RUNNING
     share = f"{own.share:.0%}" if running else ""
     return [
-        Text(status.sign(False), style=status.style),
+        Text(status.sign(ascii_only), style=status.style),
         Text(printable(name), style=status.style if running else ""),
         Text(state.doing(name), style="" if running else "dim"),
         *([ProgressBar(total=1.0, completed=own.share) if running else Text("")] if bar else []),
