@@ -51,20 +51,20 @@ def test_the_table_of_options_is_that_of_the_program(program: str, tmp_path: Pat
 @pytest.mark.parametrize("name", ["openmvg-openmvs", "colmap-openmvs"])
 def test_photos_of_a_castle(name: str, shared_data: Path, tmp_path: Path) -> None:
     need(*(requirement.program for requirement in find_pipeline(name).requires))
-    photos = tmp_path / "photos"
+    photos, output = tmp_path / "photos", tmp_path / "the castle's model \N{GREEK SMALL LETTER PI}"
     photos.mkdir()
     for photo in sorted((shared_data / "sceaux").glob("*.JPG"))[:PHOTOS]:
         shutil.copy(photo, photos)
     options = ReconstructionOptions(
-        sources=(photos,), output=tmp_path / "out", pipeline=name, preset="draft", settings=SMALL
+        sources=(photos,), output=output, pipeline=name, preset="draft", settings=SMALL
     )
     reconstruct(options, Heard())
-    record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
+    record = json.loads((output / "run.json").read_text(encoding="utf-8"))
     metrics = {stage["name"]: stage["metrics"] for stage in record["stages"]}
     assert metrics["sparse"]["registered"] == PHOTOS
     assert metrics["sparse"]["reprojection_error_px"] < 1.0
     assert metrics["dense"]["points"] > 10_000
     assert metrics["texture"]["textured_share"] > 0.9
-    mesh = trimesh.load(tmp_path / "out" / "model.glb", process=False).to_geometry()
+    mesh = trimesh.load(output / "model.glb", process=False).to_geometry()
     width, height, _ = mesh.extents
     assert 1.2 * height < width < 4 * height, "a castle is wider than it is high, and stands"
