@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
+from insaat_cli.engine.focus import Focus
 from insaat_cli.engine.preview import four_sides, framing_camera, render, surface_points
 from insaat_cli.engine.textured_mesh import TexturedMesh
 
@@ -65,3 +66,27 @@ def test_four_pictures_two_by_two() -> None:
     directions = [np.array([np.sin(a), 0.2, np.cos(a)]) for a in np.radians([0, 90, 180, 270])]
     picture = four_sides(_square(), directions, 160, 120, threads=1)
     assert picture.shape == (240, 320, 3)
+
+
+def test_focus_fills_the_picture_with_the_subject_and_keeps_its_tip() -> None:
+    """A thin red spike on a wide green ground, seen from the side."""
+    ground = trimesh.creation.box((20, 0.01, 20)).subdivide_to_size(0.5)
+    spike = trimesh.creation.box((1, 4, 1)).subdivide_to_size(0.5).apply_translation((0, 2, 0))
+    both = trimesh.util.concatenate([ground, spike])
+    green = np.arange(len(both.vertices)) < len(ground.vertices)
+    mesh = TexturedMesh(
+        vertices=np.array(both.vertices, np.float32),
+        faces=np.array(both.faces, np.int32),
+        uv=np.where(green[:, None], [0.25, 0.5], [0.75, 0.5]).astype(np.float32),
+        texture=np.array([[[0, 200, 0], [200, 0, 0]]], np.uint8),
+    )
+    focus = Focus(centre=np.array([0.0, 2.0, 0.0]), radius=3.0)
+    direction = np.array([0.0, 0.2, 1.0])
+    tallest = {}
+    for name, around in (("whole", None), ("focus", focus)):
+        picture = four_sides(mesh, [direction] * 4, 160, 120, focus=around)[:120, :160]
+        red = (picture[..., 0] > 100) & (picture[..., 1] < 100)
+        rows = np.flatnonzero(red.any(axis=1))
+        assert rows.min() > 0, "the tip is cut off"
+        tallest[name] = len(rows)
+    assert tallest["focus"] > 1.5 * tallest["whole"]

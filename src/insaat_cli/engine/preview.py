@@ -70,12 +70,15 @@ def four_sides(
     With `focus`, what lies within it fills the pictures; else the whole mesh does.
     """
     K = _intrinsics(width, height)
-    points = _framed_points(mesh, focus)
-    pictures = [
-        render(mesh, framing_camera(points, direction, K, width, height), K, width, height,
-               threads=threads)
-        for direction in directions
-    ]  # fmt: skip
+    points = surface_points(mesh)
+    share = FRAMED_PERCENT
+    if focus is not None:
+        within = np.linalg.norm(points - focus.centre, axis=1) <= focus.radius
+        if within.mean() >= FOCUS_MIN_SHARE:
+            # Most of this is ground; the tips of the subject are few points, and must be in view.
+            points, share = points[within], 100.0
+    cameras = [framing_camera(points, way, K, width, height, share) for way in directions]
+    pictures = [render(mesh, camera, K, width, height, threads=threads) for camera in cameras]
     rows = [np.concatenate(pictures[i : i + 2], axis=1) for i in range(0, len(pictures), 2)]
     return np.concatenate(rows, axis=0)
 
@@ -86,8 +89,9 @@ def framing_camera(
     K: NDArray[np.float64],
     width: int,
     height: int,
+    percent: float = FRAMED_PERCENT,
 ) -> NDArray[np.float64]:
-    """A camera (3, 4) that looks along -`direction` and sees nearly all of `surface` (N, 3)."""
+    """A camera (3, 4) that looks along -`direction` and sees `percent` of `surface` (N, 3)."""
     forward = -direction / np.linalg.norm(direction)
     right = np.cross(forward, UP)
     right /= np.linalg.norm(right)
@@ -96,19 +100,11 @@ def framing_camera(
     half = np.array([width / 2, height / 2]) / np.diag(K)[:2] / MARGIN
     # The frame's four planes pass through outermost points; of two opposite planes follow the
     # camera's place across and its distance.
-    low = np.percentile(points[:, :2] + half * points[:, 2:], 100 - FRAMED_PERCENT, axis=0)
-    high = np.percentile(points[:, :2] - half * points[:, 2:], FRAMED_PERCENT, axis=0)
+    low = np.percentile(points[:, :2] + half * points[:, 2:], 100 - percent, axis=0)
+    high = np.percentile(points[:, :2] - half * points[:, 2:], percent, axis=0)
     across = (low + high) / 2
     depth = float(((low - high) / (2 * half)).min())
     return np.column_stack([rotation, -np.array([*across, depth])])
-
-
-def _framed_points(mesh: TexturedMesh, focus: Focus | None) -> NDArray[np.float64]:
-    points = surface_points(mesh)
-    if focus is None:
-        return points
-    within = points[np.linalg.norm(points - focus.centre, axis=1) <= focus.radius]
-    return within if len(within) >= FOCUS_MIN_SHARE * len(points) else points
 
 
 def surface_points(mesh: TexturedMesh, most: int = 50_000) -> NDArray[np.float64]:
