@@ -37,6 +37,22 @@ def test_holes_of_a_sphere_are_closed_with_the_right_winding() -> None:
     assert 0.98 * 4 / 3 * np.pi < mesh.volume < 4 / 3 * np.pi
 
 
+def test_holes_that_meet_in_one_vertex_are_closed() -> None:
+    vertices, faces = sphere_with_holes(radius=0.0)
+    middle = int(np.argmax(vertices[:, 0]))
+    around = np.flatnonzero((faces == middle).any(axis=1))
+    order = np.argsort(
+        np.arctan2(*(vertices[faces[around]].mean(axis=1) - vertices[middle])[:, 1:].T)
+    )
+    # Two faces that touch only in the vertex: the border passes it twice.
+    open_ = np.delete(faces, around[order[[0, len(around) // 2]]], axis=0)
+    assert sorted(len(loop) for loop in boundary_loops(open_)) == [3, 3]
+    closed = close_small_holes(vertices, open_, 0.6, nothing_is_free)
+    mesh = trimesh.Trimesh(vertices, closed)
+    assert mesh.is_watertight
+    assert mesh.is_winding_consistent
+
+
 def test_wide_holes_stay_open() -> None:
     vertices, faces = sphere_with_holes((1, 0, 0), radius=0.2)
     assert len(close_small_holes(vertices, faces, 0.1, nothing_is_free)) == len(faces)

@@ -18,8 +18,10 @@ Faces = npt.NDArray[np.int32]
 Loop = npt.NDArray[np.int32]
 FreeSpace = Callable[[Vertices], npt.NDArray[np.bool_]]
 
-MOST_EDGES = 96
+MOST_EDGES = 256
 """The triangulation's cost grows with the cube of the edges of a loop."""
+MOST_AROUND = 100
+"""Faces around one vertex; a mesh with more there is broken."""
 
 
 def close_small_holes(
@@ -46,24 +48,64 @@ def close_small_holes(
 def boundary_loops(faces: Faces) -> list[Loop]:
     """The open loops of a mesh, each as vertex indices, wound so that a patch continues the mesh.
 
-    Vertices where several loops meet belong to none.
+    Where borders meet in one vertex, the faces around it say which edge continues which; a border
+    that passes a vertex twice is split there, so a loop has each of its vertices once.
     """
-    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
-    keys = ends[:, 0] << 32 | ends[:, 1]
-    open_ = ends[~np.isin(keys, ends[:, 1] << 32 | ends[:, 0])]
-    starts, counts = np.unique(open_[:, 1], return_counts=True)
-    branching = set(starts[counts > 1].tolist())
-    # A patch runs along an open edge the other way round than the face beside it.
-    following = {int(b): int(a) for a, b in open_ if int(b) not in branching}
+    twin = _twins(faces)
+    start = faces.reshape(-1)
+    following: dict[int, int] = {}
+    for first in np.flatnonzero(twin < 0).tolist():
+        edge = _previous(first)
+        for _ in range(MOST_AROUND):
+            if twin[edge] < 0:
+                following[first] = edge
+                break
+            edge = _previous(int(twin[edge]))
     loops = []
     while following:
-        first, vertex = following.popitem()
-        loop = [first]
-        while vertex != first and vertex in following:
-            loop.append(vertex)
-            vertex = following.pop(vertex)
-        if vertex == first and len(loop) >= 3:
-            loops.append(np.array(loop, np.int32))
+        edge, successor = following.popitem()
+        path = [int(start[edge])]
+        while successor in following:
+            path.append(int(start[successor]))
+            successor = following.pop(successor)
+        if successor == edge:
+            loops += _simple(path)
+    return loops
+
+
+def _twins(faces: Faces) -> npt.NDArray[np.int64]:
+    """(3 F,) the half-edge that runs the other way; -1 at open edges.
+
+    Half-edge 3 f + k runs from corner k of face f to the next corner.
+    """
+    ends = np.stack([faces, np.roll(faces, -1, axis=1)], axis=-1).reshape(-1, 2).astype(np.int64)
+    forward, backward = ends[:, 0] << 32 | ends[:, 1], ends[:, 1] << 32 | ends[:, 0]
+    order = np.argsort(forward, kind="stable")
+    place = np.minimum(np.searchsorted(forward[order], backward), len(order) - 1)
+    return np.where(forward[order[place]] == backward, order[place], -1)
+
+
+def _previous(edge: int) -> int:
+    """The half-edge before this one in its face."""
+    return edge - 1 if edge % 3 else edge + 2
+
+
+def _simple(path: list[int]) -> list[Loop]:
+    """A closed path, cut wherever it passes a vertex again, into loops of three or more."""
+    loops = []
+    open_: list[int] = []
+    place: dict[int, int] = {}
+    for vertex in [*path, path[0]]:
+        if vertex in place:
+            at = place[vertex]
+            if len(open_) - at >= 3:
+                loops.append(np.array(open_[at:], np.int32))
+            for passed in open_[at + 1 :]:
+                del place[passed]
+            del open_[at + 1 :]
+        else:
+            place[vertex] = len(open_)
+            open_.append(vertex)
     return loops
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from insaat_cli.engine.closing import Oriented, closed_surface, free_space
+from insaat_cli.engine.contradiction import contradicted
 from insaat_cli.engine.decimation import merge_flat
 from insaat_cli.engine.depth_maps import DepthMap, read_index
 from insaat_cli.engine.holes import close_small_holes
@@ -42,6 +43,8 @@ class SurfaceOptions:
     """Flat parts get triangles up to 2 ** this many cells wide."""
     flat_tolerance: float = 0.05
     """How far from a plane a flat part may be, in cells."""
+    carve_rounds: int = 2
+    """How often faces that the photos contradict are taken away; what they hid is then seen."""
     island_share: float = 0.01
     """Components smaller than this share of the largest are dropped."""
 
@@ -74,7 +77,13 @@ def build_surface(
     surface = closed_surface(oriented, cell, options.close_levels, seen_through, threads=threads)
     progress(0.7)
     vertices, faces, components = cleaned(surface, cell, options)
-    progress(0.95)
+    progress(0.8)
+    for done in range(options.carve_rounds):
+        against = contradicted(vertices, faces, depth_maps(depth), threads=threads)
+        vertices, faces, components = without_islands(
+            vertices, faces[~against], options.island_share
+        )
+        progress(0.8 + 0.15 * (done + 1) / options.carve_rounds)
     faces = close_small_holes(
         vertices,
         faces,

@@ -58,3 +58,15 @@ def test_only_the_best_are_kept_in_the_order_of_the_photos(take_photo: TakePhoto
     assert np.all(np.diff(found.photo, axis=1) > 0)
     near_indices = {5, *range(16, 24)}
     assert all(near_indices <= set(row) for row in found.photo.tolist())
+
+
+def test_a_face_at_an_outline_is_worth_little(take_photo: TakePhoto) -> None:
+    vertices, faces = square_grid(40, half=0.5)
+    wall, wall_faces = square_grid(4, half=3.0)
+    both = np.concatenate([vertices, np.add(wall, [0, 0, -2.0])])
+    both_faces = np.concatenate([faces, wall_faces + len(vertices)])
+    found = _find(both, both_faces, [take_photo(painted(both, both_faces, 1), [0.0, 0, 2])])
+    reach = np.abs(both[faces].mean(axis=1)[:, :2]).max(axis=1)
+    quality = found.quality[: len(faces), 0]
+    border, inner = quality[reach > 0.49], quality[reach < 0.4]
+    assert np.median(border) < 0.3 * np.median(inner)

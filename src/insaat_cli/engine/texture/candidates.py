@@ -30,6 +30,10 @@ SHARPNESS_STEP = 4
 COUNTED_AREA_PX = 16.0
 """Faces larger than this must be seen as a whole; smaller ones are tested at points."""
 SEEN_SHARE = 0.85
+EDGE_PX = 3
+"""So near to an outline a face may show its background in the photo."""
+EDGE_JUMP = 8.0
+EDGE_WORTH = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +205,23 @@ def _visible(at, depth, bias, slope):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
+def _at_edge(at, depth, jump):  # type: ignore[no-untyped-def]
+    """True if close to the face's middle something lies clearly behind it: an outline in the photo.
+
+    Geometry is never exact to the pixel, so what the photo shows there may be the background.
+    """
+    height, width = depth.shape
+    x0, y0, z = int(at[3, 0]), int(at[3, 1]), at[3, 2]
+    for dy in range(-1, 2):
+        for dx in range(-1, 2):
+            x = min(max(x0 + EDGE_PX * dx, 0), width - 1)
+            y = min(max(y0 + EDGE_PX * dy, 0), height - 1)
+            if depth[y, x] > z + jump:
+                return True
+    return False
+
+
+@numba.njit(cache=True, nogil=True)
 def _look(at, sharpness, colours, colour):  # type: ignore[no-untyped-def]
     """Fill `colour` with the mean colour at four points of the face; returns their sharpness."""
     sharp = 0.0
@@ -246,4 +267,6 @@ def _judge_faces(  # type: ignore[no-untyped-def]
             continue
         sharp = _look(at, sharpness, colours, colour)
         quality = area * cosine * (sharp + SHARPNESS_FLOOR)
+        if _at_edge(at, depth, EDGE_JUMP * depth_bias + (1.5 * EDGE_PX) * slope):
+            quality *= EDGE_WORTH
         _insert(face, photo, quality, colour, count, photos, qualities, candidate_colours)
