@@ -15,8 +15,11 @@ from pathlib import Path
 STAGES = ("one", "two", "three")
 
 
-def write_pipeline(folder: Path, *, seconds: float = 0.2) -> Path:
+def write_pipeline(
+    folder: Path, *, seconds: float = 0.2, name: str = "fake", megabytes: int = 20
+) -> Path:
     """Three stages of `seconds` each. folder/deeds says what a stage does: "two exit"."""
+    title, base = name, megabytes
     stages = []
     for before, name in zip((None, *STAGES), STAGES, strict=False):
         arguments = [sys.executable, str(Path(__file__).resolve()), name, "{output}"]
@@ -25,10 +28,11 @@ def write_pipeline(folder: Path, *, seconds: float = 0.2) -> Path:
         stages.append(
             f"  - name: {name}\n    title: stage {name}\n    command: [{listed}]\n"
             f"    needs: [{before or ''}]\n    params: {{seconds: {seconds}}}\n"
-            f"    outputs: [{name}.bin]\n    memory: {{base_mb: 20}}\n    time: {{base_s: 1}}\n"
+            f"    outputs: [{name}.bin]\n    memory: {{base_mb: {base}}}\n    time: {{base_s: 1}}\n"
         )
-    path = folder / "fake.yaml"
-    path.write_text("name: fake\nsummary: quick stages\nrequires: []\nstages:\n" + "".join(stages))
+    path = folder / f"{title}.yaml"
+    head = f"name: {title}\nsummary: quick stages\nrequires: []\nstages:\n"
+    path.write_text(head + "".join(stages))
     return path
 
 

@@ -41,8 +41,9 @@ def client_of(store: Store) -> Client:
 
 
 def submit_fake(client: Client, photos: Path, pipeline: Path, **options: object) -> Submitted:
-    wanted = SubmitOptions(sources=(photos,), pipeline="fake", **options)  # type: ignore[arg-type]
-    return submit(client.queue, wanted, allowed=allowed_pipelines({"fake": str(pipeline)}))
+    name = pipeline.stem
+    wanted = SubmitOptions(sources=(photos,), pipeline=name, **options)  # type: ignore[arg-type]
+    return submit(client.queue, wanted, allowed=allowed_pipelines({name: str(pipeline)}))
 
 
 class WorkerProcess:
@@ -61,8 +62,8 @@ class WorkerProcess:
         self.log = folder / f"worker-{time.monotonic_ns()}.log"
         command = [sys.executable, "-m", "insaat_cli", "worker", "--remote", remote]
         command += ["--lease", str(lease_s), "--poll", str(POLL_S), "--checkpoint-min", "0"]
-        command += ["--allow-pipeline", str(pipeline), "--work-folder", str(folder), *options]
-        command += ["--max-memory", "500M", "--threads", "1", "--stop", "2"]
+        command += ["--allow-pipeline", str(pipeline), "--work-folder", str(folder)]
+        command += ["--max-memory", "500M", "--threads", "1", "--stop", "2", *options]
         command += ["--endpoint", endpoint] if endpoint else []
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)

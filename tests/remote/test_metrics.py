@@ -9,7 +9,6 @@ import pytest
 
 from insaat_cli.errors import UsageError
 from insaat_cli.remote.metrics import Metrics, StatusServer
-from insaat_cli.remote.worker import automatic_slots
 
 
 def read(url: str) -> tuple[int, str]:
@@ -41,10 +40,3 @@ def test_metrics_and_health() -> None:
             StatusServer("127.0.0.1", server.port, metrics, lambda: True)
     finally:
         server.stop()
-
-
-@pytest.mark.parametrize(
-    ("memory_gb", "cores", "slots"), [(1, 1, 1), (8, 2, 1), (8, 16, 2), (64, 8, 4), (64, 64, 21)]
-)
-def test_as_many_jobs_as_memory_and_cores_allow(memory_gb: int, cores: int, slots: int) -> None:
-    assert automatic_slots(memory_gb * 10**9, cores) == slots

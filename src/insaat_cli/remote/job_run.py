@@ -28,6 +28,7 @@ from insaat_cli.errors import (
 )
 from insaat_cli.process import ChildProcess, ChildSpec
 from insaat_cli.remote import checkpoints
+from insaat_cli.remote.admission import Grant
 from insaat_cli.remote.checkpoint_thread import CheckpointThread
 from insaat_cli.remote.execute import ExecuteRequest
 from insaat_cli.remote.job import JobState, Problem, Progress, RefusedError
@@ -71,14 +72,6 @@ class LetGoError(Exception):
     def __init__(self, end: End) -> None:
         super().__init__(end)
         self.end = end
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grant:
-    """What one attempt may use."""
-
-    memory_bytes: int
-    threads: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ SETTING = re.compile(
 )
 MAX_SETTINGS = 100
 MAX_TITLE = 200
+MAX_SIDE = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,8 @@ class JobSpec:
     formats: tuple[str, ...] = ("glb",)
     notify: str = ""
     photos: tuple[FileEntry, ...]
+    sizes: tuple[tuple[int, int], ...] = ()
+    """Width and height of each photo, px, by which workers foretell memory; (): not said."""
 
     def to_bytes(self) -> bytes:
         fields = {"format": FORMAT, **dataclasses.asdict(self)}
@@ -55,11 +58,13 @@ class JobSpec:
         try:
             raw = json.loads(body)
             version = raw.pop("format")
+            raw.setdefault("sizes", [])  # specs of earlier versions do not say
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"the job's spec.json cannot be read: {error}") from error
         known = {field.name for field in dataclasses.fields(cls)}
         if version != FORMAT or set(raw) != known:
             raise StoreError("the job's spec.json is of another version, or was tampered with")
+        photos = file_entries(raw["photos"])
         return cls(
             job=_text(raw["job"]),
             title=_text(raw["title"]),
@@ -68,7 +73,8 @@ class JobSpec:
             settings=_texts(raw["settings"]),
             formats=_texts(raw["formats"]),
             notify=_text(raw["notify"]),
-            photos=file_entries(raw["photos"]),
+            photos=photos,
+            sizes=_sizes(raw["sizes"], len(photos)),
         )
 
 
@@ -109,6 +115,18 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > MAX_TITLE:
         raise StoreError("the job's spec.json is damaged")
     return value
+
+
+def _sizes(value: Any, photos: int) -> tuple[tuple[int, int], ...]:
+    """Wrong ones can only harm the job itself: it is granted what they ask for, and no more."""
+    if not isinstance(value, list) or len(value) not in {0, photos}:
+        raise StoreError("the job's spec.json is damaged")
+    for pair in value:
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise StoreError("the job's spec.json is damaged")
+        if not all(type(side) is int and 0 < side <= MAX_SIDE for side in pair):
+            raise StoreError("the job's spec.json is damaged")
+    return tuple((width, height) for width, height in value)
 
 
 def _texts(value: Any) -> tuple[str, ...]:

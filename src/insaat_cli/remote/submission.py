@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import os
 import re
 import secrets
@@ -86,7 +87,8 @@ def submit(
         ]
         sent_bytes = upload_missing(queue.store, moves, progress=progress)
     job = new_job_id()
-    spec = JobSpec(**{**draft.__dict__, "job": job, "photos": tuple(entries)})
+    sizes = tuple(_size(photo, options.resize) for photo, _ in files)
+    spec = dataclasses.replace(draft, job=job, photos=tuple(entries), sizes=sizes)
     first = JobState(
         job=job,
         status=Status.QUEUED,
@@ -126,6 +128,13 @@ def _files(photos: PhotoSet, max_side: int | None) -> Iterator[list[tuple[Photo,
             (photo, resized_copy(photo, max_side, Path(folder) / str(number)))
             for number, photo in enumerate(photos.used)
         ]
+
+
+def _size(photo: Photo, max_side: int | None) -> tuple[int, int]:
+    """Width and height of what is sent, px."""
+    longest = max(photo.width, photo.height)
+    factor = min(1.0, (max_side or longest) / longest)
+    return max(1, round(photo.width * factor)), max(1, round(photo.height * factor))
 
 
 def _entries(files: list[tuple[Photo, Path]]) -> list[FileEntry]:

@@ -21,16 +21,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from insaat_cli.budget import memory_budget
 from insaat_cli.errors import ExitCode, StoreError
+from insaat_cli.history import History
+from insaat_cli.remote.admission import Admission, Choice, EqualShares
 from insaat_cli.remote.commit import Pause
-from insaat_cli.remote.job_run import End, Grant, JobRun, RunContext
+from insaat_cli.remote.job_run import End, JobRun, RunContext
 from insaat_cli.remote.lease import Lease
 from insaat_cli.remote.metrics import Metrics, StatusServer
+from insaat_cli.remote.needs import PredictedNeeds
 from insaat_cli.remote.notification import Notifier
 from insaat_cli.remote.probe import probe
 from insaat_cli.remote.queue import Queue
 from insaat_cli.remote.store import Store
-from insaat_cli.resources import MachineLimits, default_budget, machine_limits, parse_memory
+from insaat_cli.resources import MachineLimits, machine_limits
+from insaat_cli.scheduler import Budget
 
 DEFAULT_LEASE_S = 120.0
 DEFAULT_POLL_S = 10.0
@@ -38,9 +43,6 @@ WATCHED_IDLE = 16
 WATCHED_BUSY = 4
 """Jobs of others that are watched at a time: in a large fleet each job has a few watchers."""
 WATCHES_PER_LEASE = 4
-UNIT_BYTES = 3_000_000_000
-UNIT_CORES = 2
-"""What an ordinary job wants; `--concurrency auto` runs as many as fit."""
 HEALTHY_POLLS = 6
 log = logging.getLogger("insaat.worker")
 
@@ -52,7 +54,7 @@ class WorkerOptions:
     lease_s: float = DEFAULT_LEASE_S
     poll_s: float = DEFAULT_POLL_S
     concurrency: int | None = 1
-    """None: as many as memory and cores allow."""
+    """None: as many as fit the memory budget by what is foretold of them."""
     max_memory: str | None = None
     threads: int | None = None
     tags: tuple[str, ...] = ()
@@ -70,6 +72,8 @@ class WorkerOptions:
 
 @dataclass
 class _Slot:
+    key: str
+    """Of the marker by which it was found; the admission knows it by that."""
     lease: Lease
     run: JobRun
     thread: threading.Thread | None = None
@@ -102,13 +106,7 @@ class Worker:
             child_deadline_s=options.stop_s,
             checkpoint_min_s=options.checkpoint_min_s,
         )
-        limits = limits or machine_limits()
-        memory = default_budget(limits)
-        if options.max_memory:
-            memory = parse_memory(options.max_memory, limits.memory_bytes)
-        cores = options.threads or limits.cores
-        self.slots = options.concurrency or automatic_slots(memory, cores)
-        self.grant = Grant(memory_bytes=memory // self.slots, threads=max(1, cores // self.slots))
+        self.admission = self._admission(limits or machine_limits())
         self.running: list[_Slot] = []
         self.draining = False
         self.code = ExitCode.DONE
@@ -119,7 +117,7 @@ class Worker:
     def run(self) -> ExitCode:
         """Raises StoreError if the store cannot hold a queue or cannot be reached at the start."""
         probe(self.store)
-        log.info("worker %s: %s, %d at once", self.name, self.store.describe(), self.slots)
+        log.info("worker %s: %s", self.name, self.store.describe())
         server = self._status_server()
         with (
             self._signals(),
@@ -148,8 +146,8 @@ class Worker:
             if now - self._watched_at >= self.options.lease_s / WATCHES_PER_LEASE:
                 self._watched_at = now
                 self._watch()
-            while self._may_claim() and self._claim(folder):
-                pass
+            if self._may_claim():
+                self._fill(folder)
             if self.options.metrics_port is not None:
                 self._count_queue()
             self._scanned_at = time.monotonic()
@@ -172,26 +170,47 @@ class Worker:
     def _may_claim(self) -> bool:
         stopping = self.draining or self.context.stop_now.is_set()
         enough = self.options.once and self._taken > 0
-        return not stopping and not enough and len(self.running) < self.slots
+        return not stopping and not enough and self.admission.has_room()
 
-    def _claim(self, folder: Path) -> bool:
+    def _fill(self, folder: Path) -> None:
+        """Claim what fits beside what runs, the best first, until nothing more does."""
         self.metrics.add("queue_scans_total")
-        for marker in self.queue.candidates(self.options.tags):
-            asked = time.monotonic()
-            held = self.queue.claim(marker, owner=self.name, lease_s=self.options.lease_s)
-            if held is None:
-                continue
-            self._taken += 1
-            lease = Lease(self.queue, held, asked=asked, clock=time.monotonic)
-            log.info("job %s: claimed under epoch %d", lease.job, lease.epoch)
-            run = JobRun(self.context, lease, self.grant, folder / f"{lease.job}-{lease.epoch}")
-            slot = _Slot(lease, run)
-            slot.thread = threading.Thread(target=self._work, args=(slot,), name=lease.job)
-            self.running.append(slot)
-            self.metrics.set("jobs_running", len(self.running))
-            slot.thread.start()
-            return True
-        return False
+        markers = {marker.key: marker for marker in self.queue.candidates(self.options.tags)}
+        while self._may_claim() and (choices := self.admission.choose([*markers.values()])):
+            idle = {choice.marker.key for choice in choices}
+            try:
+                for choice in choices:
+                    del markers[choice.marker.key]
+                    if self._may_claim_another() and self._claim(choice, folder):
+                        idle.discard(choice.marker.key)
+            finally:
+                for key in idle:
+                    self.admission.ended(key)
+
+    def _may_claim_another(self) -> bool:
+        return not (self.options.once and self._taken) and not self.context.stop_now.is_set()
+
+    def _claim(self, choice: Choice, folder: Path) -> bool:
+        asked = time.monotonic()
+        held = self.queue.claim(choice.marker, owner=self.name, lease_s=self.options.lease_s)
+        if held is None:
+            return False
+        self._taken += 1
+        lease = Lease(self.queue, held, asked=asked, clock=time.monotonic)
+        log.info(
+            "job %s: claimed under epoch %d, with %d MB and %d threads",
+            lease.job,
+            lease.epoch,
+            choice.grant.memory_bytes // 1_000_000,
+            choice.grant.threads,
+        )
+        run = JobRun(self.context, lease, choice.grant, folder / f"{lease.job}-{lease.epoch}")
+        slot = _Slot(choice.marker.key, lease, run)
+        slot.thread = threading.Thread(target=self._work, args=(slot,), name=lease.job)
+        self.running.append(slot)
+        self.metrics.set("jobs_running", len(self.running))
+        slot.thread.start()
+        return True
 
     def _work(self, slot: _Slot) -> None:
         try:
@@ -206,6 +225,7 @@ class Worker:
     def _collect(self) -> None:
         for slot in [slot for slot in self.running if slot.end is not None]:
             self.running.remove(slot)
+            self.admission.ended(slot.key)
             assert slot.end is not None
             log.info("job %s: %s", slot.lease.job, slot.end.value)
             self.metrics.add("jobs_total", label=f'end="{slot.end.value}"')
@@ -231,6 +251,17 @@ class Worker:
             return True
         idle = self.options.idle_exit_s
         return idle is not None and time.monotonic() - self._busy_at >= idle
+
+    def _admission(self, limits: MachineLimits) -> Admission:
+        memory_bytes = memory_budget(limits, self.options.max_memory).memory_bytes
+        cores = self.options.threads or limits.cores
+        if self.options.concurrency is not None:
+            shares = EqualShares(self.options.concurrency, memory_bytes, cores)
+            return Admission(shares.budget, shares)
+        budget = Budget(memory_bytes=memory_bytes, cores=cores)
+        return Admission(
+            budget, PredictedNeeds(self.store, self.context.allowed, budget, History())
+        )
 
     # Around it -------------------------------------------------------------------------------
 
@@ -281,8 +312,3 @@ class Worker:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def automatic_slots(memory_bytes: int, cores: int) -> int:
-    """How many jobs at once: each should have room for an ordinary one, and at least one runs."""
-    return max(1, min(memory_bytes // UNIT_BYTES, cores // UNIT_CORES))
