@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from insaat_cli.check.advice import Advice, advise, name_list
+from insaat_cli.check.advice import advise
 from insaat_cli.check.links import Link, find_links
 from insaat_cli.check.looks import Look, look_at, sharpness
 from insaat_cli.check.run import CheckOptions, check_photos
+from insaat_cli.check.words import Advice, name_list
 from insaat_cli.cli.app import run
 from insaat_cli.errors import ExitCode
 from insaat_cli.photos import Photo

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -158,6 +159,68 @@ def test_figures_cameras_and_photos(workspace: Path) -> None:
         assert words in shown
     assert len(page.all("polygon")) == 2
     assert len(page.all("img")) == 4
+
+
+FOUND = {
+    "advice": [{"severity": "warning", "kind": "blur", "text": f"blurred: {EVIL}", "photos": []}],
+    "coverage": {"photos": 3, "seen_by": {"0": 0.25, "9+": 0.75}, "few_of_side": {"left": 0.25}},
+    "calibration": [
+        {"photos": 3, "width": 640, "height": 480, "focal_px": 700.4, "center_px": [320, 240],
+         "model": EVIL, "distortion": {"k1": -0.0251}}
+    ],
+    "plan_reach": 4.0,
+    "photos": {
+        EVIL: {"matches": {"b.jpg": 120, "gone.jpg": 5}, "sharpness": 0.3, "points": 40,
+               "track_length": 3.0, "error_px": 0.625, "brightness_stops": -2.0},
+        "b.jpg": {"matches": {EVIL: 120, "c.jpg": 30}, "sharpness": 0.3, "brightness_stops": -2.0},
+        "c.jpg": {"matches": {}, "sharpness": 0.1, "brightness_stops": -3.5},
+    },
+}  # fmt: skip
+
+
+def inspected(workspace: Path, found: dict[str, Any]) -> Page:
+    """The report after a stage `inspection` that found so much."""
+    folder = workspace / "stages" / "inspection"
+    folder.mkdir()
+    Image.new("RGB", (96, 72)).save(folder / "coverage.jpg")
+    Image.new("RGBA", (64, 64)).save(folder / "plan.png")
+    record = json.loads((workspace / "run.json").read_text(encoding="utf-8"))
+    change(workspace, stages=[*record["stages"], stage("inspection", metrics=found)])
+    return report_of(workspace)
+
+
+def test_what_was_found_out_is_shown(workspace: Path) -> None:
+    page = inspected(workspace, FOUND)
+    shown = "".join(page.text)
+    for words in ("Blurred: <script>", "0: 25%", "9+: 75%", "left 25%", "-1.5", "150 in 2",
+                  "0.62 px", "1.09 of the longest side", "k1 -0.0251"):  # fmt: skip
+        assert words in shown, words
+    assert page.all("script") == []
+    lines = [tag for tag, attributes in page.found if attributes.get("class") == "link"]
+    assert lines == ["line", "line"], "each pair once, and none with a photo that is not there"
+    lost = [a for tag, a in page.found if a.get("class") == "lost-camera"]
+    assert len(lost) == 1
+    (plan,) = page.all("image")
+    assert str(plan["href"]).startswith("data:image/png;base64,")
+    assert len(page.all("img")) == 5
+
+
+def test_nonsense_in_place_of_findings_spoils_no_report(workspace: Path) -> None:
+    nonsense: dict[str, Any] = {
+        "advice": "x", "coverage": [1], "calibration": [3, {}], "plan_reach": "far",
+        "photos": {"b.jpg": {"matches": 3, "points": None}, "c.jpg": 7},
+    }  # fmt: skip
+    assert "Calibration" in "".join(inspected(workspace, nonsense).text)
+
+
+def test_failed_run_says_what_its_photos_lack(workspace: Path) -> None:
+    images = workspace / "stages" / "resize" / "images"
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640), np.uint8)
+    for name in ("00000.jpg", "00001.jpg"):
+        Image.fromarray(noise).save(images / name)
+    change(workspace, error={"message": "m"}, results=[], stages=[stage("resize")])
+    shown = "".join(report_of(workspace).text)
+    assert "Blurred: c.jpg" in shown
 
 
 def test_photos_that_form_a_model_of_their_own_are_named(workspace: Path) -> None:

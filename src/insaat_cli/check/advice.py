@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -14,16 +12,11 @@ from scipy.sparse.csgraph import connected_components, shortest_path
 
 from insaat_cli.check.links import Link
 from insaat_cli.check.looks import Look
+from insaat_cli.check.tone_advice import blur, exposure
+from insaat_cli.check.words import Advice, Severity, advice_on
 from insaat_cli.photos import Photo
-from insaat_cli.wording import counted, printable
+from insaat_cli.wording import counted
 
-BLURRED_SHARE = 0.5
-"""Of the set's median sharpness."""
-BLURRED = 0.05
-"""Whatever the others are like."""
-CLIPPED_ABOVE_SET = 0.25
-CLIPPED = 0.6
-STOPS_FROM_SET = 1.7
 SAME_PLACE = 0.006
 """Shift of the matches, of the longest side, below which two photos stand at the same place."""
 SAME_VIEW_OVERLAP = 0.5
@@ -31,94 +24,24 @@ STRONG_MATCHES = 30
 LEAST_LINKS = 2
 LEAST_JOINED = 0.6
 """Share of the photos that must hang together for a model."""
-MOST_BLURRED = 0.5
 LEAST_WALK = 5
 WALK_SHARE = 0.6
 """Least share of steps between photos that follow each other that must be small for a walk."""
 LEAST_DETOUR = 4
 FOCAL_DIGITS = 2
-SHOWN = 4
-
-
-class Severity(StrEnum):
-    """How bad it is."""
-
-    HINT = "hint"
-    """The model may be better without it."""
-    WARNING = "warning"
-    """A part of the model will probably be missing or bad."""
-    UNUSABLE = "photos_unusable"
-    APART = "photos_do_not_fit"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Advice:
-    """One thing to do, and the photos that it is about."""
-
-    severity: Severity
-    kind: str
-    text: str
-    photos: tuple[str, ...] = ()
 
 
 def advise(photos: Sequence[Photo], looks: Sequence[Look], links: Sequence[Link]) -> list[Advice]:
     """Everything worth saying about the set, the gravest first."""
     apart = _groups(photos, links)
     found = [
-        *_blur(photos, looks),
-        *_exposure(photos, looks),
+        *blur(photos, looks),
+        *exposure(photos, looks),
         *_cameras(photos),
         *_same_places(photos, links),
         *(apart or _gaps(photos, links)),
     ]
     return sorted(found, key=lambda advice: list(Severity)[::-1].index(advice.severity))
-
-
-def name_list(photos: Sequence[Photo], indices: Sequence[int]) -> str:
-    """`a.jpg`, `a.jpg and b.jpg`, `a.jpg to f.jpg (6 photos in a row)`, `a, b, c and 9 more`."""
-    names = [printable(photos[i].name) for i in indices]
-    if len(names) > 2 and indices[-1] - indices[0] == len(indices) - 1:
-        return f"{names[0]} to {names[-1]} ({len(names)} photos in a row)"
-    if len(names) > SHOWN + 1:
-        return f"{', '.join(names[:SHOWN])} and {len(names) - SHOWN} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _advice(
-    severity: Severity, kind: str, photos: Sequence[Photo], indices: Sequence[int], text: str
-) -> Advice:
-    names = tuple(photos[i].name for i in indices)
-    shown = name_list(photos, indices)
-    return Advice(severity=severity, kind=kind, text=text.format(photos=shown), photos=names)
-
-
-def _blur(photos: Sequence[Photo], looks: Sequence[Look]) -> list[Advice]:
-    values = np.array([look.sharpness for look in looks])
-    limit = max(BLURRED, BLURRED_SHARE * float(np.median(values)))
-    blurred = np.flatnonzero(values < limit).tolist()
-    if not blurred:
-        return []
-    most = len(blurred) > MOST_BLURRED * len(photos)
-    text = "blurred: {photos}. Take them again with a steady hand, more light or a faster shutter"
-    severity = Severity.UNUSABLE if most else Severity.WARNING
-    return [_advice(severity, "blur", photos, blurred, text)]
-
-
-def _exposure(photos: Sequence[Photo], looks: Sequence[Look]) -> list[Advice]:
-    found = []
-    for kind, word in (("blown", "too bright"), ("black", "too dark")):
-        values = np.array([getattr(look, kind) for look in looks])
-        limit = min(CLIPPED, float(np.median(values)) + CLIPPED_ABOVE_SET)
-        clipped = np.flatnonzero(values > limit).tolist()
-        if clipped:
-            text = f"large parts are {word} to hold detail: {{photos}}. Correct the exposure"
-            found.append(_advice(Severity.WARNING, kind, photos, clipped, text))
-    stops = np.array([look.brightness_stops for look in looks])
-    odd = np.flatnonzero(np.abs(stops - np.median(stops)) > STOPS_FROM_SET).tolist()
-    if odd:
-        text = "much brighter or darker than the others: {photos}. Lock the exposure"
-        found.append(_advice(Severity.HINT, "exposure", photos, odd, text))
-    return found
 
 
 def _cameras(photos: Sequence[Photo]) -> list[Advice]:
@@ -132,14 +55,14 @@ def _cameras(photos: Sequence[Photo]) -> list[Advice]:
         others = [i for i, kind in enumerate(kinds) if kind != usual]
         text = f"{len(set(kinds))} cameras or picture sizes; unlike most are {{photos}}. It works, "
         text += "but one camera at its full size is better, and cropped photos hurt"
-        found.append(_advice(Severity.HINT, "cameras", photos, others, text))
+        found.append(advice_on(Severity.HINT, "cameras", photos, others, text))
     focals = [photo.focal_mm and float(f"{photo.focal_mm:.{FOCAL_DIGITS}g}") for photo in photos]
     known = Counter(focal for focal in focals if focal)
     if len(known) > 1:
         usual_focal = known.most_common(1)[0][0]
         zoomed = [i for i, focal in enumerate(focals) if focal and focal != usual_focal]
         text = f"taken at another zoom than {usual_focal:g} mm: {{photos}}. Do not zoom"
-        found.append(_advice(Severity.HINT, "focal_length", photos, zoomed, text))
+        found.append(advice_on(Severity.HINT, "focal_length", photos, zoomed, text))
     return found
 
 
@@ -156,7 +79,7 @@ def _same_places(photos: Sequence[Photo], links: Sequence[Link]) -> list[Advice]
     if not same:
         return []
     text = "from the same place as another photo: {photos}. Only a step aside shows depth"
-    return [_advice(Severity.HINT, "same_place", photos, same, text)]
+    return [advice_on(Severity.HINT, "same_place", photos, same, text)]
 
 
 def _groups(photos: Sequence[Photo], links: Sequence[Link]) -> list[Advice]:
@@ -172,12 +95,12 @@ def _groups(photos: Sequence[Photo], links: Sequence[Link]) -> list[Advice]:
         text = f"{{photos}} show nothing that the other {counted(sizes[largest], 'photo')} show. "
         text += "Add photos in between, each showing at least half of what the last one showed"
         severity = Severity.WARNING if enough else Severity.APART
-        return [_advice(severity, "apart", photos, apart, text)]
+        return [advice_on(severity, "apart", photos, apart, text)]
     degree = np.bincount(ends.ravel(), minlength=count)
     weak = np.flatnonzero(degree < LEAST_LINKS).tolist()
     if weak and count > LEAST_LINKS:
         text = "seen together with one other photo only: {photos}. Add photos beside them"
-        return [_advice(Severity.WARNING, "few_neighbours", photos, weak, text)]
+        return [advice_on(Severity.WARNING, "few_neighbours", photos, weak, text)]
     return []
 
 
@@ -194,13 +117,13 @@ def _gaps(photos: Sequence[Photo], links: Sequence[Link]) -> list[Advice]:
     for i in sorted(set(range(count - 1)) - steps):
         if detour[i, i + 1] > far:
             text = "the step between {photos} is large: take one or two photos in between"
-            found.append(_advice(Severity.WARNING, "gap", photos, [i, i + 1], text))
+            found.append(advice_on(Severity.WARNING, "gap", photos, [i, i + 1], text))
     if count >= 2 * LEAST_WALK and not found and detour[0, count - 1] > count // 3:
         text = (
             "the first and the last photos have nothing in common ({photos}). If you meant to walk "
             "around the subject, the side between them is missing"
         )
-        found.append(_advice(Severity.HINT, "open_ring", photos, [0, count - 1], text))
+        found.append(advice_on(Severity.HINT, "open_ring", photos, [0, count - 1], text))
     return found
 
 

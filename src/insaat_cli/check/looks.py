@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,8 @@ Gray = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
-    """What a photo looks like."""
+class Tone:
+    """How sharp and how bright a photo is."""
 
     sharpness: float
     """Fine over coarse detail in the least sharp direction; 0.1 to 0.5 for sharp photos, about a
@@ -46,6 +46,12 @@ class Look:
     black: float
     brightness_stops: float
     """Mean of the logarithm to base 2 of linear brightness."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look(Tone):
+    """What a photo looks like."""
+
     places: npt.NDArray[np.float32]
     """(n, 2) features, the strongest first, in shares of the longest side from the upper left
     corner."""
@@ -65,15 +71,29 @@ def look_at(path: Path) -> Look:
     places = np.array([found[0][i].pt for i in strongest], np.float32).reshape(-1, 2)
     descriptors = np.zeros((0, 128), np.float32) if found[1] is None else found[1][strongest]
     descriptors = np.sqrt(descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-9))
-    linear = (np.maximum(small, 1) / 255.0) ** 2.2
+    tone = _tone(gray, small)
     return Look(
-        sharpness=sharpness(gray),
-        blown=float((small >= BLOWN).mean()),
-        black=float((small <= BLACK).mean()),
-        brightness_stops=float(np.log2(linear).mean()),
+        **asdict(tone),
         places=places / max(small.shape),
         descriptors=descriptors,
         aspect=gray.shape[0] / gray.shape[1],
+    )
+
+
+def tone_of(path: Path) -> Tone:
+    """Sharpness and exposure alone, several times faster. Raises OSError as `look_at` does."""
+    gray = _read_gray(path)
+    return _tone(gray, _resized(gray, FEATURE_SIDE_PX))
+
+
+def _tone(gray: Gray, small: Gray) -> Tone:
+    shades = np.bincount(small.ravel(), minlength=256) / small.size
+    stops = 2.2 * np.log2(np.maximum(np.arange(256), 1) / 255.0)
+    return Tone(
+        sharpness=sharpness(gray),
+        blown=float(shades[BLOWN:].sum()),
+        black=float(shades[: BLACK + 1].sum()),
+        brightness_stops=float(shades @ stops),
     )
 
 

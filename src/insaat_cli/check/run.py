@@ -12,9 +12,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from insaat_cli.check.advice import Advice, Severity, advise
+from insaat_cli.check.advice import advise
 from insaat_cli.check.links import Link, find_links
 from insaat_cli.check.looks import Look, look_at
+from insaat_cli.check.words import Advice, Severity
 from insaat_cli.errors import ExitCode
 from insaat_cli.photo_file import picture_readers
 from insaat_cli.photos import PhotoSet, find_photos
@@ -71,15 +72,7 @@ class CheckReport:
                 for photo, look, count in zip(self.photos.used, self.looks, neighbours, strict=True)
             ],
             "left_out": [one.to_json() for one in self.photos.left_out],
-            "advice": [
-                {
-                    "severity": str(one.severity),
-                    "kind": one.kind,
-                    "text": one.text,
-                    "photos": list(one.photos),
-                }
-                for one in self.advice
-            ],
+            "advice": [one.to_json() for one in self.advice],
         }
 
 

@@ -15,6 +15,7 @@ from insaat_cli.engine.textured_mesh import TexturedMesh
 
 SUPERSAMPLING = 2
 FIELD_OF_VIEW_DEG = 30.0
+ELEVATION_DEG = 15.0
 BACKGROUND_TOP = (236, 238, 240)
 BACKGROUND_BOTTOM = (198, 202, 206)
 UP = np.array([0.0, 1.0, 0.0])
@@ -69,7 +70,7 @@ def four_sides(
 
     With `focus`, what lies within it fills the pictures; else the whole mesh does.
     """
-    K = _intrinsics(width, height)
+    K = intrinsics(width, height)
     points = surface_points(mesh)
     share = FRAMED_PERCENT
     if focus is not None:
@@ -81,6 +82,24 @@ def four_sides(
     pictures = [render(mesh, camera, K, width, height, threads=threads) for camera in cameras]
     rows = [np.concatenate(pictures[i : i + 2], axis=1) for i in range(0, len(pictures), 2)]
     return np.concatenate(rows, axis=0)
+
+
+def preview_directions(centers: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Four directions (unit) a quarter turn apart, the first from where most of the cameras
+    `centers` (N, 3) stand."""
+    mean = centers[:, [0, 2]].mean(axis=0) if len(centers) else np.array([0.0, 1.0])
+    start = float(np.arctan2(mean[0], mean[1])) if np.linalg.norm(mean) > 0 else 0.0
+    elevation = np.radians(ELEVATION_DEG)
+    return [
+        np.array(
+            [
+                np.sin(angle) * np.cos(elevation),
+                np.sin(elevation),
+                np.cos(angle) * np.cos(elevation),
+            ]
+        )
+        for angle in start + np.radians([0, 90, 180, 270])
+    ]
 
 
 def framing_camera(
@@ -118,7 +137,8 @@ def surface_points(mesh: TexturedMesh, most: int = 50_000) -> NDArray[np.float64
     return np.asarray(corners[np.minimum(drawn, len(area) - 1)].mean(axis=1))
 
 
-def _intrinsics(width: int, height: int) -> NDArray[np.float64]:
+def intrinsics(width: int, height: int) -> NDArray[np.float64]:
+    """(3, 3) of the pictures' camera."""
     focal = 0.5 * min(width, height) / np.tan(np.radians(FIELD_OF_VIEW_DEG) / 2)
     return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
 

@@ -129,8 +129,11 @@ def _gltf(mesh: TexturedMesh, starts: list[int], lengths: list[int]) -> dict[str
     }
 
 
-def read_glb(path: Path) -> TexturedMesh:
-    """Read a GLB as `write_glb` writes it. ValueError if it is another kind of file."""
+def read_glb(path: Path, *, with_texture: bool = True) -> TexturedMesh:
+    """Read a GLB as `write_glb` writes it. ValueError if it is another kind of file.
+
+    Without its texture, which is then one pixel, it needs a fraction of time and memory.
+    """
     data = path.read_bytes()
     magic, version, _ = struct.unpack_from("<III", data)
     if magic != GLB_MAGIC or version != GLB_VERSION:
@@ -144,7 +147,9 @@ def read_glb(path: Path) -> TexturedMesh:
         start = base + view.get("byteOffset", 0)
         return data[start : start + view["byteLength"]]
 
-    texture = np.asarray(Image.open(io.BytesIO(part(3))).convert("RGB"))
+    texture = np.zeros((1, 1, 3), np.uint8)
+    if with_texture:
+        texture = np.asarray(Image.open(io.BytesIO(part(3))).convert("RGB"))
     return TexturedMesh(
         vertices=np.frombuffer(part(0), "<f4").reshape(-1, 3).copy(),
         uv=np.frombuffer(part(1), "<f4").reshape(-1, 2).copy(),

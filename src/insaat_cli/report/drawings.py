@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from insaat_cli.report.markup import Markup, element
+from insaat_cli.report.pictures import png
 from insaat_cli.report.run_data import Camera
 from insaat_cli.wording import printable
 
@@ -16,12 +18,14 @@ CAMERA_LENGTH = 22.0
 CAMERA_HALF_WIDTH = 9.0
 
 
-def top_view(cameras: Sequence[Camera]) -> Markup:
-    """Cameras seen from above: x to the right, z towards the reader, the subject at the origin."""
-    reach = max(
-        (max(abs(camera.center[0]), abs(camera.center[2])) for camera in cameras), default=1.0
-    )
-    scale = (SIDE / 2 - MARGIN) / (reach if reach > 0 and math.isfinite(reach) else 1.0)
+def top_view(cameras: Sequence[Camera], *, plan: Path | None = None, reach: float = 0.0) -> Markup:
+    """Cameras seen from above: x to the right, z towards the reader, the subject at the origin.
+
+    `plan` is a square picture of the points behind them, `reach` half its side in world units.
+    """
+    scale = SIDE / 2 / reach if plan and reach > 0 else _fitting_scale(cameras)
+    drawn = png(plan) if plan and reach > 0 else None
+    behind = [element("image", href=drawn, width=SIDE, height=SIDE)] if drawn else []
     middle = SIDE / 2
     rings = [
         element("circle", cx=middle, cy=middle, r=round(share * (middle - MARGIN)), class_="ring")
@@ -34,6 +38,7 @@ def top_view(cameras: Sequence[Camera]) -> Markup:
     return element(
         "svg",
         *rings,
+        *behind,
         *subject,
         *shapes,
         viewBox=f"0 0 {SIDE} {SIDE}",
@@ -41,6 +46,13 @@ def top_view(cameras: Sequence[Camera]) -> Markup:
         aria_label=f"{len(cameras)} cameras seen from above",
         class_="topview",
     )
+
+
+def _fitting_scale(cameras: Sequence[Camera]) -> float:
+    reach = max(
+        (max(abs(camera.center[0]), abs(camera.center[2])) for camera in cameras), default=1.0
+    )
+    return (SIDE / 2 - MARGIN) / (reach if reach > 0 and math.isfinite(reach) else 1.0)
 
 
 def _camera_shape(camera: Camera, scale: float) -> Markup:

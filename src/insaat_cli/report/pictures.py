@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 PREVIEW_MAX_PX = 2000
 THUMBNAIL_PX = 200
 PREVIEW_QUALITY = 88
@@ -22,6 +23,17 @@ def picture(path: Path) -> str:
 def thumbnail(path: Path) -> str | None:
     """A photo for the contact sheet; None where it cannot be read."""
     return _embedded(path, THUMBNAIL_PX, THUMBNAIL_QUALITY)
+
+
+def png(path: Path) -> str | None:
+    """A small picture of ours as it is, with its transparent parts; None where it is no PNG."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    if not data.startswith(PNG_MAGIC):
+        return None
+    return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
 
 
 def _embedded(path: Path, side_px: int, quality: int) -> str | None:

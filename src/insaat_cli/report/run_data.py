@@ -9,6 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from insaat_cli.report.without_stage import inspected_photos
+
+INSPECTION_STAGE = "inspection"
+COVERAGE_PICTURE, PLAN_PICTURE = "coverage.jpg", "plan.png"
 LOG_LINES_SHOWN = 40
 LOG_TAIL_BYTES = 20_000
 
@@ -36,6 +40,11 @@ class RunData:
     thumbnail_of: Mapping[str, Path] = field(default_factory=dict)
     """Photo name → its working copy."""
     preview: Path | None = None
+    inspection: Mapping[str, Any] = field(default_factory=dict)
+    """What the stage of this name found out, or what could be found out without it."""
+    coverage_picture: Path | None = None
+    plan: Path | None = None
+    """The sparse points from above."""
     command: tuple[str, ...] = ()
 
     @property
@@ -59,6 +68,23 @@ class RunData:
         except (KeyError, TypeError, ValueError):
             return 0.0
         return (ends[1] - ends[0]).total_seconds()
+
+    @property
+    def photo_facts(self) -> dict[str, Mapping[str, Any]]:
+        """By the photos' names, in their order."""
+        photos = self.inspection.get("photos")
+        items = photos.items() if isinstance(photos, Mapping) else ()
+        return {str(name): one for name, one in items if isinstance(one, Mapping)}
+
+    @property
+    def advice(self) -> list[Mapping[str, Any]]:
+        return _records(self.inspection.get("advice"))
+
+    @property
+    def plan_reach(self) -> float:
+        """Half the side of the plan in world units; 0 where there is none."""
+        reach = self.inspection.get("plan_reach")
+        return float(reach) if isinstance(reach, int | float) and reach > 0 else 0.0
 
     def metrics(self, stage: str) -> Mapping[str, Any]:
         for record in self.stages:
@@ -88,6 +114,7 @@ def read_run(workspace: Path, *, command: tuple[str, ...] = ()) -> RunData:
         raise ValueError("run.json holds no record")
     photos = _json(workspace / "photos.json")
     preview = workspace / "preview.png"
+    inspection, folder = _inspection(workspace, record)
     finished = record.get("error") is None and "preview.png" in (record.get("results") or [])
     return RunData(
         workspace=workspace,
@@ -97,8 +124,27 @@ def read_run(workspace: Path, *, command: tuple[str, ...] = ()) -> RunData:
         cameras=_cameras(workspace, record),
         thumbnail_of=_working_copies(workspace),
         preview=preview if finished and preview.is_file() else None,
+        inspection=inspection,
+        coverage_picture=_file(folder / COVERAGE_PICTURE) if folder else None,
+        plan=_file(folder / PLAN_PICTURE) if folder else None,
         command=command,
     )
+
+
+def _inspection(
+    workspace: Path, record: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], Path | None]:
+    """What was found out, and the folder of its pictures."""
+    for stage in _records(record.get("stages")):
+        metrics = stage.get("metrics")
+        done = stage.get("status") in ("done", "skipped")
+        if stage.get("name") == INSPECTION_STAGE and done and isinstance(metrics, Mapping):
+            return metrics, workspace / "stages" / INSPECTION_STAGE
+    return (inspected_photos(workspace) if record.get("error") else {}), None
+
+
+def _file(path: Path) -> Path | None:
+    return path if path.is_file() else None
 
 
 def _cameras(workspace: Path, record: Mapping[str, Any]) -> tuple[Camera, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from insaat_cli.report import findings
 from insaat_cli.report.drawings import share_bar, top_view
 from insaat_cli.report.markup import Markup, element, joined
 from insaat_cli.report.pictures import picture, thumbnail
@@ -160,13 +161,22 @@ def cameras(run: RunData) -> Markup | None:
             "div",
             element(
                 "figure",
-                top_view(run.cameras),
-                element("figcaption", "from above; the cross is the subject"),
+                top_view(run.cameras, plan=run.plan, reach=run.plan_reach),
+                element("figcaption", "cameras and points from above; the cross is the origin"),
             ),
-            element("div", element("dl", *words), _separate_groups(run)),
+            findings.matches(run),
             class_="columns",
         ),
+        element("div", element("dl", *words), _separate_groups(run), class_="below"),
     )
+
+
+def _matches_alone(run: RunData) -> Markup | None:
+    """Where no camera was placed, the matches say why."""
+    graph = findings.matches(run)
+    if graph is None:
+        return None
+    return element("section", element("h2", "Matches"), element("div", graph, class_="columns"))
 
 
 def _separate_groups(run: RunData) -> Markup | None:
@@ -218,6 +228,11 @@ def stages(run: RunData) -> Markup:
 def _stage_row(stage: Mapping[str, Any], longest_s: float) -> Markup:
     seconds, peak_bytes = _number(stage.get("seconds")), _number(stage.get("peak_bytes"))
     status = str(stage.get("status"))
+    texts = stage.get("degraded")
+    lowered = [
+        element("p", printable(f"lowered: {text}"), class_="lowered")
+        for text in (texts if isinstance(texts, list) else ())
+    ]
     return element(
         "tr",
         element("td", printable(str(stage.get("title") or stage.get("name")))),
@@ -225,7 +240,7 @@ def _stage_row(stage: Mapping[str, Any], longest_s: float) -> Markup:
         element("td", duration(seconds) if seconds else None, class_="number"),
         element("td", share_bar(seconds / longest_s) if seconds else None),
         element("td", size(peak_bytes) if peak_bytes else None, class_="number"),
-        element("td", element("code", printable(_settings(stage.get("params"))))),
+        element("td", element("code", printable(_settings(stage.get("params")))), *lowered),
         class_=status if status in STATUS_WORDS else "",
     )
 
@@ -239,6 +254,7 @@ def photos(run: RunData) -> Markup:
         element("h2", "Photos"),
         element("div", *tiles, class_="sheet"),
         element("p", f"and {counted(more, 'other')}") if more > 0 else None,
+        findings.photo_table(run),
     )
 
 
@@ -315,10 +331,13 @@ def all_sections(run: RunData) -> Markup:
         heading(run),
         failure(run),
         preview(run),
+        findings.advice(run),
         warnings(run),
-        cameras(run),
-        stages(run),
+        cameras(run) or _matches_alone(run),
+        findings.coverage(run),
         photos(run),
+        findings.calibration(run),
+        stages(run),
         left_out(run),
         reproduction(run),
     )

@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from insaat_cli.engine.focus import orbited
-from insaat_cli.engine.preview import four_sides
+from insaat_cli.engine.preview import four_sides, preview_directions
 from insaat_cli.engine.textured_mesh import TexturedMesh, encode_jpeg, read_glb
 from insaat_cli.errors import StageError, UsageError
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
 
 OBJ_JPEG_QUALITY = 95
-PREVIEW_ELEVATION_DEG = 15.0
 
 
 class Format(StrEnum):
@@ -103,26 +102,6 @@ WRITERS: dict[Format, Callable[[TexturedMesh, Path], None]] = {
 }
 
 
-def preview_directions(cameras: Path) -> list[NDArray[np.float64]]:
-    """Four directions a quarter turn apart, the first from where most photos were taken."""
-    centers = np.array(
-        [image["center"] for image in json.loads(cameras.read_text(encoding="utf-8"))["images"]]
-    ).reshape(-1, 3)
-    mean = centers[:, [0, 2]].mean(axis=0) if len(centers) else np.array([0.0, 1.0])
-    start = float(np.arctan2(mean[0], mean[1])) if np.linalg.norm(mean) > 0 else 0.0
-    elevation = np.radians(PREVIEW_ELEVATION_DEG)
-    return [
-        np.array(
-            [
-                np.sin(angle) * np.cos(elevation),
-                np.sin(elevation),
-                np.cos(angle) * np.cos(elevation),
-            ]
-        )
-        for angle in start + np.radians([0, 90, 180, 270])
-    ]
-
-
 def optical_axes(cameras: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Camera centres and viewing directions, (N, 3) each."""
     images = json.loads(cameras.read_text(encoding="utf-8"))["images"]
@@ -161,12 +140,13 @@ def main(request: StageRequest, events: Events) -> Metrics:
         shutil.copyfile(find_input(inputs, name), output / name)
     mesh = read_glb(output / "model.glb")
     events.progress(0.2)
+    centers, forwards = optical_axes(output / "cameras.json")
     picture = four_sides(
         mesh,
-        preview_directions(output / "cameras.json"),
+        preview_directions(centers),
         options.preview_width,
         round(options.preview_width * 0.75),
-        focus=orbited(*optical_axes(output / "cameras.json")),
+        focus=orbited(centers, forwards),
         threads=request.threads,
     )
     Image.fromarray(picture).save(output / "preview.png")

@@ -1,0 +1,1 @@
+"""What the report says of photos and model: facts in numbers, coverage, and advice in words."""

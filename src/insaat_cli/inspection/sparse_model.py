@@ -1,0 +1,87 @@
+"""What the sparse model says of each photo, and a picture of its points from above."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+from numpy.typing import NDArray
+
+from insaat_cli.inspection.facts import Placed
+
+LONGEST_TRACK = 40
+"""A point seen by more photos would only say again that all of these see the same thing."""
+PLAN_PX = 640
+PLAN_REACH_PERCENT = 98.0
+PLAN_ROOM = 1.06
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparseFacts:
+    """A sparse model, by the names of the working copies."""
+
+    placed: dict[str, Placed]
+    shared: dict[tuple[str, str], int]
+    """Points that two photos both see."""
+    points: NDArray[np.float64]
+    """(N, 3), Y up."""
+    colours: NDArray[np.uint8]
+    """(N, 3)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The points from above: x to the right, z towards the reader, the origin in the middle."""
+
+    pixels: NDArray[np.uint8]
+    """(H, W, 4)."""
+    reach: float
+    """Half the side of the picture, in world units."""
+
+
+def read_sparse(model: Path) -> SparseFacts:
+    """Read a COLMAP model folder. Raises ValueError or OSError where there is none."""
+    reconstruction = pycolmap.Reconstruction(str(model))
+    points = reconstruction.points3D
+    placed, seen_by = {}, {}
+    for image_id in sorted(reconstruction.reg_image_ids()):
+        image = reconstruction.image(image_id)
+        seen = [points[p.point3D_id] for p in image.points2D if p.has_point3D()]
+        placed[str(image.name)] = Placed(
+            points=len(seen),
+            track_length=float(np.mean([p.track.length() for p in seen])) if seen else 0.0,
+            error_px=float(np.mean([p.error for p in seen])) if seen else 0.0,
+        )
+        seen_by[image_id] = str(image.name)
+    shared: Counter[tuple[str, str]] = Counter()
+    for point in points.values():
+        ids = sorted({element.image_id for element in point.track.elements})
+        if len(ids) <= LONGEST_TRACK:
+            shared.update(combinations(ids, 2))
+    return SparseFacts(
+        placed=placed,
+        shared={(seen_by[a], seen_by[b]): n for (a, b), n in shared.items()},  # type: ignore[index]
+        points=np.array([p.xyz for p in points.values()], float).reshape(-1, 3),
+        colours=np.array([p.color for p in points.values()], np.uint8).reshape(-1, 3),
+    )
+
+
+def plan_of(facts: SparseFacts, centers: NDArray[np.float64]) -> Plan:
+    """Draw the points from above, as far out as the cameras `centers` (N, 3) and most points."""
+    reaches = [np.abs(centers[:, [0, 2]]).max(initial=0.0)]
+    if len(facts.points):
+        reaches.append(np.percentile(np.abs(facts.points[:, [0, 2]]), PLAN_REACH_PERCENT))
+    reach = float(max(reaches)) * PLAN_ROOM or 1.0
+    pixels = np.zeros((PLAN_PX, PLAN_PX, 4), np.uint8)
+    upwards = np.argsort(facts.points[:, 1], kind="stable")  # what lies higher is drawn last
+    at = ((facts.points[upwards][:, [0, 2]] / reach + 1) / 2 * PLAN_PX).astype(int)
+    colours = np.concatenate([facts.colours[upwards], np.full((len(at), 1), 230, np.uint8)], axis=1)
+    for shift in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        column, row = (at + shift).T
+        inside = (column >= 0) & (column < PLAN_PX) & (row >= 0) & (row < PLAN_PX)
+        pixels[row[inside], column[inside]] = colours[inside]
+    return Plan(pixels=pixels, reach=reach)
