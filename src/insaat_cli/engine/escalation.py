@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +37,8 @@ OTHER_FOCAL_RATIOS = (0.75, 2.4)
 MORE_FEATURES = SiftOptions(max_features=12_000, contrast=0.008, edge=15.0)
 MORE_PAIRS = PairOptions(neighbours=20, sure_neighbours=12, min_score=4, exhaustive_max=60)
 GLOBAL_MIN_PHOTOS = 5
+FEATURE_THREADS = 1
+"""Each takes 150 MB, and finding features is a small part of an escalation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +94,10 @@ def _attempts(job: RegistrationJob) -> Iterator[Mapping]:
         database,
         MORE_FEATURES,
         max_side=job.max_side,
-        threads=job.threads,
+        threads=FEATURE_THREADS,
         progress=lambda share: None,
     )
+    give_back_memory()
     pairs = choose_pairs(database, job.photos, MORE_PAIRS, lambda share: None)
     match_pairs(
         database,
@@ -113,6 +118,12 @@ def _attempts(job: RegistrationJob) -> Iterator[Mapping]:
         yield map_globally(
             copy, job.images, job.scratch / "models", attempt="global", threads=job.threads
         )
+
+
+def give_back_memory() -> None:
+    """Return to the system what was freed; glibc keeps it for pictures that will not come."""
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _map(job: RegistrationJob, database: Path, attempt: str, *, forgiving: bool) -> Mapping:

@@ -86,11 +86,11 @@ def match_pairs(
     threads: int,
     progress: Progress,
 ) -> None:
-    """Match and verify `pairs` (positions from 0) in `database`."""
+    """Match and verify `pairs` (positions from 0) in `database`; `guided` once more along the
+    epipolar lines that were found."""
     matching = pycolmap.FeatureMatchingOptions()
     matching.num_threads = threads
     matching.use_gpu = False
-    matching.guided_matching = guided
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = SEED
     pairing = pycolmap.ImportedPairingOptions()
@@ -103,6 +103,11 @@ def match_pairs(
         pycolmap.match_image_pairs(
             database, matching, pairing, verification, device=pycolmap.Device.cpu
         )
+        if guided:
+            # Its compiler takes 60 MB, and most runs never come here.
+            from insaat_cli.engine.guided_matching import match_again
+
+            match_again(database, part, threads=threads)
         progress((start + len(part)) / len(pairs))
     list_path.unlink(missing_ok=True)
 
