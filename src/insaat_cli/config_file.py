@@ -20,6 +20,7 @@ VARIABLES = {
     "endpoint": "INSAAT_S3_ENDPOINT",
     "region": "INSAAT_S3_REGION",
     "profile": "INSAAT_S3_PROFILE",
+    "queue_url": "INSAAT_QUEUE_URL",
 }
 MEANING = {
     "max_memory": "budget of all stages together: 60% of the limit, or a size such as 8G",
@@ -27,6 +28,7 @@ MEANING = {
     "endpoint": "address of an S3 server that is not AWS: https://host:port",
     "region": "region of the bucket",
     "profile": "AWS profile whose credentials to use",
+    "queue_url": "an SQS queue that rings when a job comes: https://sqs.REGION.amazonaws.com/…",
 }
 
 

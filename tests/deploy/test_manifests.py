@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-CUSTOM = {"ScaledObject"}
+CUSTOM = {"ScaledObject", "TriggerAuthentication"}
 
 
 def documents() -> list[Any]:
@@ -29,7 +29,7 @@ def pods() -> list[Any]:
 @pytest.mark.parametrize("document", documents())
 def test_fits_the_schema(document: dict[str, Any]) -> None:
     if document["kind"] in CUSTOM:
-        assert document["spec"]["scaleTargetRef"]["name"] == "insaat-worker"
+        assert document["apiVersion"] == "keda.sh/v1alpha1"
         return
     kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
 
@@ -43,6 +43,37 @@ def test_pods_have_few_rights(document: dict[str, Any]) -> None:
         assert rights["readOnlyRootFilesystem"] and not rights["allowPrivilegeEscalation"]
         assert rights["capabilities"] == {"drop": ["ALL"]}
         assert container["resources"]["limits"]["memory"]
+
+
+@pytest.mark.parametrize("name", ["scaled-object.yaml", "scaled-object-sqs.yaml"])
+def test_scaling_is_of_the_workers_and_slow_to_shrink(name: str) -> None:
+    found = {d["kind"]: d for d in yaml.safe_load_all((DEPLOY / name).read_text())}
+    spec = found["ScaledObject"]["spec"]
+    assert spec["scaleTargetRef"]["name"] == "insaat-worker"
+    assert spec["minReplicaCount"] <= 1 < spec["maxReplicaCount"]
+    shrink = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]
+    assert shrink["stabilizationWindowSeconds"] >= 300
+    (trigger,) = spec["triggers"]
+    assert all(isinstance(value, str) for value in trigger["metadata"].values())
+    if "authenticationRef" in trigger:
+        named = found["TriggerAuthentication"]["metadata"]["name"]
+        assert trigger["authenticationRef"]["name"] == named
+
+
+def test_the_doorbell_has_few_rights_and_a_dead_letter_queue() -> None:
+    rights = {}
+    for name in ("worker", "submitter"):
+        policy = json.loads((DEPLOY / "policies" / f"{name}-sqs.json").read_text())
+        (statement,) = policy["Statement"]
+        assert statement["Resource"] == "arn:aws:sqs:REGION:ACCOUNT:insaat"
+        rights[name] = set(statement["Action"])
+    assert rights["submitter"] == {"sqs:SendMessage"} < rights["worker"]
+    queue = json.loads((DEPLOY / "sqs" / "queue.json").read_text())
+    dead = json.loads((DEPLOY / "sqs" / "dead-letters.json").read_text())
+    assert all(isinstance(value, str) for value in (*queue.values(), *dead.values()))
+    redrive = json.loads(queue["RedrivePolicy"])
+    assert redrive["deadLetterTargetArn"].endswith(":insaat-dead")
+    assert json.loads(dead["RedriveAllowPolicy"])["sourceQueueArns"][0].endswith(":insaat")
 
 
 def test_the_grace_period_covers_draining_and_giving_back() -> None:

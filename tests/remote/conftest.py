@@ -43,6 +43,20 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedServer]
     server.kill()
 
 
+@pytest.fixture(scope="session")
+def sqs_endpoint() -> Iterator[str]:
+    """moto's server, used for SQS only: nothing else that is on loopback speaks it."""
+    try:
+        from moto.server import ThreadedMotoServer
+    except ImportError:
+        missing("moto, with its server")
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
 @pytest.fixture
 def s3_address(seaweed: SeaweedServer) -> S3Address:
     """A prefix of its own in the test bucket."""

@@ -13,10 +13,12 @@ from insaat_cli.cli.options import (
     JsonOption,
     PresetOption,
     QuietOption,
+    RoiOption,
     SetOption,
 )
 from insaat_cli.cli.remote_options import (
     AllowOption,
+    BellOption,
     EndpointOption,
     JobArgument,
     RemoteOption,
@@ -32,6 +34,7 @@ from insaat_cli.cli.remote_words import (
 )
 from insaat_cli.cli.session import talk_of
 from insaat_cli.reconstruction import DEFAULT_PIPELINE, DEFAULT_PRESET
+from insaat_cli.region_option import AUTO
 from insaat_cli.remote.client import Client
 from insaat_cli.remote.job import Status
 from insaat_cli.remote.spec import allowed_pipelines
@@ -49,10 +52,12 @@ def submit_command(
     photos: PhotosArgument,
     remote: RemoteOption = None,
     endpoint: EndpointOption = None,
+    queue_url: BellOption = None,
     pipeline: Annotated[str, typer.Option(metavar="NAME")] = DEFAULT_PIPELINE,
     preset: PresetOption = DEFAULT_PRESET,
     formats: FormatOption = "glb",
     settings: SetOption = None,
+    roi: RoiOption = AUTO,
     recursive: Annotated[bool, typer.Option("--recursive", "-r")] = False,
     resize: Annotated[
         int | None, typer.Option(metavar="PX", help="Reduce photos to this side before sending.")
@@ -69,13 +74,14 @@ def submit_command(
 ) -> None:
     """Put a reconstruction into the queue. What the store has already is not sent again."""
     talk = talk_of(context, json=json, quiet=quiet)
-    client = client_of(remote, endpoint)
+    client = client_of(remote, endpoint, queue_url)
     options = SubmitOptions(
         sources=tuple(photos),
         recursive=recursive,
         pipeline=DEFAULT_PIPELINE if pipeline == "auto" else pipeline,
         preset=preset,
         settings=tuple(settings or ()),
+        roi=roi,
         formats=tuple(name.strip() for name in formats.split(",") if name.strip()),
         priority=priority,
         tags=tuple(tag or ()),
@@ -89,6 +95,7 @@ def submit_command(
         allowed=allowed_pipelines(named_pipelines(allow_pipeline)),
         started=meter.start,
         progress=meter.add,
+        ring=client.ring,
     )
     talk.json(
         {
@@ -187,11 +194,12 @@ def retry_command(
     job: JobArgument,
     remote: RemoteOption = None,
     endpoint: EndpointOption = None,
+    queue_url: BellOption = None,
     json: JsonOption = False,
 ) -> None:
     """Put a failed or cancelled job into the queue again; finished stages are kept."""
     talk = talk_of(context, json=json)
-    state = client_of(remote, endpoint).retry(job)
+    state = client_of(remote, endpoint, queue_url).retry(job)
     talk.json(state_fields(state))
     talk.line(f"job {job} is queued again")
 

@@ -11,7 +11,7 @@ import typer
 from insaat_cli.errors import UsageError
 from insaat_cli.pipeline_file import find_pipeline
 from insaat_cli.remote.client import Client
-from insaat_cli.remote.config import open_store
+from insaat_cli.remote.config import open_bell, open_store
 from insaat_cli.remote.queue import Queue
 
 RemoteOption = Annotated[
@@ -25,6 +25,10 @@ RemoteOption = Annotated[
 EndpointOption = Annotated[
     str | None, typer.Option("--endpoint", metavar="URL", help="An S3 server that is not AWS.")
 ]
+BellOption = Annotated[
+    str | None,
+    typer.Option("--queue-url", metavar="URL", help="An SQS queue that rings when a job comes."),
+]
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="As printed by insaat submit.")]
 AllowOption = Annotated[
     list[Path] | None,
@@ -34,10 +38,11 @@ AllowOption = Annotated[
 ]
 
 
-def client_of(remote: str | None, endpoint: str | None) -> Client:
-    """The client of the store that options, environment and configuration name."""
+def client_of(remote: str | None, endpoint: str | None, queue_url: str | None = None) -> Client:
+    """The client of the store and doorbell that options, environment and configuration name."""
     store = open_store({"remote": remote, "endpoint": endpoint})
-    return Client(store, Queue(store, clock=time.monotonic))
+    bell = open_bell({"queue_url": queue_url})
+    return Client(store, Queue(store, clock=time.monotonic), bell)
 
 
 def named_pipelines(files: list[Path] | None) -> dict[str, str]:

@@ -12,18 +12,32 @@ import typer
 from insaat_cli.cli.options import JsonOption, MemoryOption, ThreadsOption
 from insaat_cli.cli.remote_options import (
     AllowOption,
+    BellOption,
     EndpointOption,
     RemoteOption,
     named_pipelines,
 )
 from insaat_cli.cli.session import talk_of
 from insaat_cli.errors import UsageError
-from insaat_cli.remote.config import MEANING, config_path, open_store, settings, write_setting
+from insaat_cli.remote.config import (
+    MEANING,
+    config_path,
+    open_bell,
+    open_store,
+    settings,
+    write_setting,
+)
 from insaat_cli.remote.mail import MailServer
 from insaat_cli.remote.notification import Notifier
 from insaat_cli.remote.spec import allowed_pipelines
 from insaat_cli.remote.webhook import Webhook
-from insaat_cli.remote.worker import DEFAULT_LEASE_S, DEFAULT_POLL_S, Worker, WorkerOptions
+from insaat_cli.remote.worker import (
+    DEFAULT_LEASE_S,
+    DEFAULT_POLL_S,
+    DEFAULT_SWEEP_S,
+    Worker,
+    WorkerOptions,
+)
 
 SHORTEST_LEASE_S = 1.0
 
@@ -32,6 +46,7 @@ def worker_command(
     context: typer.Context,
     remote: RemoteOption = None,
     endpoint: EndpointOption = None,
+    queue_url: BellOption = None,
     concurrency: Annotated[
         str, typer.Option(metavar="N|auto", help="Jobs at once; auto: what memory allows.")
     ] = "1",
@@ -55,6 +70,9 @@ def worker_command(
     max_memory: MemoryOption = None,
     threads: ThreadsOption = None,
     work_folder: Annotated[Path | None, typer.Option(metavar="DIR", help="For scratch.")] = None,
+    sweep: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Between such looks, with --queue-url.")
+    ] = DEFAULT_SWEEP_S,
     metrics_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Prometheus metrics and health.")
     ] = None,
@@ -71,13 +89,14 @@ def worker_command(
     )
     for name in ("botocore", "boto3", "urllib3", "s3transfer"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    if lease < SHORTEST_LEASE_S or poll <= 0:
+    if lease < SHORTEST_LEASE_S or poll <= 0 or sweep <= 0:
         raise UsageError("the lease or the poll interval is too short")
     store = open_store({"remote": remote, "endpoint": endpoint})
     extra = named_pipelines(allow_pipeline)
     options = WorkerOptions(
         lease_s=lease,
         poll_s=poll,
+        sweep_s=sweep,
         concurrency=_concurrency(concurrency),
         max_memory=max_memory,
         threads=threads,
@@ -93,8 +112,14 @@ def worker_command(
     notifier = Notifier(
         store=store, mail=MailServer.from_environment(), webhook=Webhook.from_environment()
     )
-    code = Worker(store, options, allowed=allowed_pipelines(extra), notifier=notifier).run()
-    raise typer.Exit(int(code))
+    worker = Worker(
+        store,
+        options,
+        allowed=allowed_pipelines(extra),
+        notifier=notifier,
+        bell=open_bell({"queue_url": queue_url}),
+    )
+    raise typer.Exit(int(worker.run()))
 
 
 def config_command(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from insaat_cli.errors import StoreError, UsageError
 from insaat_cli.remote.commit import read
+from insaat_cli.remote.doorbell import Doorbell
 from insaat_cli.remote.job import JobState, Status, check_id
 from insaat_cli.remote.keys import (
     JOBS,
@@ -47,9 +48,15 @@ class Fetched:
 class Client:
     """The jobs of one store, as their user sees them."""
 
-    def __init__(self, store: Store, queue: Queue) -> None:
+    def __init__(self, store: Store, queue: Queue, bell: Doorbell | None = None) -> None:
         self.store = store
         self.queue = queue
+        self._bell = bell
+
+    def ring(self, job: str) -> None:
+        """Tell the workers that `job` is in the queue, where there is a doorbell."""
+        if self._bell:
+            self._bell.ring(job)
 
     def jobs(self) -> list[JobState]:
         """All jobs, newest first; submissions that were never completed are not jobs."""
@@ -121,7 +128,9 @@ class Client:
         return self.queue.cancel(job)
 
     def retry(self, job: str) -> JobState:
-        return self.queue.retry(job)
+        state = self.queue.retry(job)
+        self.ring(job)
+        return state
 
     def logs(self, job: str, epoch: int | None = None) -> str:
         """The log of an attempt; by default the last that stored one."""

@@ -16,14 +16,17 @@ from insaat_cli.config_file import (
     write_setting,
 )
 from insaat_cli.errors import UsageError
+from insaat_cli.remote.doorbell import Doorbell
 from insaat_cli.remote.local import LocalStore
 from insaat_cli.remote.s3 import S3Address, S3Store
+from insaat_cli.remote.sqs import SqsQueue
 from insaat_cli.remote.store import Store
 
 __all__ = [
     "MEANING",
     "Setting",
     "config_path",
+    "open_bell",
     "open_store",
     "read_config",
     "settings",
@@ -69,6 +72,17 @@ def open_store(
             f"{remote!r} is not a store", hint="write s3://bucket/prefix, or the path of a folder"
         )
     return LocalStore(Path(remote.removeprefix("file://")).expanduser())
+
+
+def open_bell(
+    options: Mapping[str, str | None], environment: Mapping[str, str] = os.environ
+) -> Doorbell | None:
+    """The doorbell that the settings name, if any."""
+    found = {name: setting.value for name, setting in settings(options, environment).items()}
+    url = found.get("queue_url")
+    if not url:
+        return None
+    return Doorbell(SqsQueue(url, region=found.get("region"), profile=found.get("profile")))
 
 
 def _aws_endpoint(environment: Mapping[str, str]) -> str | None:

@@ -189,6 +189,10 @@ class Queue:
                 taken += self._look(alive[key], keep=len(alive) <= limit)
         return taken
 
+    def suspect(self, state: JobState) -> None:
+        """Watch this running job from now on."""
+        self._look(running_marker(state.job, state.epoch), keep=True)
+
     def _running(self) -> list[Marker]:
         """Markers of running jobs; of a large fleet's, those of one shard drawn by chance."""
         entries = list(self.store.list(RUNNING, limit=WATCH_LISTED))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from insaat_cli.errors import UsageError
 from insaat_cli.photos import Photo, PhotoSet, find_photos
+from insaat_cli.region_option import AUTO, region_settings
 from insaat_cli.remote.job import MAX_PRIORITY, TAG_PATTERN, JobState, Status, new_txn
 from insaat_cli.remote.keys import input_key
 from insaat_cli.remote.manifest import FileEntry, sha256_of
@@ -39,6 +40,8 @@ class SubmitOptions:
     pipeline: str = "embedded"
     preset: str = "normal"
     settings: tuple[str, ...] = ()
+    roi: str = AUTO
+    """What is kept, see `region_option.py`; it travels as a setting."""
     formats: tuple[str, ...] = ("glb",)
     priority: int = 50
     tags: tuple[str, ...] = ()
@@ -62,8 +65,11 @@ def submit(
     allowed: Mapping[str, str],
     started: Callable[[int], None] = lambda total_bytes: None,
     progress: Progress | None = None,
+    ring: Callable[[str], None] = lambda job: None,
 ) -> Submitted:
-    """Nothing is a job before its last write; a submission that was cut off can be repeated."""
+    """Nothing is a job before its last write; a submission that was cut off can be repeated.
+
+    `ring` is told of the job once it is one."""
     _check_options(options)
     draft = JobSpec(
         job="",
@@ -97,6 +103,7 @@ def submit(
         txn=new_txn(),
     )
     queue.submit(first, spec.to_bytes())
+    ring(job)
     return Submitted(job=job, photos=photos, sent_bytes=sent_bytes, total_bytes=total_bytes)
 
 

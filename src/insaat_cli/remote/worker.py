@@ -25,8 +25,11 @@ from insaat_cli.budget import memory_budget
 from insaat_cli.errors import ExitCode, StoreError
 from insaat_cli.history import History
 from insaat_cli.remote.admission import Admission, Choice, EqualShares
+from insaat_cli.remote.calls import Calls, NoCalls
 from insaat_cli.remote.commit import Pause
+from insaat_cli.remote.doorbell import Doorbell, Listener
 from insaat_cli.remote.job_run import End, JobRun, RunContext
+from insaat_cli.remote.keys import Marker
 from insaat_cli.remote.lease import Lease
 from insaat_cli.remote.metrics import Metrics, StatusServer
 from insaat_cli.remote.needs import PredictedNeeds
@@ -39,6 +42,7 @@ from insaat_cli.scheduler import Budget
 
 DEFAULT_LEASE_S = 120.0
 DEFAULT_POLL_S = 10.0
+DEFAULT_SWEEP_S = 300.0
 WATCHED_IDLE = 16
 WATCHED_BUSY = 4
 """Jobs of others that are watched at a time: in a large fleet each job has a few watchers."""
@@ -53,6 +57,8 @@ class WorkerOptions:
 
     lease_s: float = DEFAULT_LEASE_S
     poll_s: float = DEFAULT_POLL_S
+    sweep_s: float = DEFAULT_SWEEP_S
+    """Between looks into the queue where a doorbell rings for every job."""
     concurrency: int | None = 1
     """None: as many as fit the memory budget by what is foretold of them."""
     max_memory: str | None = None
@@ -90,6 +96,7 @@ class Worker:
         *,
         allowed: Mapping[str, str],
         notifier: Notifier,
+        bell: Doorbell | None = None,
         limits: MachineLimits | None = None,
     ) -> None:
         self.options = options
@@ -112,6 +119,14 @@ class Worker:
         self.code = ExitCode.DONE
         self._taken = 0
         self._wake = threading.Event()
+        self._has_bell = bell is not None
+        self._sweep_s = options.sweep_s if self._has_bell else 0.0
+        self._sweep_at = time.monotonic()
+        self._markers: dict[str, Marker] = {}
+        """Of queued jobs, as far as this worker knows."""
+        self._standing: frozenset[str] = frozenset()
+        """Jobs that were in the queue at the last sweep, and not taken."""
+        self.calls = self._calls(bell)
         self._busy_at = self._scanned_at = self._watched_at = time.monotonic()
 
     def run(self) -> ExitCode:
@@ -126,6 +141,7 @@ class Worker:
             ) as folder,
         ):
             try:
+                self.calls.start()
                 while not self._is_over():
                     self._collect()
                     self._look(Path(folder))
@@ -146,9 +162,13 @@ class Worker:
             if now - self._watched_at >= self.options.lease_s / WATCHES_PER_LEASE:
                 self._watched_at = now
                 self._watch()
-            if self._may_claim():
-                self._fill(folder)
-            if self.options.metrics_port is not None:
+            looked = self._learn()
+            self._fill(folder)
+            self.calls.settle(slot.lease.job for slot in self.running)
+            self.calls.want(self._may_claim())
+            if looked and self._has_bell:
+                self._remind()
+            if self.options.metrics_port is not None and (looked or not self._has_bell):
                 self._count_queue()
             self._scanned_at = time.monotonic()
             self.metrics.set("last_scan_timestamp_seconds", time.time())
@@ -162,6 +182,8 @@ class Worker:
             log.warning("job %s: its worker fell silent; now %s", state.job, state.status.value)
             if state.status.ended:
                 self.notifier.job_ended(state)
+            else:
+                self.calls.queued_again(state.job)
 
     def _count_queue(self) -> None:
         """For autoscaling; said by busy workers, too."""
@@ -172,10 +194,27 @@ class Worker:
         enough = self.options.once and self._taken > 0
         return not stopping and not enough and self.admission.has_room()
 
+    def _learn(self) -> bool:
+        """What waits: by the doorbell, and by looking when it is time to; whether it was."""
+        self._markers |= {marker.key: marker for marker in self.calls.heard()}
+        now = time.monotonic()
+        if now < self._sweep_at or not (self._has_bell or self._may_claim()):
+            return False
+        self._sweep_at = now + self._sweep_s * random.uniform(0.7, 1.0)  # noqa: S311
+        self.metrics.add("queue_scans_total")
+        found = self.queue.candidates(self.options.tags)
+        self._markers = {marker.key: marker for marker in found}
+        return True
+
+    def _remind(self) -> None:
+        """Ring again for jobs that nobody took since the last sweep: their message may be lost."""
+        left = frozenset(self._markers)
+        self.calls.resend(self._markers[key].job for key in left & self._standing)
+        self._standing = left
+
     def _fill(self, folder: Path) -> None:
         """Claim what fits beside what runs, the best first, until nothing more does."""
-        self.metrics.add("queue_scans_total")
-        markers = {marker.key: marker for marker in self.queue.candidates(self.options.tags)}
+        markers = self._markers
         while self._may_claim() and (choices := self.admission.choose([*markers.values()])):
             idle = {choice.marker.key for choice in choices}
             try:
@@ -232,6 +271,7 @@ class Worker:
             self.metrics.set("jobs_running", len(self.running))
             self._busy_at = time.monotonic()
             final = slot.run.final
+            self.calls.ended(slot.lease.job, final)
             if final is not None and final.status.ended:
                 self.notifier.job_ended(final)
 
@@ -263,6 +303,17 @@ class Worker:
             budget, PredictedNeeds(self.store, self.context.allowed, budget, History())
         )
 
+    def _calls(self, bell: Doorbell | None) -> NoCalls:
+        if bell is None:
+            return NoCalls()
+        return Calls(
+            bell,
+            Listener(bell, self._wake),
+            self.queue,
+            tags=self.options.tags,
+            lease_s=self.options.lease_s,
+        )
+
     # Around it -------------------------------------------------------------------------------
 
     def _stop_all(self) -> None:
@@ -271,6 +322,7 @@ class Worker:
             assert slot.thread is not None
             slot.thread.join()
         self._collect()
+        self.calls.stop()
 
     def _status_server(self) -> StatusServer | None:
         if self.options.metrics_port is None:

@@ -1,0 +1,438 @@
+"""Messages that are lost, repeated, late or forged: the state decides, and no message can harm."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from insaat_cli.errors import StoreError, UsageError
+from insaat_cli.remote.calls import NOT_NOW_S, Calls
+from insaat_cli.remote.client import Client
+from insaat_cli.remote.config import open_bell
+from insaat_cli.remote.doorbell import Doorbell, Listener, job_of, text_of
+from insaat_cli.remote.job import JobState, Status, new_txn
+from insaat_cli.remote.local import LocalStore
+from insaat_cli.remote.memory import MemoryStore
+from insaat_cli.remote.queue import Queue
+from insaat_cli.remote.s3 import S3Address, S3Store
+from insaat_cli.remote.spec import allowed_pipelines
+from insaat_cli.remote.sqs import Message, SqsQueue
+from insaat_cli.remote.store import Store
+from insaat_cli.remote.submission import SubmitOptions, new_job_id, submit
+from remote.fake_pipeline import write_pipeline
+from remote.machines import (
+    WorkerProcess,
+    check_published,
+    make_photos,
+    starts,
+    wait_end,
+    wait_for,
+)
+
+NEVER = "1000"
+LEASE_S = 60.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "hello",
+        "null",
+        "[]",
+        '{"job": "20260101-000000-aaaaaaaa"}',
+        '{"insaat": 2, "job": "20260101-000000-aaaaaaaa"}',
+        '{"insaat": 1, "job": "../../etc/passwd"}',
+        '{"insaat": 1, "job": "20260101-000000-aaaaaaaa/../x"}',
+        '{"insaat": 1, "job": ["20260101-000000-aaaaaaaa"]}',
+        '{"insaat": 1, "job": "20260101-000000-aaaaaaaa", "command": "sh"}',
+        '{"insaat": 1, "job": "20260101-000000-aaaaaaaa"}' + " " * 1000,
+        "[" * 900,
+    ],
+)
+def test_forged_texts_name_no_job(text: str) -> None:
+    assert job_of(text) is None
+
+
+def test_a_message_names_its_job_and_nothing_else() -> None:
+    job = new_job_id()
+    assert job_of(text_of(job)) == job
+    assert set(json.loads(text_of(job))) == {"insaat", "job"}
+
+
+@pytest.mark.parametrize(
+    "url", ["insaat", "ftp://x/y", "https://", "https://sqs.x.com/", "s3://x/y"]
+)
+def test_what_is_no_address(url: str) -> None:
+    with pytest.raises(UsageError):
+        open_bell({"queue_url": url}, {})
+
+
+def test_no_doorbell_unless_asked_for(tmp_path: Path) -> None:
+    assert open_bell({}, {"XDG_CONFIG_HOME": str(tmp_path)}) is None
+
+
+@dataclass
+class FakeMessages:
+    """What was done with messages."""
+
+    sent: list[str] = field(default_factory=list)
+    hidden: list[tuple[str, float]] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    waiting: int = 0
+
+    def send(self, text: str) -> None:
+        self.sent.append(str(job_of(text)))
+
+    def receive(self, visibility_s: float) -> Message | None:
+        raise AssertionError("not used here")
+
+    def hide(self, message: Message, seconds: float) -> None:
+        self.hidden.append((message.receipt, seconds))
+
+    def delete(self, message: Message) -> None:
+        self.deleted.append(message.receipt)
+
+    def visible(self) -> int:
+        return self.waiting
+
+
+class Broken:
+    """A server that never answers."""
+
+    def __getattr__(self, name: str) -> Any:
+        def fail(*arguments: object) -> None:
+            raise StoreError("no answer")
+
+        return fail
+
+
+@dataclass
+class FakeDoor:
+    """In place of a Listener."""
+
+    messages: list[Message] = field(default_factory=list)
+
+    def came(self) -> Iterator[Message]:
+        while self.messages:
+            yield self.messages.pop(0)
+
+
+class Scene:
+    """A store, jobs in it, and one worker's calls."""
+
+    def __init__(self, messages: Any = None) -> None:
+        self.now = 0.0
+        self.messages = messages or FakeMessages()
+        self.door = FakeDoor()
+        self.queue = Queue(MemoryStore(), clock=lambda: self.now)
+        self.calls = Calls(
+            Doorbell(self.messages),
+            self.door,  # type: ignore[arg-type]
+            self.queue,
+            tags=("gpu",),
+            lease_s=LEASE_S,
+            clock=lambda: self.now,
+        )
+
+    def job(self, *tags: str) -> str:
+        job = new_job_id()
+        state = JobState(job=job, status=Status.QUEUED, tags=tags, txn=new_txn())
+        self.queue.submit(state, b"{}")
+        return job
+
+    def ring(self, text: str, receipt: str = "r") -> list[str]:
+        self.door.messages.append(Message(text, receipt))
+        return [marker.job for marker in self.calls.heard()]
+
+    def claim(self, job: str) -> Any:
+        (marker,) = [found for found in self.queue.candidates(["gpu"]) if found.job == job]
+        held = self.queue.claim(marker, owner="w", lease_s=LEASE_S)
+        assert held is not None
+        return held
+
+
+def test_the_message_mirrors_the_lease() -> None:
+    scene = Scene()
+    job = scene.job()
+    assert scene.ring(text_of(job)) == [job]
+    held = scene.claim(job)
+    scene.calls.settle([job])
+    assert scene.messages.hidden == []
+    for scene.now in (20.0, 25.0, 40.0):
+        scene.calls.settle([job])
+    assert scene.messages.hidden == [("r", LEASE_S)] * 2
+    done = scene.queue.succeed(held, manifest_sha256="0" * 64)
+    scene.calls.ended(job, done.state)
+    assert scene.messages.deleted == ["r"]
+
+
+def test_given_back_it_rings_for_the_next() -> None:
+    scene = Scene()
+    job = scene.job()
+    scene.ring(text_of(job))
+    scene.calls.ended(job, scene.queue.release(scene.claim(job)).state)
+    assert scene.messages.hidden == [("r", 0)]
+    scene.calls.ended(job, scene.queue.release(scene.claim(job)).state)
+    assert scene.messages.sent == [job], "found without a message: one is needed now"
+    scene.calls.ended(job, None)
+    assert scene.messages.deleted == []
+
+
+def test_ended_unknown_and_forged_ones_are_deleted() -> None:
+    scene = Scene()
+    ended = scene.job()
+    scene.queue.cancel(ended)
+    for receipt, text in enumerate((text_of(ended), text_of(new_job_id()), "{}", "\0")):
+        assert scene.ring(text, str(receipt)) == []
+    assert scene.messages.deleted == ["0", "1", "2", "3"]
+
+
+def test_what_cannot_be_taken_is_put_off() -> None:
+    scene = Scene()
+    foreign, full = scene.job("cuda"), scene.job("gpu")
+    assert scene.ring(text_of(foreign), "foreign") == []
+    assert scene.ring(text_of(full), "full") == [full]
+    assert scene.ring(text_of(full), "twice") == []
+    scene.calls.settle([])
+    assert scene.messages.hidden == [(name, NOT_NOW_S) for name in ("foreign", "twice", "full")]
+
+
+def test_the_message_of_a_dead_owner_makes_its_finder_watch() -> None:
+    scene = Scene()
+    job = scene.job()
+    scene.claim(job)
+    assert scene.ring(text_of(job)) == []
+    assert scene.messages.hidden == [("r", LEASE_S)]
+    scene.now = LEASE_S - 1
+    assert scene.queue.watch(1) == []
+    scene.now = LEASE_S + 1
+    (lost,) = scene.queue.watch(1)
+    assert (lost.job, lost.status, lost.losses) == (job, Status.QUEUED, 1)
+    assert scene.ring(text_of(job), "again") == [job]
+
+
+@pytest.mark.parametrize(("waiting", "rung"), [(0, 3), (2, 3), (3, 0), (9, 0)])
+def test_only_missing_messages_are_sent_again(waiting: int, rung: int) -> None:
+    scene = Scene()
+    scene.messages.waiting = waiting
+    scene.calls.resend(new_job_id() for _ in range(3))
+    assert len(scene.messages.sent) == rung
+
+
+def test_a_broken_doorbell_stops_nobody() -> None:
+    scene = Scene(Broken())
+    job = scene.job()
+    assert scene.ring(text_of(job)) == [job]
+    assert scene.ring("forged") == []
+    scene.calls.settle([])
+    scene.calls.queued_again(job)
+    scene.calls.resend([job])
+    scene.calls.ended(job, scene.queue.read(job).state)
+
+
+def test_the_listener_takes_one_at_a_time_and_gives_back_what_came_too_late() -> None:
+    class Full(FakeMessages):
+        def receive(self, visibility_s: float) -> Message | None:
+            self.waiting += 1
+            return Message("", str(self.waiting))
+
+    messages, wake = Full(), Event()
+    listener = Listener(Doorbell(messages), wake)
+    listener.start()
+    time.sleep(0.1)
+    assert messages.waiting == 0, "not wanted"
+    listener.want(True)
+    assert wake.wait(5)
+    time.sleep(0.1)
+    assert messages.waiting == 1
+    assert [message.receipt for message in listener.came()] == ["1"]
+    wake.clear()
+    listener.want(True)
+    assert wake.wait(5)
+    listener.stop()
+    assert ("2", 0) in messages.hidden
+
+
+# With a server ---------------------------------------------------------------------------------
+
+
+@dataclass
+class Rig:
+    """A store, an SQS queue, and workers that would not look on their own."""
+
+    store: Store
+    remote: str
+    endpoint: str | None
+    sqs: SqsQueue
+    client: Client
+    folder: Path
+    pipeline: Path
+    workers: list[WorkerProcess] = field(default_factory=list)
+
+    def hire(self, *options: str, sweep: str = NEVER, lease_s: float = 4.0) -> WorkerProcess:
+        worker = WorkerProcess(
+            self.remote, self.pipeline, self.folder / f"w{len(self.workers)}",
+            "--queue-url", self.sqs.url, "--sweep", sweep, *options,
+            endpoint=self.endpoint, lease_s=lease_s,
+        )  # fmt: skip
+        self.workers.append(worker)
+        return worker
+
+    def ready(self, worker: WorkerProcess) -> None:
+        """Until it has looked once, and found nothing."""
+        wait_for(lambda: "worker " in worker.log.read_text(), seconds=20, about="a worker")
+        time.sleep(1.0)
+
+    def submit(self, *, ring: bool = True) -> str:
+        photos = self.folder / "photos"
+        wanted = SubmitOptions(
+            sources=(photos if photos.exists() else make_photos(photos),), pipeline="fake"
+        )
+        allowed = allowed_pipelines({"fake": str(self.pipeline)})
+        if ring:
+            return submit(self.client.queue, wanted, allowed=allowed, ring=self.client.ring).job
+        return submit(self.client.queue, wanted, allowed=allowed).job
+
+    def messages(self) -> int:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.sqs._quick.get_queue_attributes(QueueUrl=self.sqs.url, AttributeNames=names)
+        return sum(int(value) for value in found["Attributes"].values())
+
+
+def make_queue(endpoint: str, **attributes: str) -> str:
+    import boto3
+
+    client = boto3.client("sqs", endpoint_url=endpoint, region_name="us-east-1")
+    name = f"insaat-{secrets.token_hex(4)}"
+    return str(client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"])
+
+
+@pytest.fixture
+def rig(request: pytest.FixtureRequest, tmp_path: Path, sqs_endpoint: str) -> Iterator[Rig]:
+    endpoint, remote = None, str(tmp_path / "queue")
+    store: Store = LocalStore(tmp_path / "queue")
+    if getattr(request, "param", "local") == "s3":
+        address: S3Address = request.getfixturevalue("s3_address")
+        store, endpoint = S3Store(address), address.endpoint
+        remote = f"s3://{address.bucket}/{address.prefix}"
+    sqs = SqsQueue(make_queue(sqs_endpoint), wait_s=1)
+    client = Client(store, Queue(store, clock=time.monotonic), Doorbell(sqs))
+    pipeline = write_pipeline(tmp_path, seconds=0.3)
+    made = Rig(store, remote, endpoint, sqs, client, tmp_path, pipeline)
+    yield made
+    for worker in made.workers:
+        worker.close()
+
+
+@pytest.mark.parametrize(
+    "rig", [pytest.param("local", marks=pytest.mark.long), "s3"], indirect=True
+)
+def test_a_job_is_found_by_its_message_alone(rig: Rig) -> None:
+    rig.ready(rig.hire(lease_s=20.0))
+    job = rig.submit()
+    state = wait_end(rig.client, job)
+    assert (state.status, state.epoch) == (Status.SUCCEEDED, 1), state.problem
+    check_published(rig.client, job, rig.folder / "out")
+    wait_for(lambda: rig.messages() == 0, seconds=10, about="an empty doorbell")
+
+
+def test_lost_repeated_and_forged_messages(rig: Rig) -> None:
+    rig.ready(rig.hire(sweep="2"))
+    lost = rig.submit(ring=False)
+    twice = rig.submit()
+    for text in (text_of(twice), "forged", text_of(new_job_id()), text_of(twice)):
+        rig.sqs.send(text)
+    for job in (lost, twice):
+        state = wait_end(rig.client, job)
+        assert (state.status, state.epoch, state.losses) == (Status.SUCCEEDED, 1, 0)
+    assert len(starts(rig.folder, "one")) == 2, "nothing was done twice"
+    wait_for(lambda: rig.messages() == 0, seconds=20, about="an empty doorbell")
+
+
+def test_a_busy_worker_rings_again_for_a_job_whose_message_was_lost(rig: Rig) -> None:
+    (rig.folder / "deeds").write_text("one hang")
+    first = rig.hire(sweep="1", lease_s=20.0)
+    rig.submit()
+    wait_for(lambda: bool(starts(rig.folder, "one")), seconds=25, about="first stage")
+    waiting = rig.submit(ring=False)
+    wait_for(lambda: rig.sqs.visible() > 0, seconds=15, about="a second message")
+    (rig.folder / "deeds").unlink()
+    rig.ready(rig.hire(lease_s=20.0))
+    assert wait_end(rig.client, waiting).status is Status.SUCCEEDED
+    assert rig.sqs.visible() < 5, "not again and again"
+    first.signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.long)]
+)
+def test_the_message_comes_back_when_the_worker_goes(rig: Rig, number: signal.Signals) -> None:
+    (rig.folder / "deeds").write_text("two hang")
+    first = rig.hire()
+    job = rig.submit()
+    wait_for(lambda: bool(starts(rig.folder, "two")), seconds=25, about="second stage")
+    (rig.folder / "deeds").unlink()
+    rig.ready(rig.hire())
+    first.signal(number)
+    state = wait_end(rig.client, job, seconds=60)
+    assert state.status is Status.SUCCEEDED and state.epoch == 2
+    assert (state.releases, state.losses) == ((1, 0) if number == signal.SIGTERM else (0, 1))
+    check_published(rig.client, job, rig.folder / "out")
+    wait_for(lambda: rig.messages() == 0, seconds=20, about="an empty doorbell")
+
+
+@pytest.mark.long
+def test_poison_ends_and_leaves_no_message(rig: Rig) -> None:
+    (rig.folder / "deeds").write_text("two segv")
+    rig.hire()
+    state = wait_end(rig.client, rig.submit(), seconds=60)
+    assert (state.status, state.failures) == (Status.FAILED, 3)
+    wait_for(lambda: rig.messages() == 0, seconds=20, about="an empty doorbell")
+
+
+@pytest.mark.long
+def test_a_dead_letter_is_only_a_letter(rig: Rig, sqs_endpoint: str) -> None:
+    """A message received too often goes to the other queue; its job is open and gets done."""
+    dead = make_queue(sqs_endpoint)
+    policy = {
+        "deadLetterTargetArn": f"arn:aws:sqs:us-east-1:123456789012:{dead.rpartition('/')[2]}",
+        "maxReceiveCount": "2",
+    }
+    rig.sqs = SqsQueue(make_queue(sqs_endpoint, RedrivePolicy=json.dumps(policy)), wait_s=0)
+    rig.client = Client(rig.store, rig.client.queue, Doorbell(rig.sqs))
+    job = rig.submit()
+    for _ in range(4):
+        rig.sqs.receive(0)
+    assert SqsQueue(dead).visible() == 1 and rig.messages() == 0
+    rig.hire()
+    assert wait_end(rig.client, job).status is Status.SUCCEEDED
+
+
+@pytest.mark.long
+def test_without_a_server_the_queue_works_all_the_same(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "queue")
+    pipeline = write_pipeline(tmp_path, seconds=0.05)
+    url = "http://127.0.0.1:9/1/none"
+    client = Client(store, Queue(store, clock=time.monotonic), open_bell({"queue_url": url}, {}))
+    wanted = SubmitOptions(sources=(make_photos(tmp_path / "photos"),), pipeline="fake")
+    allowed = allowed_pipelines({"fake": str(pipeline)})
+    job = submit(client.queue, wanted, allowed=allowed, ring=client.ring).job
+    worker = WorkerProcess(
+        str(tmp_path / "queue"), pipeline, tmp_path / "w", "--queue-url", url, "--sweep", "1"
+    )
+    try:
+        assert wait_end(client, job).status is Status.SUCCEEDED
+        worker.signal(signal.SIGTERM)
+        assert worker.end() == 0
+    finally:
+        worker.close()
