@@ -181,6 +181,7 @@ FIELDS: Mapping[str, Callable[[Options, Any, Path], Options]] = {
     "pipeline": _text_field("pipeline"),
     "format": _formats,
     "set": _settings,
+    "roi": _text_field("roi"),
     "recursive": _truth_field("recursive"),
     "keep": _text_field("keep"),
 }

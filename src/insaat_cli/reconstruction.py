@@ -13,6 +13,7 @@ from insaat_cli.errors import InsaatError, StoppedError, UsageError
 from insaat_cli.photos import PhotoSet, find_photos, is_workspace
 from insaat_cli.pipeline import Pipeline, with_preset, with_settings
 from insaat_cli.pipeline_file import find_pipeline
+from insaat_cli.region_option import region_settings
 from insaat_cli.report.page import write_report
 from insaat_cli.resources import machine_limits
 from insaat_cli.run_events import Listener, PhotosFound, ReportWritten
@@ -53,6 +54,8 @@ class ReconstructionOptions:
     """None: as many as the machine lets us use."""
     settings: tuple[str, ...] = ()
     """STAGE.PARAMETER=VALUE."""
+    roi: str = AUTO
+    """What is kept: auto, off or a box, see `region_option.py`."""
     from_stage: str | None = None
     until_stage: str | None = None
     restart: bool = False
@@ -157,6 +160,7 @@ def chosen_pipeline(options: ReconstructionOptions) -> Pipeline:
     if pipeline.presets or options.preset != DEFAULT_PRESET:
         pipeline = with_preset(pipeline, options.preset)
     pipeline = with_settings(pipeline, options.settings)
+    pipeline = with_settings(pipeline, region_settings(pipeline, options.roi))
     formats = tuple(dict.fromkeys((ALWAYS_WRITTEN, *options.formats)))
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:

@@ -21,6 +21,7 @@ from insaat_cli.cli.options import (
     PresetOption,
     QuietOption,
     RestartOption,
+    RoiOption,
     SetOption,
     ThreadsOption,
     VerboseOption,
@@ -28,6 +29,7 @@ from insaat_cli.cli.options import (
 from insaat_cli.cli.session import session_of, talk_of
 from insaat_cli.console import Talk
 from insaat_cli.reconstruction import DEFAULT_PRESET, Keep, ReconstructionOptions
+from insaat_cli.region_option import AUTO
 
 JobsArgument = Annotated[
     Path,
@@ -53,6 +55,7 @@ def batch_command(
     preset: PresetOption = DEFAULT_PRESET,
     formats: FormatOption = "glb",
     settings: SetOption = None,
+    roi: RoiOption = AUTO,
     max_memory: MemoryOption = None,
     threads: ThreadsOption = None,
     restart: RestartOption = False,
@@ -73,6 +76,7 @@ def batch_command(
         preset=preset,
         formats=tuple(name.strip() for name in formats.split(",") if name.strip()),
         settings=tuple(settings or ()),
+        roi=roi,
         max_memory=max_memory,
         threads=threads,
         restart=restart,

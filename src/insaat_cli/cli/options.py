@@ -33,6 +33,15 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Change one parameter; can be repeated."),
 ]
+RoiOption = Annotated[
+    str,
+    typer.Option(
+        "--roi",
+        metavar="auto|off|BOX",
+        help="What is kept. auto: photos taken around a subject lose their background. "
+        "BOX: xmin,ymin,zmin,xmax,ymax,zmax in units of cameras.json.",
+    ),
+]
 MemoryOption = Annotated[
     str | None,
     typer.Option(

@@ -11,6 +11,7 @@ from insaat_cli.cli.options import (
     NoDegradeOption,
     PipelineOption,
     PresetOption,
+    RoiOption,
     SetOption,
     ThreadsOption,
 )
@@ -19,6 +20,7 @@ from insaat_cli.cli.session import talk_of
 from insaat_cli.outlook import Outlook, outlooks
 from insaat_cli.outlook_words import outlook_fields, outlook_lines, preset_lines
 from insaat_cli.reconstruction import DEFAULT_PRESET, ReconstructionOptions
+from insaat_cli.region_option import AUTO
 from insaat_cli.resources import machine_limits
 from insaat_cli.wording import counted, printable, size
 
@@ -31,6 +33,7 @@ def plan_command(
     formats: FormatOption = "glb",
     recursive: RecursiveOption = False,
     settings: SetOption = None,
+    roi: RoiOption = AUTO,
     max_memory: MemoryOption = None,
     threads: ThreadsOption = None,
     no_degrade: NoDegradeOption = False,
@@ -45,6 +48,7 @@ def plan_command(
         formats=tuple(name.strip() for name in formats.split(",") if name.strip()),
         recursive=recursive,
         settings=tuple(settings or ()),
+        roi=roi,
         max_memory=max_memory,
         threads=threads,
         degrade=not no_degrade,

@@ -22,6 +22,7 @@ from insaat_cli.cli.options import (
     PresetOption,
     QuietOption,
     RestartOption,
+    RoiOption,
     SetOption,
     ThreadsOption,
     UntilOption,
@@ -30,6 +31,7 @@ from insaat_cli.cli.options import (
 from insaat_cli.cli.session import session_of, talk_of
 from insaat_cli.console import Talk
 from insaat_cli.reconstruction import DEFAULT_PRESET, Keep, ReconstructionOptions, reconstruct
+from insaat_cli.region_option import AUTO
 from insaat_cli.summary import summary_fields, summary_lines
 from insaat_cli.wording import printable
 
@@ -59,6 +61,7 @@ def reconstruct_command(
     formats: FormatOption = "glb",
     recursive: RecursiveOption = False,
     settings: SetOption = None,
+    roi: RoiOption = AUTO,
     max_memory: MemoryOption = None,
     threads: ThreadsOption = None,
     from_stage: FromOption = None,
@@ -85,6 +88,7 @@ def reconstruct_command(
         formats=tuple(name.strip() for name in formats.split(",") if name.strip()),
         recursive=recursive,
         settings=tuple(settings or ()),
+        roi=roi,
         max_memory=max_memory,
         threads=threads,
         from_stage=from_stage,

@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from insaat_cli.engine.focus import meeting_point
-from insaat_cli.errors import UsageError
+from insaat_cli.engine.views import Scene
+from insaat_cli.region_option import AUTO, OFF, read_box
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -54,7 +55,6 @@ LEAST_HALF_SIDE = 0.5
 BELOW = 0.1
 """How far the box reaches below the ground, as a share of the ring's radius."""
 STRAY_PERCENT = 0.5
-BOX_HINT = "give auto, off, or xmin,ymin,zmin,xmax,ymax,zmax in the units of cameras.json"
 
 
 class Capture(StrEnum):
@@ -93,7 +93,8 @@ class Box:
 class Region:
     """What was found out about a capture, and what of it is the subject."""
 
-    capture: Capture
+    capture: Capture | None
+    """None: not looked at, as the box was given."""
     box: Box | None
     """None: keep everything."""
     circle_deg: float = 0.0
@@ -106,7 +107,7 @@ class Region:
     def to_json(self) -> dict[str, Any]:
         box = None if self.box is None else {"low": self.box.low, "high": self.box.high}
         return {
-            "capture": self.capture.value,
+            "capture": self.capture and self.capture.value,
             "box": box,
             "circle_deg": round(self.circle_deg, 1),
             "towards_share": round(self.towards_share, 3),
@@ -116,16 +117,8 @@ class Region:
 
 def parse_box(text: str) -> Box:
     """The box of "xmin,ymin,zmin,xmax,ymax,zmax"; UsageError for anything else."""
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) != 6 or not np.isfinite(values).all():
-        raise UsageError(f"the region {text!r} is not a box", hint=BOX_HINT)
-    low, high = np.array(values[:3]), np.array(values[3:])
-    if (low >= high).any():
-        raise UsageError(f"the region {text!r} is empty", hint=BOX_HINT)
-    return Box(low=_triple(low), high=_triple(high))
+    low, high = read_box(text)
+    return Box(low=low, high=high)
 
 
 def find_region(centers: Array, forwards: Array, points: Array, seen: Sequence[Indices]) -> Region:
@@ -155,6 +148,20 @@ def find_region(centers: Array, forwards: Array, points: Array, seen: Sequence[I
         towards_share=towards_share,
         core_share=core_share,
     )
+
+
+def region_for(choice: str, scene: Scene) -> Region | None:
+    """What `--roi` asks for: None for "off", the scene's own region for "auto", else a box.
+
+    Raises UsageError for a text that is none of these.
+    """
+    if choice == OFF:
+        return None
+    if choice != AUTO:
+        return Region(capture=None, box=parse_box(choice))
+    centers = np.array([view.center for view in scene.views])
+    forwards = np.array([view.R[2] for view in scene.views])
+    return find_region(centers, forwards, scene.points, scene.seen)
 
 
 def robust_meeting_point(centers: Array, forwards: Array) -> Array | None:

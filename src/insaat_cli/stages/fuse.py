@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,10 @@ import numpy.typing as npt
 from insaat_cli.engine.depth_maps import DepthMap, DepthView, read_index
 from insaat_cli.engine.fusion import Agreement, CellGrid, Cloud, agreed_depth, neighbour_counts
 from insaat_cli.engine.ply import write_cloud
+from insaat_cli.engine.roi import Box, Region, region_for
+from insaat_cli.engine.views import load_scene
 from insaat_cli.errors import StageError
+from insaat_cli.region_option import AUTO
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
 
 FEWEST_POINTS = 200
@@ -37,6 +41,8 @@ class FuseOptions:
     """Pixels, of all depth maps, that a point of the cloud needs."""
     surrounded: int = 10
     """Points of the cloud within one or two spacings, itself too, that a point needs."""
+    roi: str = AUTO
+    """What is kept: auto, off or xmin,ymin,zmin,xmax,ymax,zmax (`engine/roi.py`)."""
 
 
 def fuse_depth_maps(
@@ -45,10 +51,11 @@ def fuse_depth_maps(
     output: Path,
     options: FuseOptions,
     *,
+    box: Box | None = None,
     threads: int = 1,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Metrics:
-    """Write `output`, a PLY cloud, from the depth maps in `depth`.
+    """Write `output`, a PLY cloud, from the depth maps in `depth`; only what is in `box`.
 
     Raises StageError if next to nothing is agreed on.
     """
@@ -86,14 +93,24 @@ def fuse_depth_maps(
                 grid.add(entries[index].view, agreed, map_of(index), rgb)
                 kept += int(np.count_nonzero(agreed))
             progress(0.95 * batch.stop / len(entries))
-    cloud = _without_strays(grid.cloud(options.observations), grid.cell, options.surrounded)
+    cloud = grid.cloud(options.observations)
+    everything = len(cloud.points)
+    if box is not None:
+        cloud = _some(cloud, box.holds(cloud.points))
+    outside = everything - len(cloud.points)
+    cloud = _without_strays(cloud, grid.cell, options.surrounded)
     if len(cloud.points) < FEWEST_POINTS:
         raise StageError(
             "the photos agree on next to no depth",
             hint="take sharper photos with more overlap of a subject with some texture",
         )
     write_cloud(output, cloud)
-    return {"points": len(cloud.points), "depths_agreed": kept, "spacing": grid.cell}
+    return {
+        "points": len(cloud.points),
+        "depths_agreed": kept,
+        "spacing": grid.cell,
+        "outside_roi_share": round(outside / everything, 4),
+    }
 
 
 def subject_pixel(entries: list[DepthView]) -> float:
@@ -109,7 +126,10 @@ def _middle(entries: list[DepthView]) -> npt.NDArray[np.float64]:
 def _without_strays(cloud: Cloud, cell: float, surrounded: int) -> Cloud:
     if not len(cloud.points):
         return cloud
-    keep = neighbour_counts(cloud.points, 2 * cell) >= surrounded
+    return _some(cloud, neighbour_counts(cloud.points, 2 * cell) >= surrounded)
+
+
+def _some(cloud: Cloud, keep: npt.NDArray[np.bool_]) -> Cloud:
     return Cloud(
         points=cloud.points[keep], normals=cloud.normals[keep], colours=cloud.colours[keep]
     )
@@ -125,15 +145,33 @@ def _load_rgb(path: Path, entry: DepthView) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(resized[:, :, ::-1])
 
 
+def describe_removal(region: Region, share: float) -> str:
+    """One sentence on what was left out, for the board and the report."""
+    why = "photos taken around a subject" if region.capture else "as asked"
+    return (
+        f"background removed ({why}): {max(share, 0.01):.0%} of the points lie outside the box "
+        f"{region.box}; --roi off keeps them"
+    )
+
+
 def main(request: StageRequest, events: Events) -> Metrics:
-    return fuse_depth_maps(
+    undistorted = request.inputs["undistort"]
+    options = parse_options(FuseOptions, request.params)
+    region = region_for(options.roi, load_scene(undistorted / "model"))
+    metrics = fuse_depth_maps(
         request.inputs["dense"] / "depth",
-        request.inputs["undistort"] / "images",
+        undistorted / "images",
         request.output / "cloud.ply",
-        parse_options(FuseOptions, request.params),
+        options,
+        box=region.box if region else None,
         threads=request.threads,
         progress=events.progress,
     )
+    found = {} if region is None else region.to_json()
+    (request.output / "roi.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    if region and metrics["outside_roi_share"]:
+        events.warning(describe_removal(region, metrics["outside_roi_share"]))
+    return {**metrics, "roi": found}
 
 
 if __name__ == "__main__":
