@@ -10,7 +10,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,6 +81,8 @@ def submit(
         notify=options.notify,
         photos=(),
     )
+    settings = (*options.settings, *region_settings(check_spec(draft, allowed), options.roi))
+    draft = replace(draft, settings=settings)
     check_spec(draft, allowed)
     photos = find_photos(options.sources, recursive=options.recursive)
     with _files(photos, options.resize) as files:
