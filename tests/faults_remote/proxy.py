@@ -7,18 +7,33 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 FAULTS = ("409", "429", "500", "503", "reply lost", "request lost", "twice", "late")
 
 
+@dataclass(frozen=True)
+class Passing:
+    """A request on its way; `status` is that of the server's answer, None before it."""
+
+    method: str
+    path: str
+    body: bytes
+    status: int | None = None
+
+
 class BadLine:
-    """Forwards to `port` on loopback; `chance` of a fault for each request."""
+    """Forwards to `port` on loopback; `chance` of a fault for each request.
+
+    `hook` sees each request before and after it is forwarded; True loses it, or its reply."""
 
     def __init__(self, port: int, *, chance: float, seed: int = 1) -> None:
         self.target = port
         self.chance = chance
         self.cut = False
+        self.hook: Callable[[Passing], bool] = lambda passing: False
         self.seen: Counter[str] = Counter()
         self._random = random.Random(seed)
         self._lock = threading.Lock()
@@ -67,12 +82,17 @@ class BadLine:
         if fault == "request lost":
             request.close_connection = True
             return
+        passing = Passing(request.command, request.path, body)
+        if self.hook(passing):
+            request.close_connection = True
+            return
         if fault == "late":
             time.sleep(0.7)
         if fault == "twice":
             self._forward(request, body)
         status, headers, answer = self._forward(request, body)
-        if fault == "reply lost" or self.cut:
+        lost = self.hook(replace(passing, status=status))
+        if lost or fault == "reply lost" or self.cut:
             request.close_connection = True
             return
         self._answer(request, status, headers, answer)

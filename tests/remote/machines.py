@@ -57,6 +57,7 @@ class WorkerProcess:
         *options: str,
         endpoint: str | None = None,
         lease_s: float = LEASE_S,
+        environment: dict[str, str] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / f"worker-{time.monotonic_ns()}.log"
@@ -66,7 +67,7 @@ class WorkerProcess:
         command += ["--max-memory", "500M", "--threads", "1", "--stop", "2", *options]
         command += ["--endpoint", endpoint] if endpoint else []
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

@@ -359,6 +359,7 @@ def test_lost_repeated_and_forged_messages(rig: Rig) -> None:
     wait_for(lambda: rig.messages() == 0, seconds=20, about="an empty doorbell")
 
 
+@pytest.mark.long
 def test_a_busy_worker_rings_again_for_a_job_whose_message_was_lost(rig: Rig) -> None:
     (rig.folder / "deeds").write_text("one hang")
     first = rig.hire(sweep="1", lease_s=20.0)
