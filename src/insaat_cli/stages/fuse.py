@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from insaat_cli.engine.depth_maps import DepthMap, DepthView, read_index
 from insaat_cli.engine.fusion import Agreement, CellGrid, Cloud, agreed_depth, neighbour_counts
 from insaat_cli.engine.ply import write_cloud
 from insaat_cli.engine.roi import Box, Region, region_for
-from insaat_cli.engine.views import load_scene
+from insaat_cli.engine.views import View, load_scene
 from insaat_cli.errors import StageError
 from insaat_cli.region_option import AUTO
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
@@ -62,43 +63,14 @@ def fuse_depth_maps(
     cv2.setNumThreads(1)
     entries = read_index(depth)
     grid = CellGrid(options.cell_px * subject_pixel(entries), _middle(entries))
-    angle = float(np.cos(np.radians(options.normal_angle_deg)))
-
-    @lru_cache(maxsize=12 + 2 * threads)
-    def map_of(index: int) -> DepthMap:
-        return DepthMap.load(depth / entries[index].file)
-
-    def agree(index: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-        entry = entries[index]
-        others = entry.neighbours
-        rgb = _load_rgb(images / entry.view.name, entry)
-        if not others:
-            return np.zeros(map_of(index).depth.shape, np.float32), rgb
-        rule = Agreement(
-            views=min(options.views, len(others)),
-            reprojection_px=options.reprojection_px,
-            relative_depth=options.relative_depth,
-            normal_cosine=angle,
-        )
-        views = [entries[other].view for other in others]
-        maps = [map_of(other) for other in others]
-        agreed, _ = agreed_depth(entry.view, map_of(index), views, maps, rule)
-        return agreed, rgb
-
-    kept = 0
-    with ThreadPoolExecutor(threads) as pool:
-        for first in range(0, len(entries), threads):
-            batch = range(first, min(first + threads, len(entries)))
-            for index, (agreed, rgb) in zip(batch, pool.map(agree, batch), strict=True):
-                grid.add(entries[index].view, agreed, map_of(index), rgb)
-                kept += int(np.count_nonzero(agreed))
-            progress(0.95 * batch.stop / len(entries))
-    cloud = grid.cloud(options.observations)
-    everything = len(cloud.points)
-    if box is not None:
-        cloud = _some(cloud, box.holds(cloud.points))
-    outside = everything - len(cloud.points)
-    cloud = _without_strays(cloud, grid.cell, options.surrounded)
+    kept = outside = measured = 0
+    for view, agreed in enumerate(_agreements(depth, images, entries, options, box, threads)):
+        grid.add(entries[view].view, agreed.depth, agreed.depth_map, agreed.rgb)
+        kept += int(np.count_nonzero(agreed.depth))
+        measured += agreed.measured
+        outside += agreed.outside
+        progress(0.95 * (view + 1) / len(entries))
+    cloud = _without_strays(grid.cloud(options.observations), grid.cell, options.surrounded)
     if len(cloud.points) < FEWEST_POINTS:
         raise StageError(
             "the photos agree on next to no depth",
@@ -109,8 +81,84 @@ def fuse_depth_maps(
         "points": len(cloud.points),
         "depths_agreed": kept,
         "spacing": grid.cell,
-        "outside_roi_share": round(outside / everything, 4),
+        "outside_roi_share": round(outside / max(1, measured), 4),
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Agreed:
+    """What one view adds to the cloud."""
+
+    depth: npt.NDArray[np.float32]
+    depth_map: DepthMap
+    rgb: npt.NDArray[np.uint8]
+    measured: int
+    """Pixels with a depth, whether others agree on it or not."""
+    outside: int
+    """Those of them that were left out, being outside the box."""
+
+
+def _agreements(
+    depth: Path,
+    images: Path,
+    entries: list[DepthView],
+    options: FuseOptions,
+    box: Box | None,
+    threads: int,
+) -> Iterator[_Agreed]:
+    """What every view adds, in order; the next ones are worked out meanwhile."""
+    angle = float(np.cos(np.radians(options.normal_angle_deg)))
+
+    @lru_cache(maxsize=12 + 2 * threads)
+    def map_of(index: int) -> DepthMap:
+        return DepthMap.load(depth / entries[index].file)
+
+    def agree(index: int) -> _Agreed:
+        entry = entries[index]
+        others = entry.neighbours
+        own, outside = map_of(index), 0
+        measured = int(np.count_nonzero(own.depth))
+        if box is not None:
+            inside, outside = _within(own.depth, entry.view, box)
+            own = replace(own, depth=inside)
+        agreed = np.zeros(own.depth.shape, np.float32)
+        if others:
+            rule = Agreement(
+                views=min(options.views, len(others)),
+                reprojection_px=options.reprojection_px,
+                relative_depth=options.relative_depth,
+                normal_cosine=angle,
+            )
+            views, maps = [entries[other].view for other in others], [map_of(o) for o in others]
+            agreed, _ = agreed_depth(entry.view, own, views, maps, rule)
+        rgb = _load_rgb(images / entry.view.name, entry)
+        return _Agreed(depth=agreed, depth_map=own, rgb=rgb, measured=measured, outside=outside)
+
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque[Future[_Agreed]] = deque()
+        for index in range(len(entries)):
+            ahead.append(pool.submit(agree, index))
+            if len(ahead) > threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _within(
+    depth: npt.NDArray[np.float32], view: View, box: Box
+) -> tuple[npt.NDArray[np.float32], int]:
+    """The depth map with 0 for what lies outside the box, and how many pixels that were."""
+    K = view.K
+    x = ((np.arange(depth.shape[1]) - K[0, 2]) / K[0, 0]).astype(np.float32)[None, :]
+    y = ((np.arange(depth.shape[0]) - K[1, 2]) / K[1, 1]).astype(np.float32)[:, None]
+    R, center = view.R.astype(np.float32), view.center.astype(np.float32)
+    inside = depth > 0
+    measured = int(np.count_nonzero(inside))
+    for axis, (low, high) in enumerate(zip(box.low, box.high, strict=True)):
+        along = depth * (R[0, axis] * x + (R[1, axis] * y + R[2, axis]))
+        inside &= (along >= low - center[axis]) & (along <= high - center[axis])
+    left = np.where(inside, depth, np.float32(0))
+    return left, measured - int(np.count_nonzero(inside))
 
 
 def subject_pixel(entries: list[DepthView]) -> float:
@@ -149,8 +197,8 @@ def describe_removal(region: Region, share: float) -> str:
     """One sentence on what was left out, for the board and the report."""
     why = "photos taken around a subject" if region.capture else "as asked"
     return (
-        f"background removed ({why}): {max(share, 0.01):.0%} of the points lie outside the box "
-        f"{region.box}; --roi off keeps them"
+        f"background removed ({why}): {max(share, 0.01):.0%} of what was measured lies outside "
+        f"the box {region.box}; --roi off keeps it"
     )
 
 
