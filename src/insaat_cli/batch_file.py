@@ -139,6 +139,11 @@ def _output(options: Options, value: Any, base: Path) -> Options:
     return replace(options, output=base / text)
 
 
+def _masks(options: Options, value: Any, base: Path) -> Options:
+    (text,) = _texts(value)
+    return replace(options, masks=base / text)
+
+
 def _settings(options: Options, value: Any, base: Path) -> Options:
     if isinstance(value, dict):
         value = [f"{key}={'null' if item is None else item}" for key, item in value.items()]
@@ -182,6 +187,7 @@ FIELDS: Mapping[str, Callable[[Options, Any, Path], Options]] = {
     "format": _formats,
     "set": _settings,
     "roi": _text_field("roi"),
+    "masks": _masks,
     "recursive": _truth_field("recursive"),
     "keep": _text_field("keep"),
 }

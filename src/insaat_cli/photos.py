@@ -54,6 +54,9 @@ class Photo:
     """ISO 8601."""
     gps: tuple[float, float, float] | None = None
     """Latitude and longitude in degrees (WGS 84), altitude in metres."""
+    mask: Path | None = None
+    """A picture of the same shape that is black where the photo is not to be used."""
+    mask_sha256: str | None = None
 
     @property
     def megapixels(self) -> float:
@@ -61,12 +64,19 @@ class Photo:
 
     def to_json(self) -> dict[str, Any]:
         fields = dataclasses.asdict(self)
-        return {**fields, "path": str(self.path), "gps": self.gps and list(self.gps)}
+        mask = None if self.mask is None else str(self.mask)
+        return {
+            **fields,
+            "path": str(self.path),
+            "gps": self.gps and list(self.gps),
+            "mask": mask,
+        }
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Photo:
-        gps = fields["gps"]
-        return cls(**{**fields, "path": Path(fields["path"]), "gps": tuple(gps) if gps else None})
+        gps, mask = fields["gps"], fields.get("mask")
+        paths = {"path": Path(fields["path"]), "mask": Path(mask) if mask else None}
+        return cls(**{**fields, **paths, "gps": tuple(gps) if gps else None})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,15 +49,22 @@ class Planner:
         self.identities: dict[str, str] = {}
         """Of the results that stand published, by stage."""
         self._sizes = [(photo.width, photo.height) for photo in plan.photos]
-        self._photos = photos_fingerprint((p.name, p.sha256) for p in plan.photos)
-        measured = history.read()
-        self._corrections = {
-            stage.name: correction(
-                [_modelled(stage, entry) for entry in measured.get(self.key(stage), [])],
-                self.load(stage, stage.params),
-            )
-            for stage in self.stages
-        }
+        contents = [(photo.name, photo.sha256) for photo in plan.photos]
+        self._photos = photos_fingerprint([*contents, *plan.masks])
+        self._raised: dict[str, float] = {}
+        """By stage: what it needed above its prediction in this very run."""
+        self._corrections: dict[str, Correction] = {}
+        self.learn()
+
+    def learn(self) -> None:
+        """Correct the models by what this machine has measured so far."""
+        measured = self.history.read()
+        for stage in self.stages:
+            known = [_modelled(stage, entry) for entry in measured.get(self.key(stage), [])]
+            load = self.load(stage, self.params[stage.name])
+            learned = correction(known, load, self._photos)
+            least = self._raised.get(stage.name, 0.0)
+            self._corrections[stage.name] = replace(learned, memory=max(learned.memory, least))
 
     def key(self, stage: Stage) -> str:
         return stage_key(self.pipeline.name, stage.name, stage.version)
@@ -127,6 +134,7 @@ class Planner:
         if peak_bytes > option.memory_bytes > 0:
             known = self._corrections[stage.name]
             higher = known.memory * peak_bytes / option.memory_bytes
+            self._raised[stage.name] = higher
             self._corrections[stage.name] = replace(known, memory=higher)
 
     def remember(
@@ -143,6 +151,7 @@ class Planner:
             seconds=seconds,
             threads=threads,
             memory_share=memory_share(stage.on_memory, option.rung),
+            photo_set=self._photos,
         )
         self.history.add(self.key(stage), measurement)
 

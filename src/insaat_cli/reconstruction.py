@@ -10,6 +10,7 @@ from pathlib import Path
 
 from insaat_cli.budget import memory_budget
 from insaat_cli.errors import InsaatError, StoppedError, UsageError
+from insaat_cli.masks import fingerprints, with_masks
 from insaat_cli.photos import PhotoSet, find_photos, is_workspace
 from insaat_cli.pipeline import Pipeline, with_preset, with_settings
 from insaat_cli.pipeline_file import find_pipeline
@@ -29,6 +30,8 @@ AUTO = "auto"
 FORMATS = ("glb", "obj", "ply", "stl")
 ALWAYS_WRITTEN = "glb"
 EXPORT_STAGE = "export"
+MASKING_RUN = "insaat_cli.stages.dense"
+"""The stage whose depth heeds masks; no other stereo program is told of them."""
 OUTPUT_SUFFIX = "-3d"
 
 
@@ -62,6 +65,8 @@ class ReconstructionOptions:
     dry_run: bool = False
     formats: tuple[str, ...] = (ALWAYS_WRITTEN,)
     recursive: bool = False
+    masks: Path | None = None
+    """A folder of masks, see `masks.py`."""
     degrade: bool = True
     """Whether what does not fit the memory may run with cheaper settings."""
     keep: Keep = Keep.ALL
@@ -92,12 +97,19 @@ def prepare(options: ReconstructionOptions, listener: Listener) -> Prepared:
     """Find the photos and choose the settings; any expected fault is an InsaatError."""
     output = output_of(options)
     _check_apart(output, options.sources)
-    chosen_pipeline(options)  # what is wrong with it is said before photos are looked through
+    # What is wrong with it is said before photos are looked through.
+    pipeline = chosen_pipeline(options)
+    if options.masks is not None and not any(s.run == MASKING_RUN for s in pipeline.stages):
+        raise UsageError(
+            f"pipeline {pipeline.name} does not use masks", hint="--pipeline embedded does"
+        )
     photos = find_photos(
         options.sources,
         recursive=options.recursive,
-        exclude=_never_photos(output, options.sources),
+        exclude=[*_never_photos(output, options.sources), *_masks_among(options)],
     )
+    if options.masks is not None:
+        photos = with_masks(photos, options.masks)
     listener(
         PhotosFound(
             used=len(photos.used), left_out={file.name: file.reason for file in photos.left_out}
@@ -181,6 +193,7 @@ def plan_of(options: ReconstructionOptions, photos: PhotoSet) -> RunPlan:
         preset=options.preset,
         photos=photos.used,
         left_out=photos.left_out,
+        masks=fingerprints(photos),
         workspace=output_of(options),
         memory_budget_bytes=budget.memory_bytes,
         memory_stretch_bytes=budget.stretch_bytes,
@@ -202,6 +215,18 @@ def _check_apart(output: Path, sources: tuple[Path, ...]) -> None:
             f"{printable(str(output))} is both the folder of the photos and the output folder",
             hint="choose another output folder with -o; one inside it is fine",
         )
+
+
+def _masks_among(options: ReconstructionOptions) -> list[Path]:
+    """The folder of masks, which holds no photos; UsageError where it is the photos' own."""
+    if options.masks is None:
+        return []
+    if any(source.resolve() == options.masks.resolve() for source in options.sources):
+        raise UsageError(
+            f"{printable(str(options.masks))} is both the folder of the photos and of the masks",
+            hint="put the masks into a folder of their own",
+        )
+    return [options.masks.resolve()]
 
 
 def _never_photos(output: Path, sources: tuple[Path, ...]) -> list[Path]:

@@ -39,6 +39,8 @@ class RunPlan:
     preset: str
     photos: tuple[PhotoFacts, ...]
     left_out: tuple[LeftOutFacts, ...] = ()
+    masks: tuple[tuple[str, str], ...] = ()
+    """Names of photos that have a mask, and the masks' SHA-256 sums."""
     workspace: Path
     memory_budget_bytes: int
     memory_stretch_bytes: int = 0

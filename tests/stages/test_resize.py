@@ -100,3 +100,92 @@ def test_every_mode_becomes_rgb_of_the_same_brightness(mode: str) -> None:
     assert rgb.mode == "RGB"
     mean = float(np.asarray(rgb).mean())
     assert mean == pytest.approx(128, abs=3) or (mode == "1" and 60 < mean < 200)
+
+
+def half_mask(path: Path, width: int, height: int, **saving: Any) -> Path:
+    """White on the left, black on the right."""
+    picture = np.zeros((height, width), np.uint8)
+    picture[:, : width // 2] = 255
+    Image.fromarray(picture).save(path, **saving)
+    return path
+
+
+def working_mask(output: Path, index: int) -> Any:
+    return np.asarray(Image.open(output / "masks" / f"{index:05d}.png"))
+
+
+def test_masks_become_as_large_as_the_working_photos(tmp_path: Path) -> None:
+    photos = [photo(tmp_path / f"{name}.jpg", gradient(800, 600)) for name in "abc"]
+    photos[0]["mask"] = str(half_mask(tmp_path / "a.png", 400, 300))
+    photos[1]["mask"] = str(half_mask(tmp_path / "b-mask.jpg", 800, 600, quality=30))
+    out = tmp_path / "out"
+    out.mkdir()
+    metrics, images, said = run(photos, out, max_side=410, multiple_of=8)
+    assert (metrics["masked"], "no mask for set/c.jpg" in said) == (2, True)
+    assert not (out / "masks" / "00002.png").exists()
+    for index in (0, 1):
+        kept = working_mask(out, index)
+        assert kept.shape == (images[index]["height"], images[index]["width"]) == (304, 408)
+        assert set(np.unique(kept)) == {0, 255}
+        assert (kept[:, :198] == 255).all()
+        assert (kept[:, 210:] == 0).all()
+
+
+def test_mask_turns_with_its_photo(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the left of the file is the top of the photo
+    photos = [photo(tmp_path / f"{name}.jpg", gradient(800, 600), exif=exif) for name in "abc"]
+    lying, standing = half_mask(tmp_path / "l.png", 800, 600), tmp_path / "s.png"
+    Image.open(lying).transpose(Image.Transpose.ROTATE_270).save(standing)
+    for entry, mask in zip(photos, (lying, standing, None), strict=True):
+        entry |= {"width": 600, "height": 800, "orientation": 6}
+        entry["mask"] = None if mask is None else str(mask)
+    out = tmp_path / "out"
+    out.mkdir()
+    run(photos, out, max_side=400)
+    for index in (0, 1):
+        kept = working_mask(out, index)
+        assert kept.shape == (400, 300)
+        assert (kept[:195] == 255).all()
+        assert (kept[205:] == 0).all()
+
+
+def test_transparency_is_a_mask_unless_there_is_one(tmp_path: Path) -> None:
+    cut_out = gradient(400, 300).convert("RGBA")
+    cut_out.putalpha(Image.fromarray(np.tile(np.repeat([0, 255], 200), (300, 1)).astype(np.uint8)))
+    opaque = gradient(400, 300).convert("RGBA")
+    photos = [
+        photo(tmp_path / "a.png", cut_out),
+        photo(tmp_path / "b.png", cut_out),
+        photo(tmp_path / "c.png", opaque),
+    ]
+    photos[1]["mask"] = str(half_mask(tmp_path / "mask.png", 400, 300))
+    out = tmp_path / "out"
+    out.mkdir()
+    run(photos, out)
+    assert (working_mask(out, 0)[:, 200:] == 255).all()
+    assert (working_mask(out, 0)[:, :200] == 0).all()
+    assert (working_mask(out, 1)[:, :200] == 255).all()
+    assert not (out / "masks" / "00002.png").exists()
+
+
+def test_mask_of_zeros_and_ones_is_black_and_white(tmp_path: Path) -> None:
+    photos = [photo(tmp_path / f"{name}.png", gradient(400, 300)) for name in "abc"]
+    label = np.zeros((300, 400), np.uint8)
+    label[:, :200] = 1
+    Image.fromarray(label).save(tmp_path / "m.png")
+    photos[0]["mask"] = str(tmp_path / "m.png")
+    out = tmp_path / "out"
+    out.mkdir()
+    run(photos, out)
+    assert working_mask(out, 0).mean() == 127.5
+
+
+def test_damaged_mask_is_named(tmp_path: Path) -> None:
+    photos = [photo(tmp_path / f"{name}.png", gradient(400, 300)) for name in "abc"]
+    (tmp_path / "m.png").write_bytes(b"nothing")
+    photos[0]["mask"] = str(tmp_path / "m.png")
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(PhotosError, match=r"m\.png"):
+        run(photos, out)

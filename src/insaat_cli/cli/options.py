@@ -33,6 +33,14 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Change one parameter; can be repeated."),
 ]
+MasksOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--masks",
+        metavar="DIR",
+        help="One picture for each photo, of its name and shape: what is black there is not used.",
+    ),
+]
 RoiOption = Annotated[
     str,
     typer.Option(

@@ -15,6 +15,7 @@ from insaat_cli.cli.options import (
     FromOption,
     JsonOption,
     KeepOption,
+    MasksOption,
     MemoryOption,
     NoDegradeOption,
     OutputOption,
@@ -30,6 +31,7 @@ from insaat_cli.cli.options import (
 )
 from insaat_cli.cli.session import session_of, talk_of
 from insaat_cli.console import Talk
+from insaat_cli.errors import UsageError
 from insaat_cli.reconstruction import DEFAULT_PRESET, Keep, ReconstructionOptions, reconstruct
 from insaat_cli.region_option import AUTO
 from insaat_cli.summary import summary_fields, summary_lines
@@ -62,6 +64,7 @@ def reconstruct_command(
     recursive: RecursiveOption = False,
     settings: SetOption = None,
     roi: RoiOption = AUTO,
+    masks: MasksOption = None,
     max_memory: MemoryOption = None,
     threads: ThreadsOption = None,
     from_stage: FromOption = None,
@@ -89,6 +92,7 @@ def reconstruct_command(
         recursive=recursive,
         settings=tuple(settings or ()),
         roi=roi,
+        masks=masks,
         max_memory=max_memory,
         threads=threads,
         from_stage=from_stage,
@@ -99,6 +103,11 @@ def reconstruct_command(
         keep=keep,
         command=("insaat", *session_of(context).arguments),
     )
+    if masks is not None and not together and are_several_sets(options.sources):
+        raise UsageError(
+            "--masks is for one photo set",
+            hint="insaat batch JOBS.yaml takes masks for each set; --together makes one set of all",
+        )
     if together or not are_several_sets(options.sources):
         run_and_tell(options, talk)
     elif dry_run:

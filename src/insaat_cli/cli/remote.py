@@ -11,6 +11,7 @@ import typer
 from insaat_cli.cli.options import (
     FormatOption,
     JsonOption,
+    MasksOption,
     PresetOption,
     QuietOption,
     RoiOption,
@@ -33,6 +34,7 @@ from insaat_cli.cli.remote_words import (
     status_lines,
 )
 from insaat_cli.cli.session import talk_of
+from insaat_cli.errors import UsageError
 from insaat_cli.reconstruction import DEFAULT_PIPELINE, DEFAULT_PRESET
 from insaat_cli.region_option import AUTO
 from insaat_cli.remote.client import Client
@@ -58,6 +60,7 @@ def submit_command(
     formats: FormatOption = "glb",
     settings: SetOption = None,
     roi: RoiOption = AUTO,
+    masks: MasksOption = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r")] = False,
     resize: Annotated[
         int | None, typer.Option(metavar="PX", help="Reduce photos to this side before sending.")
@@ -75,6 +78,11 @@ def submit_command(
     """Put a reconstruction into the queue. What the store has already is not sent again."""
     talk = talk_of(context, json=json, quiet=quiet)
     client = client_of(remote, endpoint, queue_url)
+    if masks is not None:
+        raise UsageError(
+            "a remote job takes no --masks",
+            hint="make the masked parts of the photos transparent (PNG), or run it here",
+        )
     options = SubmitOptions(
         sources=tuple(photos),
         recursive=recursive,

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pycolmap
 
+from insaat_cli.engine.photo_mask import read_mask
 from insaat_cli.engine.sift import Features, SiftOptions, extract_features
 
 CAMERA_MODEL = "SIMPLE_RADIAL"
@@ -85,7 +86,10 @@ def write_features(
 
 
 def features_of_file(path: Path, options: SiftOptions, *, max_side: int) -> Features:
-    """Features of one picture, found at `max_side` at most, in pixels of the full picture."""
+    """Features of one picture, found at `max_side` at most, in pixels of the full picture.
+
+    None where its mask, if it has one, says that it does not count.
+    """
     gray = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if gray is None:
         raise OSError(f"{path.name} cannot be read")
@@ -94,7 +98,8 @@ def features_of_file(path: Path, options: SiftOptions, *, max_side: int) -> Feat
     if factor < 1.0:
         size = (round(width * factor), round(height * factor))
         gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
-    features = extract_features(np.asarray(gray, np.uint8), options)
+    kept = read_mask(path, gray.shape[1], gray.shape[0])
+    features = extract_features(np.asarray(gray, np.uint8), options, kept)
     features.keypoints[:, 0] *= width / gray.shape[1]
     features.keypoints[:, 1] *= height / gray.shape[0]
     features.keypoints[:, 2] *= width / gray.shape[1]

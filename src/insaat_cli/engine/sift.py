@@ -52,11 +52,18 @@ class Features:
         return len(self.keypoints)
 
 
-def extract_features(gray: Gray, options: SiftOptions) -> Features:
-    """Find at most `max_features` SIFT features of a picture [h, w]."""
+def extract_features(
+    gray: Gray, options: SiftOptions, kept: npt.NDArray[np.bool_] | None = None
+) -> Features:
+    """Find at most `max_features` SIFT features of a picture [h, w], only where `kept` is true."""
     found = [*_fine(gray, options), _coarse(gray, options)]
     rows = np.concatenate([rows for rows, _ in found])
     descriptors = np.concatenate([descriptors for _, descriptors in found])
+    if kept is not None:
+        last = np.array(kept.shape[::-1]) - 1
+        x, y = np.clip(np.rint(rows[:, :2]).astype(int), 0, last).T
+        inside = kept[y, x]
+        rows, descriptors = rows[inside], descriptors[inside]
     # Ties are broken by position so that the choice does not depend on the order of tiles.
     order = np.lexsort((rows[:, 0], rows[:, 1], -rows[:, 4]))[: options.max_features]
     keypoints = rows[order, :4].copy()

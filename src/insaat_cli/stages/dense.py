@@ -14,6 +14,7 @@ import numpy as np
 
 from insaat_cli.engine.depth import Effort, Gray, measure_depth
 from insaat_cli.engine.depth_maps import DepthView, write_index
+from insaat_cli.engine.photo_mask import read_mask
 from insaat_cli.engine.views import Scene, depth_range, load_scene, select_neighbours
 from insaat_cli.errors import StageError
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
@@ -83,8 +84,12 @@ def make_depth_maps(
                 max_cost=options.max_cost,
             ),
         )
+        kept = read_mask(images / entry.view.name, entry.view.width, entry.view.height)
+        counting = np.ones(result.depth.shape, bool) if kept is None else kept
+        result.depth[~counting], result.confidence[~counting] = 0, 0
         result.save(output / entry.file)
-        return float(np.mean(result.depth > 0))
+        known = result.depth[counting] > 0
+        return float(np.mean(known)) if known.size else 0.0
 
     shares = []
     with ThreadPoolExecutor(threads) as pool:

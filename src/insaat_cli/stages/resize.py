@@ -18,8 +18,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from insaat_cli.engine.photo_mask import FOLDER, write_mask
 from insaat_cli.errors import PhotosError
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+from insaat_cli.stages.photo_masks import shrunk, transparency, upright_mask
+from insaat_cli.stages.working_photos import some_of
 
 MIN_PHOTOS = 3
 REDUCING_GAP = 3.0
@@ -46,6 +49,8 @@ class Outcome:
     longest_side: int = 0
     """Before it was cut."""
     reason: str = ""
+    masked: bool = False
+    """Whether some of it is not to be used."""
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -74,9 +79,19 @@ def _range(values: np.ndarray[Any, np.dtype[np.float32]]) -> tuple[float, float]
     return float(values.min()), float(values.max())
 
 
-def prepare_photo(source: Path, target: Path, options: ResizeOptions) -> Outcome:
-    """Write the working copy of one photo; a file that cannot be decoded to its end is an Outcome
-    with a reason, not an exception."""
+def prepare_photo(
+    source: Path,
+    target: Path,
+    options: ResizeOptions,
+    *,
+    mask: Path | None = None,
+    orientation: int = 1,
+) -> Outcome:
+    """Write the working copy of one photo, and of its mask: `mask`, else its own transparency.
+
+    A file that cannot be decoded to its end is an Outcome with a reason, not an exception; a mask
+    that cannot be is a PhotosError.
+    """
     try:
         with Image.open(source) as image:
             side = (options.max_side, options.max_side)
@@ -85,14 +100,18 @@ def prepare_photo(source: Path, target: Path, options: ResizeOptions) -> Outcome
             image.draft(None, side)
             image.load()
             upright = ImageOps.exif_transpose(image)
+        kept = transparency(upright) if mask is None else upright_mask(mask, upright, orientation)
         upright = to_rgb(upright)
         upright.thumbnail(side, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError, EOFError) as error:
         return Outcome(size=None, reason=f"cannot be decoded: {error}")
     longest_side = max(upright.size)
+    if kept is not None:
+        mask_picture = cut_to_multiple(shrunk(kept, upright.size), options.multiple_of)
+        write_mask(target, np.asarray(mask_picture) > 0)
     upright = cut_to_multiple(upright, options.multiple_of)
     upright.save(target, quality=options.quality, subsampling=0, optimize=False)
-    return Outcome(size=upright.size, longest_side=longest_side)
+    return Outcome(size=upright.size, longest_side=longest_side, masked=kept is not None)
 
 
 def cut_to_multiple(image: Image.Image, multiple_of: int) -> Image.Image:
@@ -121,6 +140,7 @@ def resize_photos(
     Image.MAX_IMAGE_PIXELS = None
     folder = output / "images"
     folder.mkdir()
+    (output / FOLDER).mkdir()
     entries: list[dict[str, Any]] = []
     left_out: list[dict[str, str]] = []
     jobs = (
@@ -128,9 +148,11 @@ def resize_photos(
         for index, photo in enumerate(photos)
     )
     cameras: dict[tuple[Any, ...], int] = {}
+    masked: list[str] = []
+    whole: list[str] = []
     with ThreadPoolExecutor(threads) as pool:
         submitted = (
-            (photo, target, pool.submit(prepare_photo, source, target, options))
+            (photo, target, pool.submit(_prepare, photo, source, target, options))
             for photo, source, target in jobs
         )
         for done, (photo, target, future) in enumerate(_windowed(submitted, 2 * threads)):
@@ -140,20 +162,35 @@ def resize_photos(
                 events.warning(f"{photo['name']} is left out: it {outcome.reason}")
             else:
                 entries.append(_describe(photo, target.name, outcome, cameras))
+                (masked if outcome.masked else whole).append(photo["name"])
             events.progress((done + 1) / len(photos))
     if len(entries) < MIN_PHOTOS:
         raise PhotosError(
             f"only {len(entries)} of {len(photos)} photos can be decoded; three are needed",
             hint="copy the photos again from the camera, or take more",
         )
+    if masked and whole:
+        events.warning(f"no mask for {some_of(whole)}: used as a whole")
     text = json.dumps({"images": entries}, indent=1, ensure_ascii=False)
     (output / "images.json").write_text(text, encoding="utf-8")
     return {
         "photos": len(entries),
         "left_out": left_out,
         "cameras": len(cameras),
+        "masked": len(masked),
         "megapixels_max": round(max(e["width"] * e["height"] for e in entries) / 1e6, 3),
     }
+
+
+def _prepare(photo: dict[str, Any], source: Path, target: Path, options: ResizeOptions) -> Outcome:
+    mask = photo.get("mask")
+    return prepare_photo(
+        source,
+        target,
+        options,
+        mask=None if mask is None else Path(mask),
+        orientation=photo.get("orientation", 1),
+    )
 
 
 def _windowed(

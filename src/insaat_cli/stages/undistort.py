@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pycolmap
 
+from insaat_cli.engine.photo_mask import read_mask, write_mask
 from insaat_cli.engine.undistortion import PinholeView, pinhole_view, undistorted_model
 from insaat_cli.errors import StageError
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
@@ -77,6 +78,12 @@ def _undistort(source: Path, target: Path, view: PinholeView, quality: int) -> N
     straight = cv2.remap(
         picture, view.map_x, view.map_y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE
     )
+    kept = read_mask(source, picture.shape[1], picture.shape[0])
+    if kept is not None:
+        soft = cv2.remap(
+            kept.astype(np.float32), view.map_x, view.map_y, cv2.INTER_LINEAR, borderValue=0.0
+        )
+        write_mask(target, np.asarray(soft > 0.5))
     parameters = [
         cv2.IMWRITE_JPEG_QUALITY,
         quality,

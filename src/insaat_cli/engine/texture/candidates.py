@@ -17,6 +17,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from insaat_cli.engine.photo_mask import read_mask
 from insaat_cli.engine.raster import rasterize
 from insaat_cli.engine.texture.photo import Photo
 
@@ -88,6 +89,10 @@ def _add_photo(
 ) -> None:
     in_camera = photo.to_camera(vertices)
     raster = rasterize(in_camera, faces, photo.K, photo.width, photo.height, threads=threads)
+    kept = read_mask(photo.path, photo.width, photo.height)
+    if kept is not None:
+        # Nothing is seen through a mask: as if something stood right before the lens.
+        raster.face[~kept], raster.depth[~kept] = -1, 0.0
     seen_px = np.bincount(raster.face.ravel() + 1, minlength=len(faces) + 1)[1:].astype(np.int32)
     pixels = photo.read()
     sharpness = _sharpness(pixels)
