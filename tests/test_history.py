@@ -21,8 +21,11 @@ from insaat_cli.prediction import Correction, Workload
 LOAD = Workload(photos=10, largest_megapixels=4, mean_megapixels=4)
 
 
-def measured(memory: float, time: float = 1.0, photos: int = 10) -> Measurement:
+def measured(
+    memory: float, time: float = 1.0, photos: int = 10, photo_set: str = ""
+) -> Measurement:
     return Measurement(
+        photo_set=photo_set,
         photos=photos,
         megapixels=4.0,
         model_bytes=1000,
@@ -80,13 +83,14 @@ def test_alike_runs_correct_by_the_highest_memory_and_the_middle_time() -> None:
 
 def test_runs_of_another_size_count_only_where_there_are_no_others() -> None:
     far = measured(3.0, 5.0, photos=100)
-    assert correction([measured(0.9), far], LOAD).memory == pytest.approx(0.9)
+    assert correction([measured(1.1), far], LOAD).memory == pytest.approx(1.1)
     assert correction([far], LOAD) == Correction(memory=3.0, time=5.0)
 
 
 def test_an_outlier_cannot_correct_without_bound() -> None:
     assert correction([measured(1e6)], LOAD).memory == MEMORY_BOUNDS[1]
-    assert correction([measured(0)], LOAD).memory == MEMORY_BOUNDS[0]
+    nothing = [measured(0, photo_set="mill")]
+    assert correction(nothing, LOAD, "mill").memory == MEMORY_BOUNDS[0]
 
 
 def test_where_the_state_is_kept() -> None:
@@ -98,3 +102,15 @@ def test_one_accident_among_several_runs_does_not_count() -> None:
     assert highest([1.0, 1.1, 3.0]) == 1.1
     assert highest([1.0, 3.0]) == 3.0, "of two nobody knows which is the accident"
     assert highest([1.0, 1.2, 1.3, 1.4]) == 1.4
+
+
+def test_the_same_photos_say_most() -> None:
+    known = [measured(2.0, photo_set="mill"), measured(0.5, photo_set="church")]
+    assert correction(known, LOAD, "church").memory == pytest.approx(0.5)
+    assert correction(known, LOAD, "mill").memory == pytest.approx(2.0)
+    assert correction(known, LOAD, "bridge").memory == pytest.approx(2.0)
+
+
+def test_little_memory_of_other_photos_is_half_believed() -> None:
+    assert correction([measured(0.5)], LOAD, "church").memory == pytest.approx(0.75)
+    assert correction([measured(1.5)], LOAD, "church").memory == pytest.approx(1.5)

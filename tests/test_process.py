@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from insaat_cli.process import ChildProcess, ChildSpec, child_environment
-from insaat_cli.resources import process_bytes
+from insaat_cli.resources import ProcessMemory, process_memory
 
 WAIT_S = 20.0
 
@@ -249,11 +249,11 @@ def test_memory_is_followed_up_and_down_without_a_walk_over_every_page(
 ) -> None:
     walks = []
 
-    def walk(pid: int) -> int:
+    def walk(pid: int) -> ProcessMemory:
         walks.append(pid)
-        return process_bytes(pid)
+        return process_memory(pid)
 
-    monkeypatch.setattr("insaat_cli.process.process_bytes", walk)
+    monkeypatch.setattr("insaat_cli.process.process_memory", walk)
     child = start(
         tmp_path, "import time\nx = b'x' * 60_000_000\ntime.sleep(1)\ndel x\ntime.sleep(1.5)"
     )
@@ -267,3 +267,34 @@ def test_memory_is_followed_up_and_down_without_a_walk_over_every_page(
     assert min(low[len(low) // 2 : -5]) < 40_000_000
     assert samples >= 4 * 2, "at least four times a second"
     assert len(walks) < 2 * samples * 0.7
+
+
+def test_the_peak_is_the_same_beside_others_that_use_the_same_libraries(tmp_path: Path) -> None:
+    """Memory shared with others counts in parts now, in full for what is foretold."""
+    code = "import numpy, scipy.spatial, time\nprint('up', flush=True)\ntime.sleep({})"
+    folders = [tmp_path / name for name in ("alone", "others", "beside")]
+    for folder in folders:
+        folder.mkdir()
+
+    def run(folder: Path, seconds: float) -> ChildProcess:
+        child = start(folder, code.format(seconds))
+        while b"up" not in (folder / "log.txt").read_bytes():
+            time.sleep(0.02)
+        return child
+
+    def last_sample(child: ChildProcess) -> int:
+        child.sample()
+        time.sleep(1.1)  # when the exact measurement is due
+        child.sample()
+        child.stop()
+        return child.used_bytes
+
+    alone = run(folders[0], 9)
+    used_alone = last_sample(alone)
+    others = run(folders[1], 30)
+    beside = run(folders[2], 9)
+    used_beside = last_sample(beside)
+    others.stop()
+
+    assert used_beside < used_alone
+    assert beside.peak_bytes == pytest.approx(alone.peak_bytes, rel=0.06)

@@ -42,6 +42,8 @@ class Measurement:
     threads: int
     memory_share: float = 1.0
     """Of the model's memory, that the settings of a ladder were said to leave."""
+    photo_set: str = ""
+    """Fingerprint of the photos."""
 
 
 def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -93,19 +95,24 @@ def stage_key(pipeline: str, stage: str, version: int) -> str:
     return f"{pipeline}/{stage}/{version}"
 
 
-def correction(measured: list[Measurement], load: Workload) -> Correction:
+def correction(measured: list[Measurement], load: Workload, photo_set: str = "") -> Correction:
     """From the recent runs most like this one: memory by the highest, time by the middle ratio.
 
-    One that stands far above all others, as after a leak or beside a debugger, does not count.
+    The same photos at a similar size say most. Other photos of similar size may show more than
+    those did: where these took less than the model says, half of that is believed. One that
+    stands far above all others, as after a leak or beside a debugger, does not count.
     """
     work = load.photos * load.mean_megapixels
     alike = [m for m in measured if _alike(m.photos * m.megapixels, work)]
-    chosen = (alike or measured)[-RECENT:]
+    same = [m for m in alike if photo_set and m.photo_set == photo_set]
+    chosen = (same or alike or measured)[-RECENT:]
     memory = [m.peak_bytes / m.model_bytes for m in chosen if m.model_bytes > 0]
     time = [m.seconds / m.model_seconds for m in chosen if m.model_seconds > 0]
     pick: Callable[[list[float]], float] = highest if alike else statistics.median
+    ratio = pick(memory) if memory else 1.0
+    believed = ratio if same or ratio > 1.0 else (1.0 + ratio) / 2
     return Correction(
-        memory=_bounded(pick(memory), MEMORY_BOUNDS) if memory else 1.0,
+        memory=_bounded(believed, MEMORY_BOUNDS),
         time=_bounded(statistics.median(time), TIME_BOUNDS) if time else 1.0,
     )
 
@@ -138,6 +145,7 @@ def _measurement(entry: object) -> Measurement | None:
             seconds=float(fields["seconds"]),
             threads=int(fields["threads"]),
             memory_share=float(fields.get("memory_share", 1.0)),
+            photo_set=str(fields.get("photo_set", "")),
         )
     except (KeyError, TypeError, ValueError, OverflowError):
         return None

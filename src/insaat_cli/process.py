@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from insaat_cli import guard
-from insaat_cli.resources import process_bytes, resident_bytes, tree_pids
+from insaat_cli.resources import process_memory, resident_bytes, tree_pids
 from insaat_cli.stages.contract import EVENTS_FD_VARIABLE
 
 STOP_DEADLINE_S = 5.0
@@ -99,10 +99,12 @@ class ChildProcess:
         self.pid = self._process.pid
         self.started = time.monotonic()
         self.peak_bytes = 0
+        """Of what it would use alone: the same whatever else runs, so that it can be foretold."""
         self.used_bytes = 0
+        """PSS: what it adds to all that runs."""
         self._sampled = self._measured = self._tree_seen = 0.0
         self._pids: list[int] = []
-        self._highest = self._shared = 0
+        self._highest = self._shared = self._borrowed = 0
         self._paused = False
         self._pending = b""
         self._closed = False
@@ -137,11 +139,14 @@ class ChildProcess:
         if resident > self._highest * GROWTH or now - self._measured >= EXACT_EVERY_S:
             self._measured = now
             self._highest = max(self._highest, resident)
-            self.used_bytes = sum(map(process_bytes, self._pids))
+            measured = [process_memory(pid) for pid in self._pids]
+            self.used_bytes = sum(memory.pss_bytes for memory in measured)
+            # Its processes borrow from each other, too: once is enough.
+            self._borrowed = max(memory.borrowed_bytes for memory in measured)
             self._shared = max(0, resident - self.used_bytes)
         else:
             self.used_bytes = max(0, resident - self._shared)
-        self.peak_bytes = max(self.peak_bytes, self.used_bytes)
+        self.peak_bytes = max(self.peak_bytes, self.used_bytes + self._borrowed)
         return True
 
     def pause(self) -> None:

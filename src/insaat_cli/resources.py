@@ -141,18 +141,39 @@ def resident_bytes(pid: int) -> int:
         return 0
 
 
-def process_bytes(pid: int) -> int:
+@dataclass(frozen=True, kw_only=True)
+class ProcessMemory:
+    """What a process uses now."""
+
+    pss_bytes: int
+    borrowed_bytes: int = 0
+    """Of libraries and other files: what counts for processes beside it, as they use them, too,
+    and would be its own without them."""
+
+
+def process_memory(pid: int) -> ProcessMemory:
     """PSS of a process where the kernel gives it, else its resident size; 0 once it is gone."""
     try:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        rows = [line.split() for line in text.splitlines()]
+        sizes = {row[0]: int(row[1]) * 1024 for row in rows if len(row) == 3}
+        pss, own = sizes["Pss:"], sizes.get("Pss_Anon:", sizes["Pss:"])
+        in_files = sizes["Rss:"] - sizes["Anonymous:"]
+        return ProcessMemory(
+            pss_bytes=pss,
+            borrowed_bytes=max(0, in_files - (pss - own)) if "Pss_Anon:" in sizes else 0,
+        )
+    except (OSError, ValueError, KeyError):
         pass
     try:
-        return int(psutil.Process(pid).memory_info().rss)
+        return ProcessMemory(pss_bytes=int(psutil.Process(pid).memory_info().rss))
     except psutil.Error:
-        return 0
+        return ProcessMemory(pss_bytes=0)
+
+
+def process_bytes(pid: int) -> int:
+    """PSS of a process."""
+    return process_memory(pid).pss_bytes
 
 
 def oom_kills(root: Path = Path("/")) -> int:

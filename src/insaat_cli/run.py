@@ -15,7 +15,7 @@ from insaat_cli.errors import InsaatError, MemoryLimitError, StageError, Stopped
 from insaat_cli.estimate import TimeLeft
 from insaat_cli.expect import check_outputs, read_metrics
 from insaat_cli.fitting import fitted
-from insaat_cli.forecast import Forecast
+from insaat_cli.forecast import Forecast, budget_of
 from insaat_cli.history import History
 from insaat_cli.meter import Meter
 from insaat_cli.pipeline import Stage
@@ -35,7 +35,7 @@ from insaat_cli.run_events import (
 )
 from insaat_cli.run_plan import RunPlan, RunResult
 from insaat_cli.run_record import DONE, FAILED, RUNNING, STOPPED, RunRecord, StageRecord
-from insaat_cli.scheduler import Option, Start, Task
+from insaat_cli.scheduler import Option, Start, Task, ways_on
 from insaat_cli.verdict import MEMORY_HINT, Verdict, judge, judge_result
 from insaat_cli.wording import size
 from insaat_cli.workspace import Workspace, write_json
@@ -157,12 +157,17 @@ class Run:
         return fewer or self.planner.next_rung(spec.stage, spec.option) is not None
 
     def options(self, tasks: Mapping[str, Task]) -> dict[str, tuple[Option, ...]]:
-        """The ways to run `tasks` after a stage was done, perhaps with lowered settings."""
-        return {
-            key: self.planner.options(self.stages[key], task.options[0].rung)
-            for key, task in tasks.items()
-            if not task.alone  # nobody knows what that will need
-        }
+        """The ways to run `tasks` after a stage was done: perhaps with lowered settings, perhaps
+        of another run, whose figures say something about this one."""
+        self.planner.learn()
+        found = {}
+        for key, task in tasks.items():
+            options = self.planner.options(self.stages[key], task.options[0].rung)
+            # What is learned on the way must not refuse a stage that was admitted at the start;
+            # and nobody knows what one that has to run alone will need.
+            if not task.alone and ways_on(replace(task, options=options), budget_of(self.plan)):
+                found[key] = options
+        return found
 
     def start(self, start: Start) -> Attempt:
         """Begin an attempt at a stage."""

@@ -237,10 +237,12 @@ class _Loop:
                         self._done(run, task.key, self.state.skip(task.key))
 
     def _done(self, run: Run, key: str, state: State) -> None:
-        """`key` is done. If with lowered settings, later stages of its run will need less, too."""
+        """`key` is done. If with lowered settings, later stages of its run will need less, too;
+        and what it took corrects what is foretold of the same stage in all runs."""
         self.state = state
-        own = {name: task for name, task in self._waiting().items() if self._is_of(run, name)}
-        self.state = self.state.with_options(run.options(own))
+        for other in self.runs.values():
+            own = {name: task for name, task in self._waiting().items() if self._is_of(other, name)}
+            self.state = self.state.with_options(other.options(own))
         self._changed = True
 
     def _decide(self) -> None:
