@@ -25,6 +25,7 @@ from insaat_cli.remote.transfer import Check, download, no_check
 from insaat_cli.workspace import MARKER_NAME
 
 STAGE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,60}")
+ARCHIVE = re.compile(r"/data/[a-z0-9_-]+\.tar")
 POINTER = re.compile(r"(?P<stage>[a-z][a-z0-9_-]{0,60})-[0-9a-f]{64}\.json")
 
 
@@ -60,7 +61,9 @@ def restore(
         check()
         try:
             _restore_one(store, entry.key, match["stage"], stages, scratch)
-        except (NotThereError, CorruptError, tarfile.TarError, ValueError, KeyError, TypeError):
+        except (NotThereError, CorruptError, FileNotFoundError, tarfile.TarError):
+            continue  # FileNotFoundError: an archive of something else
+        except (ValueError, KeyError, TypeError):
             continue
         restored.append(match["stage"])
     return restored
@@ -71,10 +74,13 @@ def _restore_one(store: Store, pointer_key: str, stage: str, stages: Path, scrat
     if blob is None:
         raise NotThereError(pointer_key)
     pointer: dict[str, Any] = json.loads(blob.body)
+    key = str(pointer["key"])
+    if not ARCHIVE.fullmatch(key.removeprefix(pointer_key.rpartition("/")[0])):
+        raise CorruptError(f"{pointer_key} names what is no checkpoint")
     archive = FileEntry(
         path=f"{stage}.tar", size=int(pointer["size"]), sha256=str(pointer["sha256"])
     )
-    download(store, lambda _: str(pointer["key"]), [archive], scratch)
+    download(store, lambda _: key, [archive], scratch)
     path = scratch / archive.path
     try:
         with tarfile.open(path) as tar:

@@ -18,6 +18,8 @@ from insaat_cli.remote.store import (
     check_key,
 )
 
+PAGE = 1000
+
 
 class MemoryStore:
     """Objects in a dictionary, behind one lock."""
@@ -55,10 +57,17 @@ class MemoryStore:
         return _tag(body)
 
     def list(self, prefix: str, *, limit: int | None = None) -> Iterator[Entry]:
-        with self._lock:
-            keys = itertools.islice(self._below(prefix), limit)
-            entries = [Entry(key, len(self._objects[key])) for key in keys]
-        yield from entries
+        """A page at a time, as servers do: what changes meanwhile may be seen or not."""
+        after, left = "", limit
+        while left is None or left > 0:
+            room = PAGE if left is None else min(left, PAGE)
+            with self._lock:
+                keys = [*itertools.islice(self._below(prefix, after), room)]
+                entries = [Entry(key, len(self._objects[key])) for key in keys]
+            yield from entries
+            if len(keys) < room:
+                return
+            after, left = keys[-1], None if left is None else left - room
 
     def folders(self, prefix: str) -> Iterator[str]:
         with self._lock:
@@ -100,8 +109,12 @@ class MemoryStore:
             bisect.insort(self._keys, key)
         self._objects[key] = body
 
-    def _below(self, prefix: str) -> Iterator[str]:
-        for index in range(bisect.bisect_left(self._keys, prefix), len(self._keys)):
+    def _below(self, prefix: str, after: str = "") -> Iterator[str]:
+        if after:
+            start = bisect.bisect_right(self._keys, after)
+        else:
+            start = bisect.bisect_left(self._keys, prefix)
+        for index in range(start, len(self._keys)):
             if not self._keys[index].startswith(prefix):
                 return
             yield self._keys[index]
