@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from fakes.pipelines import Heard, fake_pipeline, fake_plan, fake_stage, three_stages
+from fakes.pipelines import FakePhoto, Heard, fake_pipeline, fake_plan, fake_stage, three_stages
 from insaat_cli.errors import ExitCode, MemoryLimitError, StageError, StoppedError, UsageError
 from insaat_cli.history import History, Measurement
 from insaat_cli.pipeline import Pipeline
@@ -94,6 +94,40 @@ def test_two_stages_with_a_thread_each_run_side_by_side(tmp_path: Path) -> None:
     assert max(sample.used_bytes for sample in totals) > 0
     _, (only,), _ = run_all(fake_plan(one_stage(), tmp_path / "alone"))
     assert only.of(StageStarted)[0].threads == 2
+
+
+def one_after_the_other(tmp_path: Path, budget_bytes: int) -> list[Heard]:
+    """Two sets of other photos, whose stage takes more than three times what its model says."""
+    pipeline = one_stage(params={"ballast_mb": 150, "sleep": 0.5})
+    heard = [Heard(), Heard()]
+    jobs = [
+        Job(
+            plan=fake_plan(
+                pipeline,
+                tmp_path / str(n),
+                photos=(FakePhoto(f"{n}.jpg"),) * 4,
+                memory_budget_bytes=budget_bytes,
+                threads=1,
+            ),
+            listener=heard[n],
+        )
+        for n in range(2)
+    ]
+    history = History(tmp_path / "history.json")
+    outcomes = run_pipelines(jobs, history=history, surroundings=Calm())
+    assert all(isinstance(outcome, RunResult) for outcome in outcomes)
+    return heard
+
+
+def test_a_set_learns_from_those_before_it_while_all_run(tmp_path: Path) -> None:
+    first, second = one_after_the_other(tmp_path, 1000 * MB)
+    assert first.of(StageStarted)[0].predicted_bytes == 50 * MB
+    assert second.of(StageStarted)[0].predicted_bytes > 150 * MB
+
+
+def test_what_is_learned_on_the_way_refuses_nothing(tmp_path: Path) -> None:
+    _, second = one_after_the_other(tmp_path, 120 * MB)
+    assert second.of(StageStarted)[0].predicted_bytes == 50 * MB
 
 
 def test_one_failure_stops_no_other(tmp_path: Path) -> None:
