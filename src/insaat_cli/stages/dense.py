@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from insaat_cli.engine.cuda_stereo import CudaJob, why_no_cuda
 from insaat_cli.engine.depth import Effort, Gray, measure_depth
-from insaat_cli.engine.depth_maps import DepthView, write_index
+from insaat_cli.engine.depth_maps import DepthMap, DepthView, write_index
 from insaat_cli.engine.photo_mask import read_mask
 from insaat_cli.engine.views import Scene, depth_range, load_scene, select_neighbours
 from insaat_cli.errors import StageError
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+from insaat_cli.stages.cuda_patch_match import measure_on_cuda
+
+GIGABYTE = 1e9
+LEAST_CACHE_GB = 0.5
+
+
+class Stereo(StrEnum):
+    """Whose stereo measures depth."""
+
+    AUTO = "auto"
+    """COLMAP's where pycolmap has CUDA and there is a card for it, else ours."""
+    OWN = "own"
+    CUDA = "cuda"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +51,8 @@ class DenseOptions:
     fine_sweeps: int = 2
     max_cost: float = 0.65
     """Largest matching cost (1 - NCC) of a depth that is kept."""
+    stereo: Stereo = Stereo.AUTO
+    """CUDA takes `witnesses` photos to compare with, and none of the numbers between."""
 
 
 def make_depth_maps(
@@ -45,14 +62,16 @@ def make_depth_maps(
     options: DenseOptions,
     *,
     threads: int = 1,
+    memory_bytes: int = 0,
     progress: Callable[[float], None] = lambda share: None,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> Metrics:
     """Write `output`/*.npz and `output`/views.json from an undistorted model and its photos.
 
     At most `threads` views and their neighbours are in memory at a time. Raises StageError if
     no view has a neighbour.
     """
-    cv2.setNumThreads(1)
+    stereo = chosen_stereo(options.stereo)
     scene = load_scene(model)
     neighbours = select_neighbours(scene, max(options.witnesses, options.neighbours))
     chosen = [index for index, others in enumerate(neighbours) if others]
@@ -63,6 +82,82 @@ def make_depth_maps(
         )
     entries = _index_entries(scene, chosen, neighbours, options.max_side)
     output.mkdir(parents=True, exist_ok=True)
+    shares: list[float] = []
+    if stereo is Stereo.CUDA:
+        job = _cuda_job(model, images, entries, options.max_side, memory_bytes)
+        views = [scene.views[index] for index in chosen]
+        try:
+            entries, shares = measure_on_cuda(
+                job,
+                entries,
+                views,
+                scratch_in=output.parent,
+                keep=lambda entry, result: _keep(entry, result, images, output),
+                progress=progress,
+            )
+        except StageError as error:
+            if options.stereo is Stereo.CUDA:
+                raise
+            warn(f"{error.message}; depth is measured without it")
+            stereo = Stereo.OWN
+    if stereo is Stereo.OWN:
+        for share in _measure(scene, neighbours, entries, chosen, images, output, options, threads):
+            shares.append(share)
+            progress(len(shares) / len(entries))
+    write_index(output, entries)
+    return {
+        "depth_maps": len(entries),
+        "without_neighbours": len(scene.views) - len(entries),
+        "filled": round(float(np.mean(shares)), 4),
+        "stereo": stereo.value,
+    }
+
+
+def chosen_stereo(wanted: Stereo) -> Stereo:
+    """`OWN` or `CUDA`. Raises StageError if CUDA is wanted and cannot be had."""
+    if wanted is Stereo.OWN:
+        return Stereo.OWN
+    missing = why_no_cuda()
+    if not missing:
+        return Stereo.CUDA
+    if wanted is Stereo.CUDA:
+        raise StageError(
+            f"dense.stereo is cuda, but {missing}",
+            hint="install pycolmap-cuda12 in place of pycolmap, with a driver for the card;"
+            " or leave out --set dense.stereo",
+        )
+    return Stereo.OWN
+
+
+def _cuda_job(
+    model: Path, images: Path, entries: list[DepthView], max_side: int, memory_bytes: int
+) -> CudaJob:
+    names = [entry.view.name for entry in entries]
+    return CudaJob(
+        model=model,
+        images=images,
+        sources={
+            entry.view.name: tuple(names[place] for place in entry.neighbours)
+            for entry in entries
+            if entry.neighbours
+        },
+        max_side=max_side,
+        cache_gb=max(LEAST_CACHE_GB, 0.5 * memory_bytes / GIGABYTE),
+    )
+
+
+def _measure(
+    scene: Scene,
+    neighbours: list[list[int]],
+    entries: list[DepthView],
+    chosen: list[int],
+    images: Path,
+    output: Path,
+    options: DenseOptions,
+    threads: int,
+) -> Iterator[float]:
+    """Our own stereo: the share of known pixels of each depth map, as it is written."""
+    cv2.setNumThreads(1)
 
     @lru_cache(maxsize=2 * threads + options.neighbours)
     def gray_of(index: int) -> Gray:
@@ -84,24 +179,21 @@ def make_depth_maps(
                 max_cost=options.max_cost,
             ),
         )
-        kept = read_mask(images / entry.view.name, entry.view.width, entry.view.height)
-        counting = np.ones(result.depth.shape, bool) if kept is None else kept
-        result.depth[~counting], result.confidence[~counting] = 0, 0
-        result.save(output / entry.file)
-        known = result.depth[counting] > 0
-        return float(np.mean(known)) if known.size else 0.0
+        return _keep(entry, result, images, output)
 
-    shares = []
     with ThreadPoolExecutor(threads) as pool:
-        for share in pool.map(measure, entries, chosen):
-            shares.append(share)
-            progress(len(shares) / len(entries))
-    write_index(output, entries)
-    return {
-        "depth_maps": len(entries),
-        "without_neighbours": len(scene.views) - len(entries),
-        "filled": round(float(np.mean(shares)), 4),
-    }
+        yield from pool.map(measure, entries, chosen)
+
+
+def _keep(entry: DepthView, result: DepthMap, images: Path, output: Path) -> float:
+    """Write a depth map without what the photo's mask hides; the known share of the rest."""
+    height, width = result.depth.shape
+    kept = read_mask(images / entry.view.name, width, height)
+    counting = np.ones(result.depth.shape, bool) if kept is None else kept
+    result.depth[~counting], result.confidence[~counting] = 0, 0
+    result.save(output / entry.file)
+    known = result.depth[counting] > 0
+    return float(np.mean(known)) if known.size else 0.0
 
 
 def _index_entries(
@@ -144,7 +236,9 @@ def main(request: StageRequest, events: Events) -> Metrics:
         request.output / "depth",
         parse_options(DenseOptions, request.params),
         threads=request.threads,
+        memory_bytes=request.memory_bytes,
         progress=events.progress,
+        warn=events.warning,
     )
 
 
