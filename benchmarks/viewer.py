@@ -3,7 +3,7 @@
     python benchmarks/viewer.py [RESULT_DIR]
 
 Without a folder it makes a model of about 50 MB: half a million faces under one 8192 x 8192
-texture. Needs Chromium and its driver; screenshots go to bench-out/screenshots.
+texture. Needs Chromium and its driver; screenshots go to test-artifacts.
 """
 
 from __future__ import annotations

@@ -25,6 +25,8 @@ SKIPPED = "skipped"
 FAILED = "failed"
 STOPPED = "stopped"
 PLANNED = "planned"
+METRES = "metres"
+"""The metric `unit` of a stage whose world frame is in metres."""
 
 
 @dataclass(kw_only=True)
@@ -92,10 +94,16 @@ class RunRecord:
             "stages": [record.marker() for record in self.stages.values()],
             "results": [str(path.relative_to(root)) for path in self.results],
             "peak_bytes": self.peak_bytes,
+            "metres_per_unit": self._metres_per_unit(),
             "error": self._error,
             "finished": self._finished,
         }
         write_json(self.workspace.record, value)
+
+    def _metres_per_unit(self) -> float | None:
+        """1 where a stage that placed the cameras says that its frame is metric."""
+        units = [record.metrics.get("unit") for record in self.stages.values()]
+        return 1.0 if METRES in units else None
 
     def end(self, error: InsaatError | None) -> None:
         """The run is over; `error` is why, where it did not end well."""

@@ -20,7 +20,7 @@ from PIL import Image
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 SIZE_PX = (1100, 760)
-SCREENSHOTS = Path(__file__).parents[2] / "bench-out" / "screenshots"
+SCREENSHOTS = Path(__file__).parents[2] / "test-artifacts"
 ARGUMENTS = (
     "--headless=new",
     "--no-sandbox",

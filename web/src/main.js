@@ -268,8 +268,8 @@ async function start() {
   root.dataset.state = 'ready';
   root.dataset.firstFrameMs = String(Math.round(performance.now()));
   window.insaat = page; // for scripts and tests
-  setTimeout(() => {
-    if (model.refine()) stage.redraw();
+  setTimeout(async () => {
+    if (await model.refine().catch(() => false)) stage.redraw(); // a small texture is one, too
     root.dataset.state = 'refined';
   }, REFINE_AFTER_MS);
 }

@@ -3,6 +3,8 @@ import {
   DoubleSide, Group, LoadingManager, Mesh, MeshBasicMaterial, MeshLambertMaterial, Points, ShaderMaterial, Vector3,
 } from 'three';
 import { GLTFLoader } from 'three/addons/loaders/GLTFLoader.js';
+import { DracoLoader } from './compressed.js';
+import { smallFirst } from './textures.js';
 
 export const MODES = ['textured', 'shaded', 'wireframe', 'points'];
 const SAMPLES = 20000;
@@ -17,7 +19,8 @@ export async function parseModel(bytes) {
     if (/^(blob|data):/.test(url)) return url;
     throw new Error('The model refers to a file outside itself');
   });
-  const gltf = await new GLTFLoader(manager).parseAsync(bytes, '');
+  const loader = new GLTFLoader(manager).setDRACOLoader(new DracoLoader()).register(smallFirst);
+  const gltf = await loader.parseAsync(bytes, '');
   gltf.scene.updateMatrixWorld(true);
   const parts = [];
   gltf.scene.traverse((node) => {
@@ -40,20 +43,23 @@ class Model {
     this.focus = focusOf(this.parts);
   }
 
-  /** Show small copies of large textures until `refine`. */
+  /** Show small copies of large textures until `refine`, also where they had to be decoded whole. */
   async coarsen() {
     this.full = new Map();
     for (const { map } of this.parts) {
+      if (map?.userData.whole) this.full.set(map, map.userData.whole);
       if (!(map?.image instanceof ImageBitmap) || map.image.width <= 2 * PREVIEW_PX || this.full.has(map)) continue;
-      this.full.set(map, map.image);
+      const { image } = map;
+      this.full.set(map, async () => image);
       const options = { resizeWidth: PREVIEW_PX, resizeQuality: 'low', premultiplyAlpha: 'none', colorSpaceConversion: 'none' };
       map.image = await createImageBitmap(map.image, options);
     }
   }
 
-  /** Put the textures' full size in place. Returns whether anything changed. */
-  refine() {
-    for (const [map, image] of this.full) {
+  /** Put the textures' full size in place. Resolves to whether anything changed. */
+  async refine() {
+    for (const [map, whole] of this.full) {
+      const image = await whole();
       map.dispose(); // its place on the card has the small size
       map.image = image;
       map.needsUpdate = true;

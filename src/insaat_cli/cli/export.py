@@ -15,84 +15,91 @@ from insaat_cli.wording import counted, printable
 if TYPE_CHECKING:
     from insaat_cli.printing.export import Exported
 
-SHAPE_PANEL = "Shape"
-SCALE_PANEL = "Scale"
+SHAPE, SCALE = "Shape", "Scale"
+"""Panels of the help."""
+
+Source = Annotated[
+    Path, typer.Argument(metavar="DIR|MODEL", help="A result folder, or a .glb or .ply file.")
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Default: DIR/export.")
+]
+Formats = Annotated[
+    str, typer.Option("--format", metavar="LIST", help="Any of glb,obj,ply,stl,3mf,usdz.")
+]
+Html = Annotated[
+    bool, typer.Option("--html", help="One page with the model inside, to send or to put online.")
+]
+Compress = Annotated[
+    str, typer.Option(metavar="none|draco", help="Pack the meshes of glb and --html.")
+]
+MaxFaces = Annotated[int | None, typer.Option(min=4, metavar="N", rich_help_panel=SHAPE)]
+TextureSize = Annotated[
+    int | None,
+    typer.Option(
+        min=16, max=16384, metavar="N", help="Longest side, in pixels.", rich_help_panel=SHAPE
+    ),
+]
+Watertight = Annotated[
+    bool,
+    typer.Option("--watertight", help="A closed body, for a printer.", rich_help_panel=SHAPE),
+]
+CutGround = Annotated[
+    bool, typer.Option("--cut-ground", help="Take the ground away.", rich_help_panel=SHAPE)
+]
+Base = Annotated[
+    str | None, typer.Option(metavar="HEIGHT", help="Add a plate: 3mm.", rich_help_panel=SHAPE)
+]
+Hollow = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WALL", help="Walls this thick, and a drain hole: 2mm.", rich_help_panel=SHAPE
+    ),
+]
+Scale = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|gps",
+        help="Metres per model unit. Default: as the run knew it.",
+        rich_help_panel=SCALE,
+    ),
+]
+Size = Annotated[
+    str | None,
+    typer.Option(metavar="LENGTH", help="Of the longest side: 120mm.", rich_help_panel=SCALE),
+]
+Distance = Annotated[
+    tuple[str, str, str] | None,
+    typer.Option(
+        metavar="A B LENGTH",
+        help="Two points (x,y,z or PHOTO.JPG:column,row) and how far apart they are.",
+        rich_help_panel=SCALE,
+    ),
+]
 
 
 def export_command(
     context: typer.Context,
-    source: Annotated[
-        Path, typer.Argument(metavar="DIR|MODEL", help="A result folder, or a .glb or .ply file.")
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Default: DIR/export."),
-    ] = None,
-    format: Annotated[
-        str, typer.Option(metavar="LIST", help="Any of glb,obj,ply,stl,3mf,usdz.")
-    ] = "",
-    html: Annotated[
-        bool,
-        typer.Option("--html", help="One page with the model inside, to send or to put online."),
-    ] = False,
-    max_faces: Annotated[
-        int | None, typer.Option(min=4, metavar="N", rich_help_panel=SHAPE_PANEL)
-    ] = None,
-    texture_size: Annotated[
-        int | None,
-        typer.Option(
-            min=16,
-            max=16384,
-            metavar="N",
-            help="Longest side, in pixels.",
-            rich_help_panel=SHAPE_PANEL,
-        ),
-    ] = None,
-    watertight: Annotated[
-        bool,
-        typer.Option(
-            "--watertight", help="A closed body, for a printer.", rich_help_panel=SHAPE_PANEL
-        ),
-    ] = False,
-    cut_ground: Annotated[
-        bool,
-        typer.Option("--cut-ground", help="Take the ground away.", rich_help_panel=SHAPE_PANEL),
-    ] = False,
-    base: Annotated[
-        str | None,
-        typer.Option(metavar="HEIGHT", help="Add a plate: 3mm.", rich_help_panel=SHAPE_PANEL),
-    ] = None,
-    hollow: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WALL",
-            help="Walls this thick, and a drain hole: 2mm.",
-            rich_help_panel=SHAPE_PANEL,
-        ),
-    ] = None,
-    scale: Annotated[
-        str | None,
-        typer.Option(metavar="N|gps", help="Metres per model unit.", rich_help_panel=SCALE_PANEL),
-    ] = None,
-    size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LENGTH", help="Of the longest side: 120mm.", rich_help_panel=SCALE_PANEL
-        ),
-    ] = None,
-    distance: Annotated[
-        tuple[str, str, str] | None,
-        typer.Option(
-            metavar="A B LENGTH",
-            help="Two points (x,y,z or PHOTO.JPG:column,row) and how far apart they are.",
-            rich_help_panel=SCALE_PANEL,
-        ),
-    ] = None,
+    source: Source,
+    output: Output = None,
+    format: Formats = "",
+    html: Html = False,
+    compress: Compress = "none",
+    max_faces: MaxFaces = None,
+    texture_size: TextureSize = None,
+    watertight: Watertight = False,
+    cut_ground: CutGround = False,
+    base: Base = None,
+    hollow: Hollow = None,
+    scale: Scale = None,
+    size: Size = None,
+    distance: Distance = None,
     threads: ThreadsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write a result as a file to print, to share, or to send."""
-    from insaat_cli.printing.export import ExportOptions, export, parse_formats  # slow to load
+    # Slow to load.
+    from insaat_cli.printing.export import ExportOptions, export, parse_compression, parse_formats
 
     talk = talk_of(context, json=json)
     more = {} if threads is None else {"threads": threads}
@@ -102,6 +109,7 @@ def export_command(
             output=output,
             formats=parse_formats(format or ("" if html else "glb")),
             html=html,
+            compress=parse_compression(compress),
             max_faces=max_faces,
             texture_size=texture_size,
             watertight=watertight,

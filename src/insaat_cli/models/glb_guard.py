@@ -36,6 +36,9 @@ TRIANGLES, POINTS = 4, 0
 MAX_DEPTH = 64
 EXTENSIONS = frozenset({"KHR_materials_unlit", "KHR_mesh_quantization", "KHR_texture_transform"})
 """What a file may require: nothing that the viewer cannot draw."""
+DRACO, DRACO_MAGIC = "KHR_draco_mesh_compression", b"DRACO"
+MOST_PER_DRACO_BYTE = 256
+"""Vertices or indices: far more than any real mesh has."""
 PICTURES = ("JPEG", "PNG", "WEBP")
 
 
@@ -48,11 +51,14 @@ class GlbFacts:
     textures: int
 
 
-def check_glb(path: Path, data: bytes) -> GlbFacts:
-    """Raise UsageError unless `data`, the content of `path`, is a sound self-contained GLB."""
+def check_glb(path: Path, data: bytes, *, compressed: bool = False) -> GlbFacts:
+    """Raise UsageError unless `data`, the content of `path`, is a sound self-contained GLB.
+
+    `compressed`: whether meshes may be packed with Draco; what is in them is then not looked at.
+    """
     try:
         document, binary = _chunks(path, data)
-        return _Checker(path, document, binary).run()
+        return _Checker(path, document, binary, compressed=compressed).run()
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise refused(path, f"it is not valid glTF ({type(error).__name__})") from error
 
@@ -83,13 +89,17 @@ def _chunks(path: Path, data: bytes) -> tuple[dict[str, Any], memoryview]:
 
 
 class _Checker:
-    def __init__(self, path: Path, document: dict[str, Any], binary: memoryview) -> None:
+    def __init__(
+        self, path: Path, document: dict[str, Any], binary: memoryview, *, compressed: bool
+    ) -> None:
         self.path = path
+        self.compressed = compressed
         self.document = document
         self.binary = binary
 
     def run(self) -> GlbFacts:
-        unknown = sorted(set(self.document.get("extensionsRequired", [])) - EXTENSIONS)
+        known = EXTENSIONS | {DRACO} if self.compressed else EXTENSIONS
+        unknown = sorted(set(self.document.get("extensionsRequired", [])) - known)
         if unknown:
             raise refused(self.path, f"it requires {', '.join(map(repr, unknown))}")
         self._check_buffers()
@@ -174,8 +184,10 @@ class _Checker:
             mode = primitive.get("mode", TRIANGLES)
             if mode not in (TRIANGLES, POINTS) or primitive.get("targets"):
                 raise refused(self.path, "it holds lines, strips or moving shapes")
-            if "KHR_draco_mesh_compression" in primitive.get("extensions", {}):
-                raise refused(self.path, "it is compressed")
+            if DRACO in primitive.get("extensions", {}):
+                points, triangles = self._check_draco(primitive)
+                vertices, faces = vertices + points, faces + triangles
+                continue
             counts = {
                 key: self._accessor(index)["count"]
                 for key, index in primitive["attributes"].items()
@@ -188,6 +200,26 @@ class _Checker:
                 drawn = self._check_indices(primitive["indices"], counts["POSITION"])
             faces += drawn // 3 if mode == TRIANGLES else 0
         return vertices, faces
+
+    def _check_draco(self, primitive: dict[str, Any]) -> tuple[int, int]:
+        """Vertices and faces that a packed primitive promises."""
+        packed = primitive["extensions"][DRACO]
+        if not self.compressed or primitive.get("mode", TRIANGLES) != TRIANGLES:
+            raise refused(self.path, "it is compressed")
+        data, _ = self._view(packed["bufferView"])
+        if bytes(data[: len(DRACO_MAGIC)]) != DRACO_MAGIC:
+            raise refused(self.path, "its compressed part is not Draco's")
+        accessors = self.document.get("accessors", [])
+        counts = {
+            self._natural(self._index(index, accessors)["count"])
+            for index in primitive["attributes"].values()
+        }
+        drawn = self._natural(self._index(primitive["indices"], accessors)["count"])
+        if len(counts) != 1 or "POSITION" not in packed["attributes"]:
+            raise refused(self.path, "its vertices are incomplete")
+        if max(*counts, drawn) > MOST_PER_DRACO_BYTE * len(data):
+            raise refused(self.path, "it says more vertices than it can hold")
+        return counts.pop(), drawn // 3
 
     def _check_indices(self, index: Any, vertices: int) -> int:
         accessor = self._accessor(index)

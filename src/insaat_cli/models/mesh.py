@@ -22,7 +22,6 @@ Floats = npt.NDArray[np.float64]
 Faces = npt.NDArray[np.int64]
 
 MODEL_NAME = "model.glb"
-READERS = {".glb": check_glb, ".ply": check_ply}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,16 +95,19 @@ def read_model(path: Path) -> Model:
     return Model(parts=parts)
 
 
-def read_checked(path: Path) -> bytes:
-    """The bytes of a GLB or PLY that passed its check."""
-    check = READERS.get(path.suffix.lower())
-    if check is None:
+def read_checked(path: Path, *, compressed: bool = False) -> bytes:
+    """The bytes of a GLB or PLY that passed its check; only the viewer reads `compressed` ones."""
+    kind = path.suffix.lower()
+    if kind not in (".glb", ".ply"):
         raise UsageError(f"{path.name!r} is neither .glb nor .ply", hint="name a GLB or a PLY")
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {str(path)!r}: {error.strerror}") from error
-    check(path, data)
+    if kind == ".glb":
+        check_glb(path, data, compressed=compressed)
+    else:
+        check_ply(path, data)
     return data
 
 

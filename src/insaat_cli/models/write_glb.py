@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from insaat_cli.models.glb_guard import BIN_CHUNK, JSON_CHUNK, MAGIC, VERSION
+from insaat_cli.models.draco import compress
+from insaat_cli.models.glb_guard import BIN_CHUNK, DRACO, JSON_CHUNK, MAGIC, VERSION
 from insaat_cli.models.mesh import Model, Part
 
 FLOAT, BYTE, INDEX = 5126, 5121, 5125
@@ -19,13 +20,19 @@ VERTEX_DATA, INDEX_DATA = 34962, 34963
 JPEG_QUALITY = 90
 
 
-def glb_bytes(model: Model, *, jpeg_quality: int = JPEG_QUALITY) -> bytes:
-    """The model as GLB: one mesh, one primitive a part, unlit, textures as JPEG."""
+def glb_bytes(model: Model, *, jpeg_quality: int = JPEG_QUALITY, draco: bool = False) -> bytes:
+    """The model as GLB: one mesh, one primitive a part, unlit, textures as JPEG.
+
+    With `draco` its meshes are compressed; `models.draco.compress` says what that needs.
+    """
     writer = _Writer()
-    primitives = [writer.primitive(part, jpeg_quality) for part in model.parts]
+    primitive = writer.compressed_primitive if draco else writer.primitive
+    primitives = [primitive(part, jpeg_quality) for part in model.parts]
+    required = {"extensionsRequired": [DRACO]} if draco else {}
     document = {
         "asset": {"version": "2.0", "generator": "insaat"},
-        "extensionsUsed": ["KHR_materials_unlit"],
+        "extensionsUsed": ["KHR_materials_unlit", *required.get("extensionsRequired", [])],
+        **required,
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0}],
@@ -75,29 +82,55 @@ class _Writer:
         places = part.vertices.astype("<f4")
         ends = {"min": places.min(axis=0).tolist(), "max": places.max(axis=0).tolist()}
         attributes = {"POSITION": self.accessor(places, FLOAT, **ends)}
-        material: dict[str, Any] = {
-            "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 1},
-            "doubleSided": True,
-        }
         if part.texture is not None and part.uv is not None:
             uv = np.stack([part.uv[:, 0], 1.0 - part.uv[:, 1]], axis=1).astype("<f4")
             attributes["TEXCOORD_0"] = self.accessor(uv, FLOAT)
-            texture = {"index": self.texture(part.texture, jpeg_quality)}
-            material["pbrMetallicRoughness"]["baseColorTexture"] = texture
-            material["extensions"] = {"KHR_materials_unlit": {}}
         elif part.colors is not None:
             # glTF wants linear colours, and every row on four bytes.
             linear = (part.colors / 255.0) ** 2.2
             rgba = np.concatenate([linear, np.ones((len(linear), 1))], axis=1)
             shades = np.round(rgba * 255).astype(np.uint8)
             attributes["COLOR_0"] = self.accessor(shades, BYTE, normalized=True)
-            material["extensions"] = {"KHR_materials_unlit": {}}
         indices = self.accessor(part.faces.reshape(-1).astype("<u4"), INDEX)
         return {
             "attributes": attributes,
             "indices": indices,
-            "material": self.add("materials", material),
+            "material": self.material(part, jpeg_quality),
         }
+
+    def compressed_primitive(self, part: Part, jpeg_quality: int) -> dict[str, Any]:
+        """As KHR_draco_mesh_compression has it: accessors say what the one view will give."""
+        packed = compress(part)
+        ends = {"min": packed.low.tolist(), "max": packed.high.tolist()}
+        shapes: dict[str, dict[str, Any]] = {
+            "POSITION": {"componentType": FLOAT, "type": "VEC3", **ends},
+            "TEXCOORD_0": {"componentType": FLOAT, "type": "VEC2"},
+            "COLOR_0": {"componentType": BYTE, "type": "VEC4", "normalized": True},
+        }
+        attributes = {
+            name: self.add("accessors", {**shapes[name], "count": packed.vertices})
+            for name in packed.ids
+        }
+        indices = {"componentType": INDEX, "type": "SCALAR", "count": 3 * packed.faces}
+        extension = {"bufferView": self.view(packed.data), "attributes": packed.ids}
+        return {
+            "attributes": attributes,
+            "indices": self.add("accessors", indices),
+            "material": self.material(part, jpeg_quality),
+            "extensions": {DRACO: extension},
+        }
+
+    def material(self, part: Part, jpeg_quality: int) -> int:
+        look: dict[str, Any] = {
+            "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 1},
+            "doubleSided": True,
+        }
+        if part.texture is not None and part.uv is not None:
+            texture = {"index": self.texture(part.texture, jpeg_quality)}
+            look["pbrMetallicRoughness"]["baseColorTexture"] = texture
+        if part.texture is not None or part.colors is not None:
+            look["extensions"] = {"KHR_materials_unlit": {}}
+        return self.add("materials", look)
 
     def texture(self, image: Image.Image, jpeg_quality: int) -> int:
         view = self.view(jpeg_bytes(image, jpeg_quality))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,18 @@ from insaat_cli.printing.simplify import (
 )
 from insaat_cli.printing.solid import SolidOptions, is_watertight, make_solid
 from insaat_cli.viewer.page import single_file
-from insaat_cli.viewer.scene import read_scene
+from insaat_cli.viewer.scene import read_scene, scale_of_run
 
 FOLDER_NAME = "export"
 STEM = "model"
 GPS = "gps"
+
+
+class Compression(StrEnum):
+    """How meshes in GLB files and pages are packed."""
+
+    NONE = "none"
+    DRACO = "draco"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +54,7 @@ class ExportOptions:
     html: bool = False
     max_faces: int | None = None
     texture_size: int | None = None
+    compress: Compression = Compression.NONE
     watertight: bool = False
     scale: str | None = None
     """Metres per model unit, or `gps`."""
@@ -97,6 +106,16 @@ def parse_formats(text: str) -> tuple[MeshFormat, ...]:
     return tuple(dict.fromkeys(MeshFormat(name) for name in names))
 
 
+def parse_compression(text: str) -> Compression:
+    """`draco` as a choice. Raises UsageError."""
+    try:
+        return Compression(text.strip().lower())
+    except ValueError:
+        raise UsageError(
+            f"--compress is {text!r}", hint=f"it can be {' or '.join(Compression)}"
+        ) from None
+
+
 def export(options: ExportOptions) -> Exported:
     """Read, change and write a model as asked. Raises InsaatError."""
     _check(options)
@@ -122,6 +141,10 @@ def _check(options: ExportOptions) -> None:
         raise UsageError(f"--{given[0]} and --{given[1]} both set the scale", hint="give one")
     if not (options.formats or options.html):
         raise UsageError("nothing to write", hint="give --format or --html")
+    if options.compress is not Compression.NONE and not (
+        options.html or MeshFormat.GLB in options.formats
+    ):
+        raise UsageError("--compress is for glb and --html", hint="add glb to --format")
     for name in ("base", "hollow"):
         if getattr(options, name) and not options.watertight:
             raise UsageError(f"--{name} needs a closed body", hint="add --watertight")
@@ -170,6 +193,11 @@ def _known_scale(
                 f"--scale is {options.scale!r}", hint="give metres per model unit, or gps"
             )
         return factor
+    if folder is not None and not options.size:
+        known = scale_of_run(folder)
+        if known is not None:
+            notes.append(f"scale from the run: one model unit is {known:.4g} m")
+        return known
     return None
 
 
@@ -230,16 +258,18 @@ def _lighter(model: Model, options: ExportOptions, notes: list[str]) -> Model:
 
 def _written(model: Model, output: Path, options: ExportOptions) -> list[Path]:
     files: list[Path] = []
+    draco = options.compress is Compression.DRACO
     for kind in options.formats:
-        files += write_model(model, output / f"{STEM}.{kind}", kind)
+        files += write_model(model, output / f"{STEM}.{kind}", kind, draco=draco)
     return files
 
 
 def _html(original: Model, output: Path, options: ExportOptions) -> Path:
     """The page shows the result where its cameras stand: neither scaled nor cut."""
     light = None
-    if options.max_faces or options.texture_size:
-        light = glb_bytes(_lighter(original, options, []))
+    draco = options.compress is Compression.DRACO
+    if options.max_faces or options.texture_size or draco:
+        light = glb_bytes(_lighter(original, options, []), draco=draco)
     path = output / f"{STEM}.html"
     path.write_text(single_file(read_scene(options.source), model_bytes=light), encoding="utf-8")
     return path

@@ -55,10 +55,13 @@ class MeshFormat(StrEnum):
 PRINTER_FORMATS = frozenset({MeshFormat.STL, MeshFormat.THREE_MF})
 
 
-def write_model(model: Model, path: Path, kind: MeshFormat) -> list[Path]:
-    """Write `model`; returns the files made (OBJ has more than one)."""
+def write_model(model: Model, path: Path, kind: MeshFormat, *, draco: bool = False) -> list[Path]:
+    """Write `model`; returns the files made (OBJ has more than one). `draco` is for GLB alone."""
     if kind is MeshFormat.OBJ:
         return write_obj(model, path)
+    if kind is MeshFormat.GLB:
+        path.write_bytes(glb_bytes(transformed(model, scale=in_metres(model)), draco=draco))
+        return [path]
     path.write_bytes(_ENCODERS[kind](model))
     return [path]
 
@@ -168,12 +171,7 @@ def write_obj(model: Model, path: Path) -> list[Path]:
     return files
 
 
-def _glb(model: Model) -> bytes:
-    return glb_bytes(transformed(model, scale=in_metres(model)))
-
-
 _ENCODERS: dict[MeshFormat, Callable[[Model], bytes]] = {
-    MeshFormat.GLB: _glb,
     MeshFormat.PLY: ply_bytes,
     MeshFormat.STL: stl_bytes,
     MeshFormat.THREE_MF: three_mf_bytes,

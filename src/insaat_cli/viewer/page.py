@@ -9,12 +9,15 @@ import json
 from importlib import resources
 from typing import Any
 
+from insaat_cli.models.glb_guard import DRACO
 from insaat_cli.viewer.scene import ViewedScene, thumbnail
 
 SERVED_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+JSON_PEEK = 1 << 20
+"""Where the JSON part of a GLB says what it needs."""
 INLINE_POLICY = (
     "default-src 'none'; script-src '{script}'; style-src '{style}'; img-src blob: data:; "
     "connect-src blob: data:; base-uri 'none'; form-action 'none'"
@@ -50,7 +53,9 @@ def single_file(
         shown = {camera.photo: thumbnail(camera.photo) for camera in scene.cameras if camera.photo}
     content = scene.model_bytes() if model_bytes is None else model_bytes
     model = base64.b64encode(content).decode("ascii")
-    policy = INLINE_POLICY.format(script=_hash(script), style=_hash(style))
+    scripts = [asset("draco.js").decode("utf-8")] if DRACO.encode() in content[:JSON_PEEK] else []
+    hashes = "' '".join(_hash(text) for text in (script, *scripts))
+    policy = INLINE_POLICY.format(script=hashes, style=_hash(style))
     return _filled(
         title=html.escape(scene.title),
         csp=f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<!-- {licence} -->',
@@ -58,6 +63,7 @@ def single_file(
         data=(
             f'<script type="application/json" id="scene-data">{_inert(scene.to_json(shown))}'
             f'</script>\n<script type="text/plain" id="model-data">{model}</script>'
+            + "".join(f"<script>{text}</script>" for text in scripts)
         ),
         script=f"<script>{script}</script>",
     )

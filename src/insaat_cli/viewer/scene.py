@@ -62,7 +62,7 @@ class ViewedScene:
     def model_bytes(self) -> bytes:
         """The model as a GLB that passed its check."""
         if self.model.suffix.lower() == ".glb":
-            return read_checked(self.model)
+            return read_checked(self.model, compressed=True)
         return glb_bytes(read_model(self.model))
 
     def to_json(self, photos: Mapping[Path, str]) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def read_scene(source: Path) -> ViewedScene:
     if source.is_dir():
         photos = _photos(folder)
         cameras = tuple(_cameras(folder / CAMERAS_NAME, photos))
-        scale = _scale(folder / RECORD_NAME)
+        scale = scale_of_run(folder)
     title = source.resolve().name if source.is_dir() else model.name
     return ViewedScene(title=title, model=model, cameras=cameras, metres_per_unit=scale)
 
@@ -155,7 +155,8 @@ def _rounded(values: Any) -> tuple[float, ...]:
     return tuple(round(float(value), 6) for value in values)
 
 
-def _scale(path: Path) -> float | None:
-    record = _read_json(path)
+def scale_of_run(folder: Path) -> float | None:
+    """Metres per model unit, where the run in `folder` knew it (from GPS). Raises UsageError."""
+    record = _read_json(folder / RECORD_NAME)
     known = record.get("metres_per_unit") if isinstance(record, dict) else None
     return float(known) if isinstance(known, int | float) and known > 0 else None

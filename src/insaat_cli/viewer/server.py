@@ -38,6 +38,7 @@ def answers_of(scene: ViewedScene) -> dict[str, Answer]:
     answers = {
         "": Answer(kind="text/html; charset=utf-8", content=served_page(scene.title).encode()),
         "app.js": Answer(kind="text/javascript; charset=utf-8", content=asset("app.js")),
+        "draco.js": Answer(kind="text/javascript; charset=utf-8", content=asset("draco.js")),
         "style.css": Answer(kind="text/css; charset=utf-8", content=asset("style.css")),
         "scene.json": Answer(kind="application/json", content=facts),
         "model.glb": Answer(kind="model/gltf-binary", content=scene.model_bytes()),
