@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from insaat_cli.engine.depth_maps import DepthMap, DepthView, read_index
 from insaat_cli.engine.fusion import Agreement, CellGrid, Cloud, agreed_depth, neighbour_counts
+from insaat_cli.engine.photo_pixels import load_rgb
 from insaat_cli.engine.ply import write_cloud
 from insaat_cli.engine.roi import Box, Region, region_for
 from insaat_cli.engine.views import View, load_scene
@@ -131,7 +132,7 @@ def _agreements(
             )
             views, maps = [entries[other].view for other in others], [map_of(o) for o in others]
             agreed, _ = agreed_depth(entry.view, own, views, maps, rule)
-        rgb = _load_rgb(images / entry.view.name, entry)
+        rgb = load_rgb(images / entry.view.name, entry.view.width, entry.view.height)
         return _Agreed(depth=agreed, depth_map=own, rgb=rgb, measured=measured, outside=outside)
 
     with ThreadPoolExecutor(threads) as pool:
@@ -181,16 +182,6 @@ def _some(cloud: Cloud, keep: npt.NDArray[np.bool_]) -> Cloud:
     return Cloud(
         points=cloud.points[keep], normals=cloud.normals[keep], colours=cloud.colours[keep]
     )
-
-
-def _load_rgb(path: Path, entry: DepthView) -> npt.NDArray[np.uint8]:
-    half = cv2.IMREAD_REDUCED_COLOR_2
-    image = cv2.imread(str(path), half)
-    if image is None:
-        raise StageError(f"cannot read {path.name}", hint="run again with --from undistort")
-    size = (entry.view.width, entry.view.height)
-    resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(resized[:, :, ::-1])
 
 
 def describe_removal(region: Region, share: float) -> str:
