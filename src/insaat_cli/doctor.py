@@ -161,8 +161,15 @@ def _requirements() -> Iterator[tuple[str, str]]:
     for line in importlib.metadata.requires(PACKAGE) or []:
         specification, _, marker = line.partition(";")
         match = REQUIREMENT.fullmatch(specification.strip())
-        if match and "extra" not in marker:
+        if match and "extra" not in marker and _is_for_here(marker):
             yield match[1].lower(), match[2] or ""
+
+
+def _is_for_here(marker: str) -> bool:
+    """Whether a package's marker, a list of machines and systems that have it, means this one."""
+    return not marker.strip() or any(
+        f'"{name}"' in marker.replace("'", '"') for name in (platform.machine(), sys.platform)
+    )
 
 
 def _programs() -> Iterator[Check]:

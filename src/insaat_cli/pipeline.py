@@ -102,6 +102,8 @@ class Requirement:
     arguments: tuple[str, ...] = ("--version",)
     """What makes it print its version."""
     hint: str = ""
+    without: str = ""
+    """A Python package that makes the program needless where it is installed."""
 
 
 @dataclass(frozen=True, kw_only=True)

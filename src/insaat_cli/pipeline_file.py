@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from importlib.resources.abc import Traversable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -195,19 +196,19 @@ class _Reader:
             name=self.scalar(fields["name"], str, "name"),
             summary=self.scalar(fields["summary"], str, "summary") if "summary" in fields else "",
             source=self.source,
-            requires=tuple(self.requirement(node) for node in requires),
+            requires=tuple(filter(_is_needed, map(self.requirement, requires))),
             presets=self.presets(fields["presets"], stages) if "presets" in fields else {},
             stages=tuple(stages),
         )
 
     def requirement(self, node: yaml.Node) -> Requirement:
         what = "a requirement"
-        fields = self.mapping(node, what, ("program", "version", "arguments", "hint"))
+        fields = self.mapping(node, what, ("program", "version", "arguments", "hint", "without"))
         if "program" not in fields:
             raise self.fail(node, f"{what} has no 'program'")
         values: dict[str, Any] = {
             key: self.scalar(fields[key], str, key)
-            for key in ("program", "version", "hint")
+            for key in ("program", "version", "hint", "without")
             if key in fields
         }
         if "arguments" in fields:
@@ -389,3 +390,7 @@ class _Reader:
             else value
             for key, value in values.items()
         }
+
+
+def _is_needed(requirement: Requirement) -> bool:
+    return not requirement.without or find_spec(requirement.without) is None

@@ -99,9 +99,9 @@ def test_a_scene_survives_writing(camera: Intrinsic, tmp_path: Path) -> None:
 @pytest.mark.parametrize("camera", KINDS, ids=lambda camera: camera.kind)
 def test_colmap_projects_as_openmvg_does(camera: Intrinsic) -> None:
     model = model_of(synthetic(camera))
-    assert model.num_reg_images() == 2
-    assert model.num_points3D() == 40
-    assert model.compute_mean_reprojection_error() < 1e-9
+    assert len(model.images) == 2
+    assert len(model.points) == 40
+    assert model.mean_error_px() < 1e-9
 
 
 @pytest.mark.parametrize("camera", KINDS, ids=lambda camera: camera.kind)

@@ -10,6 +10,7 @@ import pycolmap
 import pytest
 from numpy.typing import NDArray
 
+from insaat_cli.engine.colmap_database import UNCALIBRATED, open_database
 from insaat_cli.engine.feature_database import WorkingPhoto, camera_of
 from insaat_cli.engine.guided_matching import Features, guided_matches, match_again
 
@@ -95,26 +96,26 @@ def test_verified_pairs_of_a_database_get_more_matches(tmp_path: Path, threads: 
     photos = [first, second, first]
     write(database, photos)
     known = np.stack([order, np.arange(COUNT)], axis=1).astype(np.uint32)[:20]
-    with pycolmap.Database.open(database) as store:
+    with open_database(database) as store:
         for i, j in pairwise(range(3)):
-            geometry = pycolmap.TwoViewGeometry()
-            geometry.config = int(pycolmap.TwoViewGeometryConfiguration.UNCALIBRATED)
-            geometry.F = SIDEWAYS if i == 0 else np.array([[0, 0, 1], [0, 0, 0], [-1.0, 0, 0]])
-            geometry.inlier_matches = known
-            store.write_two_view_geometry(i + 1, j + 1, geometry)
+            matrix = SIDEWAYS if i == 0 else np.array([[0, 0, 1], [0, 0, 0], [-1.0, 0, 0]])
+            store.write_geometry(i + 1, j + 1, UNCALIBRATED, known, matrix)
 
     match_again(database, [(0, 1), (1, 2), (0, 2)], threads=threads)
 
-    with pycolmap.Database.open(database) as store:
-        assert len(store.read_two_view_geometry(1, 2).inlier_matches) == COUNT
-        wrong = store.read_two_view_geometry(2, 3)  # columns, where rows would be right
-        assert len(wrong.inlier_matches) == 0
-        assert not store.exists_two_view_geometry(1, 3)
+    with open_database(database) as store:
+        assert store.inlier_counts() == {(1, 2): COUNT}
+        wrong = store.two_view_geometry(2, 3)  # columns, where rows would be right
+        assert wrong is not None and len(wrong.inliers) == 0
+        assert store.two_view_geometry(1, 3) is None
+    with pycolmap.Database.open(database) as read:
+        assert len(read.read_two_view_geometry(1, 2).inlier_matches) == COUNT
+        assert len(read.read_two_view_geometry(2, 3).inlier_matches) == 0
 
 
 def write(database: Path, photos: list[Features]) -> None:
     """Cameras, images and features, as the stage before leaves them."""
-    with pycolmap.Database.open(database) as store:
+    with open_database(database) as store:
         for number, features in enumerate(photos, start=1):
             photo = WorkingPhoto(
                 name=f"{number}.jpg",
@@ -124,13 +125,6 @@ def write(database: Path, photos: list[Features]) -> None:
                 focal_px=None,
                 camera=number - 1,
             )
-            store.write_camera(camera_of(photo), use_camera_id=True)
-            image = pycolmap.Image(name=photo.name, camera_id=number, image_id=number)
-            store.write_image(image, use_image_id=True)
-            store.write_keypoints(number, features.points)
-            store.write_descriptors(
-                number,
-                pycolmap.FeatureDescriptors(
-                    type=pycolmap.FeatureExtractorType.SIFT, data=features.descriptors
-                ),
-            )
+            store.write_camera(camera_of(photo), focal_is_known=False)
+            store.write_image(number, photo.name, number)
+            store.write_features(number, features.points, features.descriptors)

@@ -13,6 +13,8 @@ import numpy as np
 import pycolmap
 import pytest
 
+from availability import missing
+from insaat_cli.classic.programs import locate
 from insaat_cli.errors import DoNotFitError, PhotosError
 from insaat_cli.stages.contract import Events
 from insaat_cli.stages.features import FeaturesOptions, find_features
@@ -89,21 +91,23 @@ def centers_of(count: int) -> np.ndarray:
     return np.stack([across, jitter[:, 0], 3.0 + jitter[:, 1]], axis=1)
 
 
-def place(resized: Path, output: Path, *, escalate: bool = False) -> tuple[Any, str]:
+def place(
+    resized: Path, output: Path, *, escalate: bool = False, backend: str = "AUTO"
+) -> tuple[Any, str]:
     """features, matching and sparse in one go: the metrics of sparse, and all events."""
     stream = io.StringIO()
     events, photos, database = Events(stream), read_photos(resized), output / "database.db"
     output.mkdir()
     images = resized / "images"
     find_features(photos, images, database, FeaturesOptions(), threads=2, events=events)
-    match_photos(photos, database, MatchingOptions(), threads=2, events=events)
+    match_photos(photos, database, MatchingOptions(backend=backend), threads=2, events=events)
     (output / "sparse").mkdir()
     metrics = place_cameras(
         photos,
         images,
         database,
         output / "sparse",
-        SparseOptions(escalate=escalate),
+        SparseOptions(escalate=escalate, backend=backend),
         threads=2,
         events=events,
     )
@@ -131,6 +135,19 @@ def test_cameras_are_where_they_were(placed: tuple[Path, Path, Any]) -> None:
     scale = np.linalg.norm(truth) / np.linalg.norm(found)
     # 2 % of the distance: two flat sheets hold the focal length, and so depth, only loosely.
     np.testing.assert_allclose(scale * found, truth, atol=0.06)
+
+
+def test_the_colmap_program_places_them_as_well(
+    placed: tuple[Path, Path, Any], tmp_path: Path
+) -> None:
+    if locate("colmap") is None:
+        missing("the colmap program")
+    resized, _, by_package = placed
+    metrics, _ = place(resized, tmp_path / "out", backend="PROGRAM")
+    assert metrics["sfm"] == "colmap program" and by_package["sfm"] == "pycolmap"
+    assert metrics["registered"] == 6
+    assert metrics["reprojection_error_px"] < 0.8
+    assert metrics["points"] > 0.8 * by_package["points"]
 
 
 def test_camera_files_agree_with_each_other(placed: tuple[Path, Path, Any]) -> None:

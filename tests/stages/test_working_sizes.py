@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pycolmap
 import pytest
 from PIL import Image
 
+from insaat_cli.engine.lens import Camera
 from insaat_cli.engine.undistortion import pinhole_view
 from insaat_cli.stages.resize import cut_to_multiple
 
@@ -35,8 +35,8 @@ def test_photos_are_cut_and_keep_their_middle(
 
 
 def test_pinhole_views_are_cut_and_look_the_same_way() -> None:
-    camera = pycolmap.Camera(
-        camera_id=1, model="SIMPLE_RADIAL", width=1000, height=700, params=[900, 500, 350, -0.05]
+    camera = Camera(
+        camera_id=1, model="SIMPLE_RADIAL", width=1000, height=700, params=(900, 500, 350, -0.05)
     )
     whole, cut = pinhole_view(camera), pinhole_view(camera, 32)
     assert (cut.width % 32, cut.height % 32) == (0, 0)

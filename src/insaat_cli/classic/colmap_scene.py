@@ -6,88 +6,91 @@ COLMAP's pixels count from the corner of the first one, OpenMVG's from its centr
 from __future__ import annotations
 
 import numpy as np
-import pycolmap
 
-from insaat_cli.classic.sfm_data import Array, Intrinsic, Landmark, Pose, SfmData
+from insaat_cli.classic.sfm_data import Intrinsic, Landmark, Pose, SfmData
+from insaat_cli.engine.colmap_model import Model, PlacedImage, Points, with_points
+from insaat_cli.engine.lens import Camera
 from insaat_cli.errors import StageError
 
 HALF_PIXEL = 0.5
 
 
-def model_of(scene: SfmData) -> pycolmap.Reconstruction:
+def model_of(scene: SfmData) -> Model:
     """The registered views and points of `scene` as a COLMAP model; image ids are views + 1."""
-    model = pycolmap.Reconstruction()
     used = {scene.views[view].intrinsic for view in scene.poses}
-    for key in sorted(used):
-        model.add_camera_with_trivial_rig(_camera(key + 1, scene.intrinsics[key]))
     pixels: dict[int, list[tuple[float, float]]] = {view: [] for view in scene.poses}
-    tracks = []
+    positions, lengths, elements = [], [], []
     for point in scene.points.values():
-        track = pycolmap.Track()
-        for view, (_, x, y) in point.seen.items():
-            if view in pixels:
-                track.add_element(view + 1, len(pixels[view]))
-                pixels[view].append((x + HALF_PIXEL, y + HALF_PIXEL))
-        if track.length() >= 2:
-            tracks.append((point.position, track))
-    for view in sorted(scene.poses):
-        pose = scene.poses[view]
-        keypoints = np.array(pixels[view], float).reshape(-1, 2)
-        image = pycolmap.Image(
-            name=scene.views[view].name,
-            keypoints=keypoints,
-            camera_id=scene.views[view].intrinsic + 1,
-            image_id=view + 1,
-        )
-        rigid = pycolmap.Rigid3d(pycolmap.Rotation3d(pose.rotation), -pose.rotation @ pose.center)
-        model.add_image_with_trivial_frame(image, rigid)
-    for position, track in tracks:
-        model.add_point3D(position, track, np.zeros(3, np.uint8))
-    model.update_point_3d_errors()
-    return model
+        seen = {view: place for view, place in point.seen.items() if view in pixels}
+        if len(seen) < 2:
+            continue
+        positions.append(point.position)
+        lengths.append(len(seen))
+        for view, (_, x, y) in seen.items():
+            elements.append((view + 1, len(pixels[view])))
+            pixels[view].append((x + HALF_PIXEL, y + HALF_PIXEL))
+    track = np.array(elements, np.int64).reshape(-1, 2)
+    points = Points(
+        ids=np.arange(1, len(positions) + 1),
+        positions=np.array(positions, np.float64).reshape(-1, 3),
+        colors=np.zeros((len(positions), 3), np.uint8),
+        errors=np.zeros(len(positions)),
+        starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        track_images=track[:, 0],
+        track_pixels=track[:, 1],
+    )
+    cameras = {key + 1: _camera(key + 1, scene.intrinsics[key]) for key in sorted(used)}
+    images = {view + 1: _image(scene, view, pixels[view]) for view in sorted(scene.poses)}
+    return with_points(cameras, images, points).with_errors()
 
 
-def scene_of(model: pycolmap.Reconstruction, listing: SfmData) -> SfmData:
+def scene_of(model: Model, listing: SfmData) -> SfmData:
     """`listing` with the cameras, poses and points of `model`, matched by photo names."""
     view_of = {view.name: key for key, view in listing.views.items()}
-    intrinsics = {camera.camera_id - 1: _intrinsic(camera) for camera in model.cameras.values()}
-    views = dict(listing.views)
-    poses = {}
-    view_of_image = {}
-    for image_id in sorted(model.reg_image_ids()):
-        image = model.image(image_id)
+    views, poses, view_of_image = {}, {}, {}
+    for image_id, image in model.images.items():
         key = view_of[image.name]
         view_of_image[image_id] = key
-        old = views[key]
+        old = listing.views[key]
         views[key] = type(old)(
             name=old.name, width=old.width, height=old.height, intrinsic=image.camera_id - 1
         )
-        rotation = np.array(image.cam_from_world().rotation.matrix())
-        poses[key] = Pose(rotation=rotation, center=np.array(image.projection_center()))
-    used = {views[key].intrinsic for key in poses}
-    kept = {key: intrinsics[key] for key in sorted(used)}
+        poses[key] = Pose(rotation=image.cam_from_world[:, :3], center=image.center)
+    used = {view.intrinsic for view in views.values()}
     return SfmData(
         images=listing.images,
-        views={key: view for key, view in views.items() if key in poses},
-        intrinsics=kept,
+        views=dict(sorted(views.items())),
+        intrinsics={key: _intrinsic(model.cameras[key + 1]) for key in sorted(used)},
         poses=poses,
-        points=_points(model, view_of_image),
+        points=_landmarks(model, view_of_image),
     )
 
 
-def _points(model: pycolmap.Reconstruction, view_of: dict[int, int]) -> dict[int, Landmark]:
-    points = {}
-    for point_id, point in model.points3D.items():
+def _image(scene: SfmData, view: int, pixels: list[tuple[float, float]]) -> PlacedImage:
+    pose = scene.poses[view]
+    return PlacedImage(
+        image_id=view + 1,
+        name=scene.views[view].name,
+        camera_id=scene.views[view].intrinsic + 1,
+        cam_from_world=np.column_stack([pose.rotation, -pose.rotation @ pose.center]),
+        pixels=np.array(pixels, np.float64).reshape(-1, 2),
+        point_ids=np.full(len(pixels), -1, np.int64),
+    )
+
+
+def _landmarks(model: Model, view_of: dict[int, int]) -> dict[int, Landmark]:
+    points = model.points
+    found = {}
+    for row in range(len(points)):
         seen = {}
-        for element in point.track.elements:
-            x, y = model.image(element.image_id).points2D[element.point2D_idx].xy
-            place = (element.point2D_idx, float(x) - HALF_PIXEL, float(y) - HALF_PIXEL)
-            seen[view_of[element.image_id]] = place
-        points[int(point_id)] = Landmark(position=np.array(point.xyz), seen=seen)
-    return points
+        for image_id, pixel in zip(*(part.tolist() for part in points.track(row)), strict=True):
+            x, y = (model.images[image_id].pixels[pixel] - HALF_PIXEL).tolist()
+            seen[view_of[image_id]] = (pixel, x, y)
+        found[int(points.ids[row])] = Landmark(position=points.positions[row], seen=seen)
+    return found
 
 
-def _camera(camera_id: int, camera: Intrinsic) -> pycolmap.Camera:
+def _camera(camera_id: int, camera: Intrinsic) -> Camera:
     center = [value + HALF_PIXEL for value in camera.principal_point]
     focal, k = camera.focal_px, camera.distortion
     if camera.kind == "pinhole":
@@ -101,40 +104,41 @@ def _camera(camera_id: int, camera: Intrinsic) -> pycolmap.Camera:
         # OpenMVG's t1 goes with r² + 2y², its t2 with r² + 2x²: OpenCV's p1 and p2.
         model = "FULL_OPENCV"
         params = [focal, focal, *center, k[0], k[1], t1, t2, k[2], 0.0, 0.0, 0.0]
-    return pycolmap.Camera(
-        camera_id=camera_id, model=model, width=camera.width, height=camera.height, params=params
+    return Camera(
+        camera_id=camera_id,
+        model=model,
+        width=camera.width,
+        height=camera.height,
+        params=tuple(params),
     )
 
 
-def _intrinsic(camera: pycolmap.Camera) -> Intrinsic:
-    params = np.asarray(camera.params, float)
-    kind, distortion = _distortion(camera.model.name, params)
-    focal = float(np.mean([camera.focal_length_x, camera.focal_length_y]))
+def _intrinsic(camera: Camera) -> Intrinsic:
+    kind, distortion = _distortion(camera)
+    x, y = camera.principal_point
     return Intrinsic(
         kind=kind,
-        width=int(camera.width),
-        height=int(camera.height),
-        focal_px=focal,
-        principal_point=(
-            float(camera.principal_point_x) - HALF_PIXEL,
-            float(camera.principal_point_y) - HALF_PIXEL,
-        ),
-        distortion=tuple(float(value) for value in distortion),
+        width=camera.width,
+        height=camera.height,
+        focal_px=sum(camera.focal_px) / 2,
+        principal_point=(x - HALF_PIXEL, y - HALF_PIXEL),
+        distortion=distortion,
     )
 
 
-def _distortion(model: str, params: Array) -> tuple[str, Array]:
-    if model in ("SIMPLE_PINHOLE", "PINHOLE"):
-        return "pinhole", params[:0]
-    if model == "SIMPLE_RADIAL":
-        return "pinhole_radial_k1", params[3:4]
-    if model == "RADIAL":
-        return "pinhole_radial_k3", np.array([*params[3:5], 0.0])
-    if model == "OPENCV_FISHEYE":
-        return "fisheye", params[4:8]
-    if model == "FULL_OPENCV":
-        k1, k2, p1, p2, k3 = params[4:9]
-        if p1 == 0 and p2 == 0:
-            return "pinhole_radial_k3", np.array([k1, k2, k3])
-        return "pinhole_brown_t2", np.array([k1, k2, k3, p1, p2])
-    raise StageError(f"OpenMVG has no camera model like {model}")
+def _distortion(camera: Camera) -> tuple[str, tuple[float, ...]]:
+    k = camera.distortion
+    if camera.model in ("SIMPLE_PINHOLE", "PINHOLE"):
+        return "pinhole", ()
+    if camera.model == "SIMPLE_RADIAL":
+        return "pinhole_radial_k1", (k["k"],)
+    if camera.model == "RADIAL":
+        return "pinhole_radial_k3", (k["k1"], k["k2"], 0.0)
+    if camera.model == "OPENCV_FISHEYE":
+        return "fisheye", (k["k1"], k["k2"], k["k3"], k["k4"])
+    if camera.model == "FULL_OPENCV":
+        radial = (k["k1"], k["k2"], k["k3"])
+        if k["p1"] == 0 and k["p2"] == 0:
+            return "pinhole_radial_k3", radial
+        return "pinhole_brown_t2", (*radial, k["p1"], k["p2"])
+    raise StageError(f"OpenMVG has no camera model like {camera.model}")

@@ -43,6 +43,8 @@ class ProgramCall:
     folder: Path
     """Its working directory: these programs leave logs and settings where they run."""
     phases: Sequence[Phase] = ()
+    on_line: Callable[[str], None] | None = None
+    """Told every line."""
 
 
 def run_program(call: ProgramCall, progress: Callable[[float], None]) -> list[str]:
@@ -71,6 +73,8 @@ def run_program(call: ProgramCall, progress: Callable[[float], None]) -> list[st
         for line, rewritten in split_lines(process.stdout):
             if call.phases:
                 progress(follower.read(line))
+            if call.on_line is not None:
+                call.on_line(line)
             if not rewritten:
                 lines.append(line)
                 print(line, flush=True)

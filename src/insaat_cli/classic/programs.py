@@ -71,6 +71,23 @@ OPENMVS = Family(
         "folder into INSAAT_OPENMVS_BIN"
     ),
 )
+COLMAP = Family(
+    name="COLMAP",
+    variable="INSAAT_COLMAP_BIN",
+    folders=(
+        "/usr/local/bin",
+        "/usr/bin",
+        "/opt/homebrew/bin",
+        "~/.local/bin",
+        "~/.nix-profile/bin",
+    ),
+    prefixes=(),
+    install=(
+        "pip install pycolmap, where it has a wheel; else the colmap program: apt-get install "
+        "colmap on Debian and Ubuntu, brew install colmap on macOS, nixpkgs: colmap; then put it "
+        "on PATH or its folder into INSAAT_COLMAP_BIN"
+    ),
+)
 OPENMVG_PREFIX = "openMVG_main_"
 OPENMVS_PROGRAMS = (
     "InterfaceCOLMAP",
@@ -85,6 +102,8 @@ def family_of(program: str) -> Family | None:
     """The family that `program` belongs to; None for any other program."""
     if program.startswith(OPENMVG_PREFIX):
         return OPENMVG
+    if program == "colmap":
+        return COLMAP
     return OPENMVS if program in OPENMVS_PROGRAMS else None
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import pycolmap
 
 from insaat_cli.engine.colmap_maps import read_map
 from insaat_cli.engine.depth_maps import NORMAL_SCALE, DepthMap
@@ -38,6 +38,10 @@ class CudaJob:
 
 def why_no_cuda() -> str:
     """What is missing for COLMAP's PatchMatch on this machine; "" if nothing is."""
+    if find_spec("pycolmap") is None:  # no wheel for this platform
+        return "pycolmap is not installed"
+    import pycolmap
+
     if not pycolmap.has_cuda:
         return "this pycolmap was built without CUDA"
     return "" if cuda_devices() else "no CUDA device was found"

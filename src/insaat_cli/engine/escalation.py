@@ -15,19 +15,14 @@ from insaat_cli.engine.feature_database import (
     set_focal_ratio,
     write_features,
 )
+from insaat_cli.engine.mapping_backend import MappingBackend
 from insaat_cli.engine.pair_matching import (
     PairOptions,
     choose_pairs,
     inliers_of_pairs,
     match_pairs,
 )
-from insaat_cli.engine.registration import (
-    MOSTLY,
-    Mapping,
-    map_globally,
-    map_incrementally,
-    still_share,
-)
+from insaat_cli.engine.registration import MOSTLY, Attempt, emptied, still_share
 from insaat_cli.engine.sift import SiftOptions
 
 ENOUGH_SHARE = 0.9
@@ -49,20 +44,21 @@ class RegistrationJob:
     images: Path
     database: Path
     scratch: Path
+    backend: MappingBackend
     max_side: int
     threads: int
     progress: Progress
     on_escalation: Callable[[str], None]
 
 
-def register_photos(job: RegistrationJob, *, escalate: bool) -> tuple[Mapping, list[Mapping]]:
+def register_photos(job: RegistrationJob, *, escalate: bool) -> tuple[Attempt, list[Attempt]]:
     """The best mapping by photos registered, and all attempts made, in order."""
-    attempts: list[Mapping] = []
-    best: Mapping | None = None
-    for mapping in _attempts(job):
-        attempts.append(mapping)
-        if best is None or mapping.rank() > best.rank():
-            best = mapping
+    attempts: list[Attempt] = []
+    best: Attempt | None = None
+    for attempt in _attempts(job):
+        attempts.append(attempt)
+        if best is None or attempt.rank() > best.rank():
+            best = attempt
         if not escalate or best.registered >= ENOUGH_SHARE * len(job.photos):
             break
         if best.registered == 0 and still_share(job.database) > MOSTLY:
@@ -79,13 +75,13 @@ def register_photos(job: RegistrationJob, *, escalate: bool) -> tuple[Mapping, l
     return best, attempts
 
 
-def _linked(mapping: Mapping, database: Path) -> bool:
+def _linked(attempt: Attempt, database: Path) -> bool:
     """Whether a verified pair joins photos of the largest model with photos outside of it."""
-    largest = {image_id - 1 for image_id in mapping.models[0].reg_image_ids()}
+    largest = {image_id - 1 for image_id in attempt.models[0].images}
     return any((i in largest) != (j in largest) for i, j in inliers_of_pairs(database))
 
 
-def _attempts(job: RegistrationJob) -> Iterator[Mapping]:
+def _attempts(job: RegistrationJob) -> Iterator[Attempt]:
     yield _map(job, job.database, "incremental", forgiving=False)
     database = job.scratch / "more.db"
     write_features(
@@ -103,6 +99,7 @@ def _attempts(job: RegistrationJob) -> Iterator[Mapping]:
         database,
         job.photos,
         pairs,
+        job.backend,
         guided=True,
         threads=job.threads,
         progress=lambda share: None,
@@ -115,9 +112,10 @@ def _attempts(job: RegistrationJob) -> Iterator[Mapping]:
     if len(job.photos) >= GLOBAL_MIN_PHOTOS:
         copy = job.scratch / "global.db"
         shutil.copyfile(database, copy)
-        yield map_globally(
-            copy, job.images, job.scratch / "models", attempt="global", threads=job.threads
-        )
+        scratch = emptied(job.scratch / "models")
+        models = job.backend.map_globally(copy, job.images, scratch, threads=job.threads)
+        if models is not None:
+            yield Attempt(name="global", models=models)
 
 
 def give_back_memory() -> None:
@@ -126,7 +124,7 @@ def give_back_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _map(job: RegistrationJob, database: Path, attempt: str, *, forgiving: bool) -> Mapping:
+def _map(job: RegistrationJob, database: Path, name: str, *, forgiving: bool) -> Attempt:
     registered = 2
 
     def count_image() -> None:
@@ -134,12 +132,12 @@ def _map(job: RegistrationJob, database: Path, attempt: str, *, forgiving: bool)
         registered += 1
         job.progress(min(registered / len(job.photos), 1.0))
 
-    return map_incrementally(
+    models = job.backend.map_incrementally(
         database,
         job.images,
-        job.scratch / "models",
-        attempt=attempt,
+        emptied(job.scratch / "models"),
         threads=job.threads,
-        on_image=count_image,
         forgiving=forgiving,
+        on_image=count_image,
     )
+    return Attempt(name=name, models=models)

@@ -11,8 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-import pycolmap
 
+from insaat_cli.engine.colmap_database import Database, open_database
+from insaat_cli.engine.lens import Camera
 from insaat_cli.engine.photo_mask import read_mask
 from insaat_cli.engine.sift import Features, SiftOptions, extract_features
 
@@ -39,19 +40,17 @@ class WorkingPhoto:
     time: str | None = None
 
 
-def camera_of(photo: WorkingPhoto, focal_ratio: float = GUESSED_FOCAL_RATIO) -> pycolmap.Camera:
-    """The COLMAP camera that a photo's group starts from; a focal length of EXIF is a prior,
-    without one it is `focal_ratio` times the longest side."""
-    side = max(photo.width, photo.height)
-    camera = pycolmap.Camera.create_from_model_name(
-        photo.camera + 1,
-        CAMERA_MODEL,
-        photo.focal_px or focal_ratio * side,
-        photo.width,
-        photo.height,
+def camera_of(photo: WorkingPhoto, focal_ratio: float = GUESSED_FOCAL_RATIO) -> Camera:
+    """The camera that a photo's group starts from: its focal length by EXIF, without one
+    `focal_ratio` times the longest side."""
+    focal_px = photo.focal_px or focal_ratio * max(photo.width, photo.height)
+    return Camera(
+        camera_id=photo.camera + 1,
+        model=CAMERA_MODEL,
+        width=photo.width,
+        height=photo.height,
+        params=(focal_px, photo.width / 2, photo.height / 2, 0.0),
     )
-    camera.has_prior_focal_length = photo.focal_px is not None
-    return camera
 
 
 def write_features(
@@ -70,7 +69,7 @@ def write_features(
     """
     cv2.setNumThreads(1)  # one photo a thread keeps all of them busy
     counts: list[int] = []
-    with pycolmap.Database.open(database) as store, ThreadPoolExecutor(threads) as pool:
+    with open_database(database) as store, ThreadPoolExecutor(threads) as pool:
         _write_cameras(store, photos)
         waiting: deque[Future[Features]] = deque()
         for index in range(len(photos) + threads):
@@ -79,7 +78,8 @@ def write_features(
                 waiting.append(pool.submit(features_of_file, path, options, max_side=max_side))
             if index >= threads:
                 features = waiting.popleft().result()
-                _write_features(store, len(counts) + 1, features)
+                image_id = len(counts) + 1
+                store.write_features(image_id, features.keypoints, features.descriptors)
                 counts.append(len(features))
                 progress(len(counts) / len(photos))
     return counts
@@ -106,42 +106,22 @@ def features_of_file(path: Path, options: SiftOptions, *, max_side: int) -> Feat
     return features
 
 
-def read_largest(store: pycolmap.Database, image_id: int, count: int) -> npt.NDArray[np.uint8]:
+def read_largest(store: Database, image_id: int, count: int) -> npt.NDArray[np.uint8]:
     """Descriptors [<= count, 128] of the features with the largest scale of one photo."""
-    scales = np.asarray(store.read_keypoints(image_id))[:, 2]
-    descriptors = np.asarray(store.read_descriptors(image_id).data)
-    return descriptors[np.argsort(-scales, kind="stable")[:count]]
+    scales = store.keypoints(image_id)[:, 2]
+    return store.descriptors(image_id)[np.argsort(-scales, kind="stable")[:count]]
 
 
 def set_focal_ratio(database: Path, photos: Sequence[WorkingPhoto], focal_ratio: float) -> None:
     """Give the cameras without a known focal length another one to start from."""
-    with pycolmap.Database.open(database) as store:
+    with open_database(database) as store:
         for photo in {photo.camera: photo for photo in photos}.values():
             if photo.focal_px is None:
-                store.update_camera(camera_of(photo, focal_ratio))
+                store.write_camera(camera_of(photo, focal_ratio), focal_is_known=False)
 
 
-def _write_cameras(store: pycolmap.Database, photos: Sequence[WorkingPhoto]) -> None:
-    """Cameras and images, and the trivial rig and frame that COLMAP wants around each."""
-    written: set[int] = set()
+def _write_cameras(store: Database, photos: Sequence[WorkingPhoto]) -> None:
+    for photo in {photo.camera: photo for photo in reversed(photos)}.values():
+        store.write_camera(camera_of(photo), focal_is_known=photo.focal_px is not None)
     for image_id, photo in enumerate(photos, start=1):
-        camera = camera_of(photo)
-        if camera.camera_id not in written:
-            written.add(camera.camera_id)
-            store.write_camera(camera, use_camera_id=True)
-            rig = pycolmap.Rig(rig_id=camera.camera_id)
-            rig.add_ref_sensor(camera.sensor_id)
-            store.write_rig(rig, use_rig_id=True)
-        image = pycolmap.Image(name=photo.name, camera_id=camera.camera_id, image_id=image_id)
-        store.write_image(image, use_image_id=True)
-        frame = pycolmap.Frame(frame_id=image_id, rig_id=camera.camera_id)
-        frame.add_data_id(image.data_id)
-        store.write_frame(frame, use_frame_id=True)
-
-
-def _write_features(store: pycolmap.Database, image_id: int, features: Features) -> None:
-    store.write_keypoints(image_id, features.keypoints)
-    descriptors = pycolmap.FeatureDescriptors(
-        type=pycolmap.FeatureExtractorType.SIFT, data=np.ascontiguousarray(features.descriptors)
-    )
-    store.write_descriptors(image_id, descriptors)
+        store.write_image(image_id, photo.name, photo.camera + 1)

@@ -13,13 +13,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pycolmap
 from numba import njit
 
+from insaat_cli.engine.colmap_database import (
+    CALIBRATED,
+    PANORAMIC,
+    PLANAR,
+    PLANAR_OR_PANORAMIC,
+    UNCALIBRATED,
+    Database,
+    TwoViewGeometry,
+    open_database,
+)
 from insaat_cli.engine.pairs import Pair
 
 MAX_RATIO = 0.8
@@ -29,15 +37,8 @@ MAX_ERROR_PX = 4.0
 MIN_MATCHES = 15
 SCALE = 512.0
 """Length of a descriptor of bytes."""
-FLAT = {
-    int(pycolmap.TwoViewGeometryConfiguration.PLANAR),
-    int(pycolmap.TwoViewGeometryConfiguration.PANORAMIC),
-    int(pycolmap.TwoViewGeometryConfiguration.PLANAR_OR_PANORAMIC),
-}
-CURVED = {
-    int(pycolmap.TwoViewGeometryConfiguration.CALIBRATED),
-    int(pycolmap.TwoViewGeometryConfiguration.UNCALIBRATED),
-}
+FLAT = {PLANAR, PANORAMIC, PLANAR_OR_PANORAMIC}
+CURVED = {CALIBRATED, UNCALIBRATED}
 
 Bytes = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float32]
@@ -56,46 +57,36 @@ class Features:
 def match_again(database: Path, pairs: Sequence[Pair], *, threads: int) -> None:
     """Replace the verified matches of `pairs` (positions from 0) by guided ones, where there are
     any, and leave out pairs that keep fewer than MIN_MATCHES."""
-    with pycolmap.Database.open(database) as store, ThreadPoolExecutor(threads) as pool:
+    with open_database(database) as store, ThreadPoolExecutor(threads) as pool:
         jobs = _jobs(store, pairs)
         # As many pairs at a time as threads: their features are all that is held in memory.
         while batch := list(islice(jobs, threads)):
-            found = pool.map(lambda job: _matches(*job[1:]), batch)
-            for (pair, _, _, geometry), matches in zip(batch, found, strict=True):
-                _replace(store, pair, geometry, matches)
+            found = pool.map(lambda job: _matches(*job), batch)
+            for (geometry, _, _), matches in zip(batch, found, strict=True):
+                kept = matches if len(matches) >= MIN_MATCHES else matches[:0]
+                store.replace_inliers(geometry.first, geometry.second, kept)
 
 
 def _jobs(
-    store: pycolmap.Database, pairs: Sequence[Pair]
-) -> Iterator[tuple[Pair, Features, Features, Any]]:
+    store: Database, pairs: Sequence[Pair]
+) -> Iterator[tuple[TwoViewGeometry, Features, Features]]:
     for i, j in pairs:
-        if not store.exists_two_view_geometry(i + 1, j + 1):
-            continue
-        geometry = store.read_two_view_geometry(i + 1, j + 1)
-        if int(geometry.config) in FLAT | CURVED:
-            yield (i, j), _read(store, i + 1), _read(store, j + 1), geometry
+        geometry = store.two_view_geometry(i + 1, j + 1)
+        if geometry is not None and geometry.config in FLAT | CURVED:
+            yield geometry, _read(store, geometry.first), _read(store, geometry.second)
 
 
-def _read(store: pycolmap.Database, image_id: int) -> Features:
-    points = np.ascontiguousarray(np.asarray(store.read_keypoints(image_id))[:, :2], np.float32)
-    descriptors = np.ascontiguousarray(store.read_descriptors(image_id).data)
-    return Features(points=points, descriptors=descriptors)
+def _read(store: Database, image_id: int) -> Features:
+    points = np.ascontiguousarray(store.keypoints(image_id)[:, :2], np.float32)
+    return Features(points=points, descriptors=store.descriptors(image_id))
 
 
-def _matches(first: Features, second: Features, geometry: Any) -> npt.NDArray[np.uint32]:
-    if int(geometry.config) in FLAT:
-        return guided_matches(first, second, homography=geometry.H)
-    return guided_matches(first, second, fundamental=geometry.F)
-
-
-def _replace(
-    store: pycolmap.Database, pair: Pair, geometry: Any, matches: npt.NDArray[np.uint32]
-) -> None:
-    if len(matches) < MIN_MATCHES:
-        geometry = pycolmap.TwoViewGeometry()
-    else:
-        geometry.inlier_matches = matches
-    store.update_two_view_geometry(pair[0] + 1, pair[1] + 1, geometry)
+def _matches(
+    geometry: TwoViewGeometry, first: Features, second: Features
+) -> npt.NDArray[np.uint32]:
+    if geometry.config in FLAT:
+        return guided_matches(first, second, homography=geometry.homography)
+    return guided_matches(first, second, fundamental=geometry.fundamental)
 
 
 def guided_matches(

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pycolmap
 
 from insaat_cli.engine import pairs as choose
+from insaat_cli.engine.colmap_database import open_database
 from insaat_cli.engine.feature_database import Progress, WorkingPhoto, read_largest
+from insaat_cli.engine.mapping_backend import SEED, MappingBackend
 from insaat_cli.engine.pairs import Pair
 
-SEED = 1
 WORDS = 32
 WORD_SAMPLE = 20_000
 SCORED_FEATURES = 400
@@ -41,7 +41,7 @@ def choose_pairs(
 ) -> list[Pair]:
     """Positions (from 0) of the pairs to match; at most `neighbours` times as many as photos."""
     count = len(photos)
-    with pycolmap.Database.open(database) as store:
+    with open_database(database) as store:
         largest = [read_largest(store, index + 1, SCORED_FEATURES) for index in range(count)]
     if count <= options.exhaustive_max:
         candidates = choose.all_pairs(count)
@@ -81,6 +81,7 @@ def match_pairs(
     database: Path,
     photos: Sequence[WorkingPhoto],
     pairs: Sequence[Pair],
+    backend: MappingBackend,
     *,
     guided: bool,
     threads: int,
@@ -88,21 +89,12 @@ def match_pairs(
 ) -> None:
     """Match and verify `pairs` (positions from 0) in `database`; `guided` once more along the
     epipolar lines that were found."""
-    matching = pycolmap.FeatureMatchingOptions()
-    matching.num_threads = threads
-    matching.use_gpu = False
-    verification = pycolmap.TwoViewGeometryOptions()
-    verification.ransac.random_seed = SEED
-    pairing = pycolmap.ImportedPairingOptions()
     list_path = database.with_suffix(".pairs.txt")
-    pairing.match_list_path = list_path
     for start in range(0, len(pairs), PAIRS_A_CALL):
         part = pairs[start : start + PAIRS_A_CALL]
         lines = [f"{photos[i].name} {photos[j].name}" for i, j in part]
         list_path.write_text("\n".join(lines), encoding="utf-8")
-        pycolmap.match_image_pairs(
-            database, matching, pairing, verification, device=pycolmap.Device.cpu
-        )
+        backend.match(database, list_path, threads=threads)
         if guided:
             # Its compiler takes 60 MB, and most runs never come here.
             from insaat_cli.engine.guided_matching import match_again
@@ -114,11 +106,6 @@ def match_pairs(
 
 def inliers_of_pairs(database: Path) -> dict[Pair, int]:
     """Verified matches of every verified pair (positions from 0, smaller first)."""
-    with pycolmap.Database.open(database) as store:
-        pair_ids, inliers = store.read_two_view_geometry_num_inliers()
-    found = {}
-    for pair_id, count in zip(pair_ids, inliers, strict=True):
-        first, second = pycolmap.pair_id_to_image_pair(pair_id)
-        if count > 0:
-            found[min(first, second) - 1, max(first, second) - 1] = int(count)
-    return found
+    with open_database(database) as store:
+        counts = store.inlier_counts()
+    return {(first - 1, second - 1): count for (first, second), count in counts.items()}

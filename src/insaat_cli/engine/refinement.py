@@ -7,73 +7,77 @@ cameras they cut the error of the camera centres to a third.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
-import pycolmap
+
+from insaat_cli.engine.colmap_model import NO_POINT, Model
+from insaat_cli.engine.lens import Camera
 
 SECOND_TERM_MIN_OBSERVATIONS = 2000
 PRINCIPAL_POINT_MIN_PHOTOS = 8
 PRINCIPAL_POINT_MIN_OBSERVATIONS = 5000
 PRINCIPAL_POINT_MAX_SHIFT = 0.05
 """Share of the longest side; a result beyond it is not a lens but a weak geometry."""
-LOSS_SCALE_PX = 0.5
-FUNCTION_TOLERANCE = 1e-6
-MAX_ITERATIONS = 50
 FILTER_ERROR_PX = 2.0
 FILTER_ANGLE_DEG = 1.5
 
+Adjust = Callable[[Model, bool], Model]
+"""A bundle adjustment; the second argument frees the principal points."""
 
-def refine(model: pycolmap.Reconstruction, *, threads: int) -> None:
-    """Adjust every camera, pose and point of `model` in place, robustly, then drop outliers."""
-    photos: Counter[int] = Counter()
-    observations: Counter[int] = Counter()
-    for image_id in model.reg_image_ids():
-        image = model.image(image_id)
+
+def refined(model: Model, adjust: Adjust) -> Model:
+    """`model` with every camera, pose and point adjusted, and without outliers."""
+    photos, observations = dict.fromkeys(model.cameras, 0), dict.fromkeys(model.cameras, 0)
+    for image in model.images.values():
         photos[image.camera_id] += 1
-        observations[image.camera_id] += image.num_points3D
-    for camera_id, count in observations.items():
-        if count >= SECOND_TERM_MIN_OBSERVATIONS:
-            _add_second_term(model.camera(camera_id))
-    _adjust(model, threads=threads, principal_point=False)
+        observations[image.camera_id] += int(np.sum(image.point_ids != NO_POINT))
+    cameras = {
+        key: _with_second_term(camera)
+        if observations[key] >= SECOND_TERM_MIN_OBSERVATIONS
+        else camera
+        for key, camera in model.cameras.items()
+    }
+    model = adjust(replace(model, cameras=cameras), False)
+    used = [key for key, count in photos.items() if count]
     strong = all(
-        photos[camera_id] >= PRINCIPAL_POINT_MIN_PHOTOS
-        and observations[camera_id] >= PRINCIPAL_POINT_MIN_OBSERVATIONS
-        for camera_id in photos
+        photos[key] >= PRINCIPAL_POINT_MIN_PHOTOS
+        and observations[key] >= PRINCIPAL_POINT_MIN_OBSERVATIONS
+        for key in used
     )
     if strong:
-        before = {camera_id: list(model.camera(camera_id).params) for camera_id in photos}
-        _adjust(model, threads=threads, principal_point=True)
-        if max(_shift(model.camera(camera_id)) for camera_id in photos) > PRINCIPAL_POINT_MAX_SHIFT:
-            for camera_id, params in before.items():
-                model.camera(camera_id).params = params
-            _adjust(model, threads=threads, principal_point=False)
-    observed = pycolmap.ObservationManager(model)
-    observed.filter_all_points3D(FILTER_ERROR_PX, FILTER_ANGLE_DEG)
-    model.update_point_3d_errors()
+        before = model.cameras
+        model = adjust(model, True)
+        if max(_shift(model.cameras[key]) for key in used) > PRINCIPAL_POINT_MAX_SHIFT:
+            model = adjust(replace(model, cameras=before), False)
+    return without_outliers(model, FILTER_ERROR_PX, FILTER_ANGLE_DEG)
 
 
-def _add_second_term(camera: pycolmap.Camera) -> None:
-    if camera.model != pycolmap.CameraModelId.SIMPLE_RADIAL:
-        return
-    params = [*camera.params, 0.0]
-    camera.model = pycolmap.CameraModelId.RADIAL
-    camera.params = params
+def without_outliers(model: Model, error_px: float, angle_deg: float) -> Model:
+    """`model` without observations off by more than `error_px` pixels, and without points that
+    fewer than two photos see then or that all see within `angle_deg`."""
+    with np.errstate(invalid="ignore"):
+        model = model.with_tracks(model.errors_px() <= error_px)
+    points = model.points
+    centers = {key: image.center for key, image in model.images.items()}
+    wide = np.zeros(len(points), bool)
+    limit = np.cos(np.radians(angle_deg))
+    for row in range(len(points)):
+        seen_from = np.array([centers[key] for key in points.track(row)[0].tolist()])
+        rays = seen_from - points.positions[row]
+        rays /= np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 1e-12)
+        wide[row] = (rays @ rays.T).min() <= limit
+    return model.with_tracks(wide[points.rows]).with_errors()
 
 
-def _shift(camera: pycolmap.Camera) -> float:
-    centre = np.array([camera.width, camera.height]) / 2
-    point = np.array([camera.principal_point_x, camera.principal_point_y])
-    return float(np.abs(point - centre).max() / max(camera.width, camera.height))
+def _with_second_term(camera: Camera) -> Camera:
+    if camera.model != "SIMPLE_RADIAL":
+        return camera
+    return replace(camera, model="RADIAL", params=(*camera.params, 0.0))
 
 
-def _adjust(model: pycolmap.Reconstruction, *, threads: int, principal_point: bool) -> None:
-    options = pycolmap.BundleAdjustmentOptions()
-    options.print_summary = False
-    options.refine_principal_point = principal_point
-    options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
-    options.ceres.loss_function_scale = LOSS_SCALE_PX
-    options.ceres.solver_options.num_threads = threads
-    options.ceres.solver_options.function_tolerance = FUNCTION_TOLERANCE
-    options.ceres.solver_options.max_num_iterations = MAX_ITERATIONS
-    pycolmap.bundle_adjustment(model, options)
+def _shift(camera: Camera) -> float:
+    x, y = camera.principal_point
+    off = max(abs(x - camera.width / 2), abs(y - camera.height / 2))
+    return off / max(camera.width, camera.height)

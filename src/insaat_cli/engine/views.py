@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pycolmap
+
+from insaat_cli.engine.colmap_files import read_model
+from insaat_cli.engine.colmap_model import NO_POINT
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -83,29 +85,26 @@ class Scene:
 
 def load_scene(model: Path) -> Scene:
     """Read an undistorted (PINHOLE) COLMAP model; views are ordered by name."""
-    reconstruction = pycolmap.Reconstruction(str(model))
-    order = sorted(reconstruction.points3D)
-    row = {point_id: index for index, point_id in enumerate(order)}
-    points = np.array([reconstruction.points3D[i].xyz for i in order]).reshape(-1, 3)
+    found = read_model(model)
+    order = np.argsort(found.points.ids)
+    ids = found.points.ids[order]
+    points = found.points.positions[order]
     views, seen = [], []
-    for image in sorted(reconstruction.images.values(), key=lambda image: str(image.name)):
-        if not image.has_pose:
-            continue
-        camera = reconstruction.cameras[image.camera_id]
-        K = np.array(camera.calibration_matrix())
+    for image in sorted(found.images.values(), key=lambda image: image.name):
+        camera = found.cameras[image.camera_id]
+        K = camera.calibration_matrix()
         K[:2, 2] -= 0.5
-        pose = np.array(image.cam_from_world().matrix())
         views.append(
             View(
-                name=str(image.name),
-                width=int(camera.width),
-                height=int(camera.height),
+                name=image.name,
+                width=camera.width,
+                height=camera.height,
                 K=K,
-                cam_from_world=pose,
+                cam_from_world=image.cam_from_world,
             )
         )
-        ids = {p.point3D_id for p in image.points2D if p.has_point3D()}
-        seen.append(np.array(sorted(row[i] for i in ids), np.int64))
+        mine = np.unique(image.point_ids[image.point_ids != NO_POINT])
+        seen.append(np.searchsorted(ids, mine))
     return Scene(views=views, points=points, seen=seen)
 
 

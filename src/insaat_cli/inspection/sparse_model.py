@@ -8,9 +8,9 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import pycolmap
 from numpy.typing import NDArray
 
+from insaat_cli.engine.colmap_files import read_model
 from insaat_cli.inspection.facts import Placed
 
 LONGEST_TRACK = 40
@@ -44,29 +44,25 @@ class Plan:
 
 
 def read_sparse(model: Path) -> SparseFacts:
-    """Read a COLMAP model folder. Raises ValueError or OSError where there is none."""
-    reconstruction = pycolmap.Reconstruction(str(model))
-    points = reconstruction.points3D
-    placed, seen_by = {}, {}
-    for image_id in sorted(reconstruction.reg_image_ids()):
-        image = reconstruction.image(image_id)
-        seen = [points[p.point3D_id] for p in image.points2D if p.has_point3D()]
-        placed[str(image.name)] = Placed(
-            points=len(seen),
-            track_length=float(np.mean([p.track.length() for p in seen])) if seen else 0.0,
-            error_px=float(np.mean([p.error for p in seen])) if seen else 0.0,
+    """Read a COLMAP model folder. Raises StageError where there is none."""
+    found = read_model(model)
+    points = found.points
+    placed = {}
+    for image in found.images.values():
+        rows = np.isin(points.ids, image.point_ids)
+        placed[image.name] = Placed(
+            points=int(rows.sum()),
+            track_length=float(points.lengths[rows].mean()) if rows.any() else 0.0,
+            error_px=float(points.errors[rows].mean()) if rows.any() else 0.0,
         )
-        seen_by[image_id] = str(image.name)
     shared: Counter[tuple[str, str]] = Counter()
-    for point in points.values():
-        ids = sorted({element.image_id for element in point.track.elements})
+    names = {key: image.name for key, image in found.images.items()}
+    for row in range(len(points)):
+        ids = sorted(set(points.track(row)[0].tolist()))
         if len(ids) <= LONGEST_TRACK:
-            shared.update(combinations(ids, 2))
+            shared.update((names[a], names[b]) for a, b in combinations(ids, 2))
     return SparseFacts(
-        placed=placed,
-        shared={(seen_by[a], seen_by[b]): n for (a, b), n in shared.items()},  # type: ignore[index]
-        points=np.array([p.xyz for p in points.values()], float).reshape(-1, 3),
-        colours=np.array([p.color for p in points.values()], np.uint8).reshape(-1, 3),
+        placed=placed, shared=dict(shared), points=points.positions, colours=points.colors
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import pycolmap
 import trimesh
 from scipy.spatial import cKDTree
 
@@ -32,9 +32,16 @@ def smaller_textures(model: Model, longest_px: int) -> Model:
 def fewer_faces(
     vertices: Floats, faces: Faces, max_faces: int, threads: int
 ) -> tuple[Floats, Faces]:
-    """Quadric edge collapse (Garland and Heckbert 1997), as pycolmap does it."""
+    """Quadric edge collapse (Garland and Heckbert 1997), as pycolmap does it; without it our own,
+    which leaves borders as they are."""
     if len(faces) <= max_faces:
         return vertices, faces
+    if find_spec("pycolmap") is None:  # no wheel for this platform
+        faces = collapse(vertices, np.zeros((len(vertices), 2)), faces, max_faces)
+        used, faces = np.unique(faces, return_inverse=True)
+        return vertices[used], faces.reshape(-1, 3)
+    import pycolmap
+
     with tempfile.TemporaryDirectory(prefix="insaat-") as folder:
         before, after = Path(folder) / "before.ply", Path(folder) / "after.ply"
         trimesh.Trimesh(vertices, faces, process=False).export(before)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 
-import pycolmap
-
 from insaat_cli.classic.external import ProgramCall, run_program
 from insaat_cli.classic.openmvg import link_folder
+from insaat_cli.engine.colmap_files import read_model, write_text
 from insaat_cli.errors import StageError
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, run_stage
 
@@ -17,11 +16,11 @@ def main(request: StageRequest, events: Events) -> Metrics:
     """Entry point of the stage."""
     output, undistorted = request.output, request.inputs["undistort"]
     link_folder(undistorted / "images", output / "images")
-    model = pycolmap.Reconstruction(undistorted / "model")
+    model = read_model(undistorted / "model")
     # InterfaceCOLMAP of OpenMVS 2.3 cannot read the binary files of newer COLMAPs.
     text = output / "colmap" / "sparse"
     text.mkdir(parents=True)
-    model.write_text(text)
+    write_text(model, text)
     events.progress(0.3)
     run_program(
         ProgramCall(
@@ -35,7 +34,7 @@ def main(request: StageRequest, events: Events) -> Metrics:
     shutil.rmtree(output / "colmap")
     if not (output / "scene.mvs").exists():
         raise StageError("InterfaceCOLMAP wrote no scene", hint="see the stage's log")
-    return {"photos": model.num_reg_images(), "points": model.num_points3D()}
+    return {"photos": len(model.images), "points": len(model.points)}
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from insaat_cli.engine.pair_matching import (
 from insaat_cli.engine.pairs import EXHAUSTIVE_MAX
 from insaat_cli.errors import DoNotFitError
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+from insaat_cli.stages.mapping_choice import AUTO, choose_backend
 from insaat_cli.stages.working_photos import read_photos, some_of
 
 
@@ -31,6 +32,8 @@ class MatchingOptions:
     """Partners of each photo, the most similar first; cost grows with photos times this."""
     guided: bool = False
     """Match a second time along epipolar lines: more matches, twice the time."""
+    backend: str = AUTO
+    """PYCOLMAP, PROGRAM (the colmap program) or AUTO: the first of them that is there."""
 
 
 def match_photos(
@@ -55,6 +58,7 @@ def match_photos(
         database,
         photos,
         pairs,
+        choose_backend(options.backend),
         guided=options.guided,
         threads=threads,
         progress=lambda share: events.progress(CHOOSING_SHARE + (1 - CHOOSING_SHARE) * share),

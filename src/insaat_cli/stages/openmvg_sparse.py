@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pycolmap
-
 from insaat_cli.classic.colmap_scene import model_of, scene_of
 from insaat_cli.classic.matches import Matches, read_matches
 from insaat_cli.classic.openmvg import (
@@ -28,6 +26,8 @@ from insaat_cli.classic.openmvg import (
     take_listing,
 )
 from insaat_cli.classic.sfm_data import write_sfm_data
+from insaat_cli.engine.colmap_files import read_model, write_model
+from insaat_cli.engine.colmap_model import Model
 from insaat_cli.engine.feature_database import WorkingPhoto
 from insaat_cli.engine.registration import PARALLAX_MIN_DEG, parallax_deg
 from insaat_cli.errors import DoNotFitError, StageError
@@ -98,7 +98,7 @@ def place_with_openmvg(
     check_share(len(scene.poses), len(photos), options.min_share)
     model = model_of(scene)
     check_belief(model, explained, options)
-    metrics = publish(model, photos, resized / "images", output, events)
+    model, metrics = publish(model, photos, resized / "images", output, events)
     write_sfm_data(scene_of(model, listing), output / "sfm_data.json")
     return metrics | {
         "engine": f"OpenMVG {options.engine.lower()}",
@@ -138,37 +138,36 @@ def place_ourselves(
     )
     listing = take_listing(request.inputs["listing"] / "sfm_data.json", images, work)
     shutil.rmtree(work)
-    model = pycolmap.Reconstruction(output / "model")
+    model = read_model(output / "model")
     write_sfm_data(scene_of(model, listing), output / "sfm_data.json")
     return metrics | {"engine": "our own"}
 
 
 def publish(
-    model: pycolmap.Reconstruction,
+    model: Model,
     photos: Sequence[WorkingPhoto],
     images: Path,
     output: Path,
     events: Events,
-) -> Metrics:
+) -> tuple[Model, Metrics]:
     """Move `model` into the world frame and write it with cameras.json."""
     source_of = {photo.name: photo.source for photo in photos}
     parallax = parallax_deg(model)
     if parallax < PARALLAX_MIN_DEG:
         raise DoNotFitError(NO_PARALLAX, hint=NO_PARALLAX_HINT)
-    frame = set_upright(model, photos)
-    model.extract_colors_for_all_images(images)
+    model, frame = set_upright(model, photos)
     (output / "model").mkdir()
-    model.write_binary(output / "model")
+    write_model(model.with_colors(images), output / "model")
     cameras = {"images": describe_cameras(model, source_of), "frame": "opencv"}
     text = json.dumps(cameras, indent=1, ensure_ascii=False)
     (output / "cameras.json").write_text(text, encoding="utf-8")
-    placed = {model.image(image_id).name for image_id in model.reg_image_ids()}
+    placed = {image.name for image in model.images.values()}
     missing = [photo.source for photo in photos if photo.name not in placed]
     if missing:
         events.warning(
             f"{len(missing)} of {len(photos)} photos could not be registered: {some_of(missing)}"
         )
-    return {
+    return model, {
         **registration_figures(model, source_of),
         "photos": len(photos),
         "registered_share": round(len(placed) / len(photos), 4),
@@ -185,11 +184,9 @@ def check_share(placed: int, photos: int, min_share: float) -> None:
         raise DoNotFitError(f"OpenMVG placed {placed} of {photos} photos", hint=OVERLAP_HINT)
 
 
-def check_belief(
-    model: pycolmap.Reconstruction, explained: float, options: OpenmvgSparseOptions
-) -> None:
+def check_belief(model: Model, explained: float, options: OpenmvgSparseOptions) -> None:
     """Raise StageError for a scene that contradicts its own matches."""
-    error = float(model.compute_mean_reprojection_error())
+    error = model.mean_error_px()
     if not error <= options.max_error_px:
         raise StageError(
             f"OpenMVG's cameras are {error:.2f} pixels off their own points on average, "

@@ -11,22 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pycolmap
 
+from insaat_cli.engine.colmap_files import write_model
+from insaat_cli.engine.colmap_model import Model
 from insaat_cli.engine.escalation import RegistrationJob, register_photos
 from insaat_cli.engine.feature_database import WorkingPhoto
 from insaat_cli.engine.frame import SparseScene, WorldFrame, enu_from_gps, find_frame
-from insaat_cli.engine.refinement import refine
+from insaat_cli.engine.mapping_backend import MIN_MODEL_PHOTOS
+from insaat_cli.engine.refinement import refined
 from insaat_cli.engine.registration import (
-    MIN_MODEL_PHOTOS,
     MOSTLY,
     PARALLAX_MIN_DEG,
-    Mapping,
+    Attempt,
+    emptied,
     parallax_deg,
     still_share,
 )
 from insaat_cli.errors import DoNotFitError
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+from insaat_cli.stages.mapping_choice import AUTO, choose_backend
 from insaat_cli.stages.working_photos import read_photos, some_of
 
 MAPPING_SHARE = 0.9
@@ -46,6 +49,8 @@ class SparseOptions:
     """Try other settings where fewer than 90 % of the photos register."""
     max_side: int = 2000
     """Longest side in pixels at which those further attempts look for features."""
+    backend: str = AUTO
+    """PYCOLMAP, PROGRAM (the colmap program) or AUTO: the first of them that is there."""
 
 
 def place_cameras(
@@ -63,11 +68,13 @@ def place_cameras(
     Raises DoNotFitError when too few photos fit together, or show no parallax.
     """
     scratch = output / "scratch"
+    backend = choose_backend(options.backend)
     job = RegistrationJob(
         photos=photos,
         images=images,
         database=database,
         scratch=scratch,
+        backend=backend,
         max_side=options.max_side,
         threads=threads,
         progress=lambda share: events.progress(MAPPING_SHARE * share),
@@ -75,22 +82,28 @@ def place_cameras(
     )
     scratch.mkdir()
     best, attempts = register_photos(job, escalate=options.escalate)
-    shutil.rmtree(scratch)
     source_of = {photo.name: photo.source for photo in photos}
     groups = [_names(model, source_of) for model in best.models]
     _check(best, groups, photos, database)
     if len(groups) > 1:
         events.warning(_describe_groups(groups))
-    model = best.models[0]
-    refine(model, threads=threads)
+    model = refined(
+        best.models[0],
+        lambda model, principal_point: backend.adjust(
+            model,
+            emptied(scratch / "adjusted"),
+            threads=threads,
+            principal_point=principal_point,
+        ),
+    )
+    shutil.rmtree(scratch)
     parallax = parallax_deg(model)
     if parallax < PARALLAX_MIN_DEG:
         raise DoNotFitError(NO_PARALLAX, hint=NO_PARALLAX_HINT)
-    frame = set_upright(model, photos)
-    model.extract_colors_for_all_images(images)
+    model, frame = set_upright(model, photos)
     folder = output / "model"
     folder.mkdir()
-    model.write_binary(folder)
+    write_model(model.with_colors(images), folder)
     cameras = {"images": describe_cameras(model, source_of), "frame": "opencv"}
     text = json.dumps(cameras, indent=1, ensure_ascii=False)
     (output / "cameras.json").write_text(text, encoding="utf-8")
@@ -106,73 +119,56 @@ def place_cameras(
         "parallax_deg": round(parallax, 2),
         "unregistered": missing,
         "models": [{"photos": group} for group in groups],
-        "attempts": [{"name": a.attempt, "registered": a.registered} for a in attempts],
-        "attempt": best.attempt,
+        "sfm": backend.name,
+        "attempts": [{"name": a.name, "registered": a.registered} for a in attempts],
+        "attempt": best.name,
         "up_from": frame.up_from,
         "unit": "metres" if frame.metric else "arbitrary: the subject is 2 units large",
     }
 
 
-def set_upright(model: pycolmap.Reconstruction, photos: Sequence[WorkingPhoto]) -> WorldFrame:
-    """Move `model` into the world frame: Y up, subject over the origin, ground at y = 0."""
+def set_upright(model: Model, photos: Sequence[WorkingPhoto]) -> tuple[Model, WorldFrame]:
+    """`model` in the world frame: Y up, subject over the origin, ground at y = 0."""
     gps_of = {photo.name: photo.gps for photo in photos}
-    images = [model.image(image_id) for image_id in sorted(model.reg_image_ids())]
-    points = [p.xyz for p in model.points3D.values() if p.track.length() >= 3]
+    images = list(model.images.values())
+    points = model.points.positions[model.points.lengths >= 3]
     if len(points) < 10:
-        points = [p.xyz for p in model.points3D.values()]
+        points = model.points.positions
     scene = SparseScene(
-        cam_from_world=np.array([i.cam_from_world().rotation.matrix() for i in images]),
-        centers=np.array([i.projection_center() for i in images]),
-        points=np.array(points),
+        cam_from_world=np.array([image.cam_from_world[:, :3] for image in images]),
+        centers=np.array([image.center for image in images]),
+        points=points,
     )
     frame = find_frame(scene, enu_from_gps([gps_of[image.name] for image in images]))
     world = frame.world_from_model
-    model.transform(
-        pycolmap.Sim3d(world.scale, pycolmap.Rotation3d(world.rotation), world.translation)
-    )
-    return frame
+    return model.moved(world.scale, world.rotation, world.translation), frame
 
 
-def describe_cameras(
-    model: pycolmap.Reconstruction, source_of: dict[str, str]
-) -> list[dict[str, Any]]:
+def describe_cameras(model: Model, source_of: dict[str, str]) -> list[dict[str, Any]]:
     """The `images` of cameras.json, under the names that the user knows."""
     entries = []
-    for image_id in sorted(model.reg_image_ids()):
-        image = model.image(image_id)
-        camera = model.camera(image.camera_id)
+    for image in model.images.values():
+        camera = model.cameras[image.camera_id]
         entries.append(
             {
                 "name": source_of[image.name],
                 "width": camera.width,
                 "height": camera.height,
                 "K": camera.calibration_matrix().tolist(),
-                "distortion": {
-                    "model": camera.model.name,
-                    "params": _distortion(camera),
-                },
-                "cam_from_world": image.cam_from_world().matrix().tolist(),
-                "center": image.projection_center().tolist(),
+                "distortion": {"model": camera.model, "params": camera.distortion},
+                "cam_from_world": image.cam_from_world.tolist(),
+                "center": image.center.tolist(),
             }
         )
     return entries
 
 
-def _distortion(camera: pycolmap.Camera) -> dict[str, float]:
-    names = camera.params_info.replace(" ", "").split(",")
-    return {
-        name: float(camera.params[index])
-        for index, name in enumerate(names)
-        if index in camera.extra_params_idxs()
-    }
-
-
-def _names(model: pycolmap.Reconstruction, source_of: dict[str, str]) -> list[str]:
-    return [source_of[model.image(image_id).name] for image_id in sorted(model.reg_image_ids())]
+def _names(model: Model, source_of: dict[str, str]) -> list[str]:
+    return [source_of[image.name] for image in model.images.values()]
 
 
 def _check(
-    best: Mapping, groups: list[list[str]], photos: Sequence[WorkingPhoto], database: Path
+    best: Attempt, groups: list[list[str]], photos: Sequence[WorkingPhoto], database: Path
 ) -> None:
     if best.registered < MIN_MODEL_PHOTOS:
         if still_share(database) > MOSTLY:
@@ -193,24 +189,21 @@ def _describe_groups(groups: list[list[str]]) -> str:
     return f"the photos fall into {len(groups)} groups that do not meet: " + "; ".join(parts)
 
 
-def registration_figures(model: pycolmap.Reconstruction, source_of: dict[str, str]) -> Metrics:
+def registration_figures(model: Model, source_of: dict[str, str]) -> Metrics:
     """Counts and reprojection errors of `model`, for the report."""
+    points, seen_off = model.points, model.errors_px()
     errors: dict[str, float] = {}
-    for image_id in sorted(model.reg_image_ids()):
-        image = model.image(image_id)
-        seen = image.get_observation_points2D()
-        distance = [
-            np.linalg.norm(projected - point.xy)
-            for point in seen
-            if (projected := image.project_point(model.point3D(point.point3D_id).xyz)) is not None
-        ]
-        errors[source_of[image.name]] = round(float(np.mean(distance)), 4) if distance else 0.0
+    for key, image in model.images.items():
+        off = seen_off[points.track_images == key]
+        off = off[np.isfinite(off)]
+        errors[source_of[image.name]] = round(float(off.mean()), 4) if len(off) else 0.0
+    observations = len(points.track_images)
     return {
-        "registered": model.num_reg_images(),
-        "points": model.num_points3D(),
-        "observations": model.compute_num_observations(),
-        "mean_track_length": round(model.compute_mean_track_length(), 3),
-        "reprojection_error_px": round(model.compute_mean_reprojection_error(), 4),
+        "registered": len(model.images),
+        "points": len(points),
+        "observations": observations,
+        "mean_track_length": round(observations / max(len(points), 1), 3),
+        "reprojection_error_px": round(model.mean_error_px(), 4),
         "reprojection_error_px_of": errors,
     }
 

@@ -11,9 +11,9 @@ from typing import Any
 import cv2
 import numba
 import numpy as np
-import pycolmap
 import trimesh
 
+from insaat_cli.engine.colmap_files import read_model
 from insaat_cli.engine.texture.painter import PaintOptions, PaintSummary, paint
 from insaat_cli.engine.texture.photo import Photo
 from insaat_cli.engine.textured_mesh import write_glb
@@ -74,19 +74,17 @@ def texture_surface(
 
 def load_photos(images: Path, model: Path) -> list[Photo]:
     """The photos of a PINHOLE COLMAP model, ordered by name."""
-    reconstruction = pycolmap.Reconstruction(str(model))
+    found = read_model(model)
     photos = []
-    for image in sorted(reconstruction.images.values(), key=lambda image: str(image.name)):
-        if not image.has_pose:
-            continue
-        camera = reconstruction.cameras[image.camera_id]
+    for image in sorted(found.images.values(), key=lambda image: image.name):
+        camera = found.cameras[image.camera_id]
         photos.append(
             Photo(
-                path=images / str(image.name),
-                width=int(camera.width),
-                height=int(camera.height),
-                K=np.array(camera.calibration_matrix(), np.float64),
-                cam_from_world=np.array(image.cam_from_world().matrix(), np.float64),
+                path=images / image.name,
+                width=camera.width,
+                height=camera.height,
+                K=camera.calibration_matrix(),
+                cam_from_world=image.cam_from_world,
             )
         )
     return photos

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pycolmap
 
+from insaat_cli.engine.colmap_files import read_model, write_model
 from insaat_cli.engine.photo_mask import read_mask, write_mask
 from insaat_cli.engine.undistortion import PinholeView, pinhole_view, undistorted_model
 from insaat_cli.errors import StageError
@@ -39,15 +39,15 @@ def undistort_photos(
 ) -> Metrics:
     """Write `images/` and `model/` (PINHOLE) for the registered photos of a COLMAP model."""
     cv2.setNumThreads(1)
-    model = pycolmap.Reconstruction(model_folder)
+    model = read_model(model_folder)
     views = {
         camera_id: pinhole_view(camera, options.multiple_of)
         for camera_id, camera in model.cameras.items()
-        if any(model.image(i).camera_id == camera_id for i in model.reg_image_ids())
+        if any(image.camera_id == camera_id for image in model.images.values())
     }
     folder = output / "images"
     folder.mkdir()
-    todo = [model.image(image_id) for image_id in sorted(model.reg_image_ids())]
+    todo = list(model.images.values())
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for index in range(len(todo) + 2 * threads):
@@ -59,9 +59,8 @@ def undistort_photos(
             if index >= 2 * threads:
                 waiting.popleft().result()
                 events.progress((index + 1 - 2 * threads) / len(todo))
-    pinhole = undistorted_model(model, views)
     (output / "model").mkdir()
-    pinhole.write_binary(output / "model")
+    write_model(undistorted_model(model, views), output / "model")
     largest = max(views.values(), key=lambda view: view.width * view.height)
     return {
         "photos": len(todo),

@@ -1,0 +1,90 @@
+"""Structure from motion by the pycolmap package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pycolmap
+
+from insaat_cli.engine.colmap_files import read_models, write_model
+from insaat_cli.engine.colmap_model import Model
+from insaat_cli.engine.mapping_backend import FORGIVING, MAPPER, MIN_MODEL_PHOTOS, SEED
+
+LOSS_SCALE_PX = 0.5
+FUNCTION_TOLERANCE = 1e-6
+MAX_ITERATIONS = 50
+
+
+class PycolmapBackend:
+    """COLMAP inside this process."""
+
+    name = "pycolmap"
+
+    def match(self, database: Path, pair_list: Path, *, threads: int) -> None:
+        matching = pycolmap.FeatureMatchingOptions()
+        matching.num_threads = threads
+        matching.use_gpu = False
+        verification = pycolmap.TwoViewGeometryOptions()
+        verification.ransac.random_seed = SEED
+        pairing = pycolmap.ImportedPairingOptions()
+        pairing.match_list_path = pair_list
+        pycolmap.match_image_pairs(
+            database, matching, pairing, verification, device=pycolmap.Device.cpu
+        )
+
+    def map_incrementally(
+        self,
+        database: Path,
+        images: Path,
+        scratch: Path,
+        *,
+        threads: int,
+        forgiving: bool,
+        on_image: Callable[[], None],
+    ) -> list[Model]:
+        options = pycolmap.IncrementalPipelineOptions()
+        options.num_threads = threads
+        options.random_seed = SEED
+        options.mapper.random_seed = SEED
+        options.triangulation.random_seed = SEED
+        options.extract_colors = False
+        for name, value in (MAPPER | (FORGIVING if forgiving else {})).items():
+            setattr(options if hasattr(options, name) else options.mapper, name, value)
+        models = pycolmap.incremental_mapping(
+            database, images, scratch, options, next_image_callback=on_image
+        )
+        return _taken(models.values(), scratch)
+
+    def map_globally(
+        self, database: Path, images: Path, scratch: Path, *, threads: int
+    ) -> list[Model] | None:
+        pycolmap.calibrate_view_graph(database)
+        options = pycolmap.GlobalPipelineOptions()
+        options.num_threads = threads
+        options.random_seed = SEED
+        options.min_model_size = MIN_MODEL_PHOTOS
+        models = pycolmap.global_mapping(database, images, scratch, options)
+        return _taken(models.values(), scratch)
+
+    def adjust(self, model: Model, scratch: Path, *, threads: int, principal_point: bool) -> Model:
+        write_model(model, scratch)
+        reconstruction = pycolmap.Reconstruction(scratch)
+        options = pycolmap.BundleAdjustmentOptions()
+        options.print_summary = False
+        options.refine_principal_point = principal_point
+        options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
+        options.ceres.loss_function_scale = LOSS_SCALE_PX
+        options.ceres.solver_options.num_threads = threads
+        options.ceres.solver_options.function_tolerance = FUNCTION_TOLERANCE
+        options.ceres.solver_options.max_num_iterations = MAX_ITERATIONS
+        pycolmap.bundle_adjustment(reconstruction, options)
+        return _taken([reconstruction], scratch)[0]
+
+
+def _taken(models: Iterable[pycolmap.Reconstruction], scratch: Path) -> list[Model]:
+    folder = scratch / "taken"
+    for index, model in enumerate(models):
+        (folder / str(index)).mkdir(parents=True)
+        model.write_binary(folder / str(index))
+    return read_models(folder) if folder.exists() else []
