@@ -26,6 +26,8 @@ from insaat_cli.region_option import AUTO
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
 
 FEWEST_POINTS = 200
+TOLD_SHARE = 0.01
+"""Of what was measured. Where less is outside the region, there was no background."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +190,7 @@ def describe_removal(region: Region, share: float) -> str:
     """One sentence on what was left out, for the board and the report."""
     why = "photos taken around a subject" if region.capture else "as asked"
     return (
-        f"background removed ({why}): {max(share, 0.01):.0%} of what was measured lies outside "
+        f"background removed ({why}): {share:.0%} of what was measured lies outside "
         f"the box {region.box}; --roi off keeps it"
     )
 
@@ -208,7 +210,7 @@ def main(request: StageRequest, events: Events) -> Metrics:
     )
     found = {} if region is None else region.to_json()
     (request.output / "roi.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
-    if region and metrics["outside_roi_share"]:
+    if region and metrics["outside_roi_share"] >= TOLD_SHARE:
         events.warning(describe_removal(region, metrics["outside_roi_share"]))
     return {**metrics, "roi": found}
 
