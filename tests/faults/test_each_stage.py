@@ -1,0 +1,100 @@
+"""What every stage owes the runner: to tell how far it is, and to end within 2 s of SIGTERM.
+
+One undisturbed run of the embedded pipeline gives each stage its input; then each is started again
+as the runner starts it, and stopped while it works.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from insaat_cli.process import ChildProcess, ChildSpec
+from insaat_cli.stages.contract import RESULT_NAME, StageRequest
+
+from .harness import reconstruct
+
+STAGES = ["resize", "features", "matching", "sparse", "undistort", "dense", "fuse", "surface",
+          "texture", "inspection", "export"]  # fmt: skip
+STOPPED_WITHIN_S = 2.0
+AT_WORK_WITHIN_S = 60.0
+LONG_S = 1.0
+"""A stage that takes longer must report while it works."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """An undisturbed run, and what its stages said of their progress."""
+
+    workspace: Path
+    shares: dict[str, list[float]]
+    seconds: dict[str, float]
+
+
+@pytest.fixture(scope="module")
+def told(statue_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    workspace = tmp_path_factory.mktemp("undisturbed") / "out"
+    outcome = reconstruct(statue_photos, workspace)
+    outcome.expect(0)
+    shares, seconds = defaultdict(list), {}
+    for line in outcome.stdout.splitlines():
+        event = json.loads(line)
+        if event["event"] == "stage_progress":
+            shares[event["stage"]].append(event["share"])
+        if event["event"] == "stage_finished":
+            seconds[event["stage"]] = event["seconds"]
+    return Told(workspace=workspace, shares=shares, seconds=seconds)
+
+
+def test_every_stage_tells_how_far_it_is(told: Told) -> None:
+    assert sorted(told.seconds) == sorted(STAGES)
+    for stage, seconds in told.seconds.items():
+        shares = told.shares[stage]
+        assert shares == sorted(shares), stage
+        assert all(0 <= share <= 1 for share in shares), stage
+        between = {share for share in shares if 0 < share < 1}
+        assert seconds < LONG_S or len(between) >= 2, f"{stage} took {seconds} s: {shares}"
+
+
+def start_again(told: Told, stage: str, folder: Path) -> tuple[ChildProcess, Path]:
+    """The stage as the runner starts it, into an output folder of its own."""
+    old = StageRequest.read(told.workspace / "logs" / f"{stage}.request.json")
+    output = folder / f"{stage}.tmp"
+    output.mkdir()
+    request = replace(old, output=output)
+    request.write(folder / "request.json")
+    module = f"insaat_cli.stages.{stage}"
+    arguments = (sys.executable, "-P", "-m", module, str(folder / "request.json"))
+    spec = ChildSpec(
+        arguments=arguments, folder=output, log=folder / "log.txt", threads=request.threads
+    )
+    return ChildProcess(spec), output
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_ends_soon_when_asked(told: Told, stage: str, tmp_path: Path) -> None:
+    child, output = start_again(told, stage, tmp_path)
+    try:
+        deadline = time.monotonic() + AT_WORK_WITHIN_S
+        while not child.events() and child.exit_code() is None:  # it said how far it is
+            assert time.monotonic() < deadline, "it does not say how far it is"
+            time.sleep(0.002)
+        assert child.exit_code() is None, "it ended before it could be stopped"
+        asked = time.monotonic()
+        child.terminate()
+        while child.exit_code() is None and time.monotonic() < asked + 5 * STOPPED_WITHIN_S:
+            time.sleep(0.002)
+        took = time.monotonic() - asked
+        assert child.exit_code() == 128 + 15
+        assert took < STOPPED_WITHIN_S
+    finally:
+        child.close()
+    assert not (output / RESULT_NAME).exists()
+    shutil.rmtree(output)
