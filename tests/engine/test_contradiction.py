@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import trimesh
 
-from insaat_cli.engine.contradiction import contradicted
+from insaat_cli.engine.contradiction import (
+    Evidence,
+    Witness,
+    ask_photos,
+    inconsistent,
+    peeled,
+)
 from insaat_cli.engine.raster import rasterize
 from insaat_cli.engine.views import View
 
@@ -34,6 +40,12 @@ def depth_of(vertices, faces, view: View):
     K[:2, 2] += 0.5
     depth = rasterize(vertices @ view.R.T + view.t, faces, K, SIDE, SIDE).depth
     return np.where(np.isfinite(depth), depth, 0).astype(np.float32)
+
+
+def contradicted(vertices, faces, maps):
+    grey = np.full((SIDE, SIDE, 3), 128, np.uint8)
+    witnesses = [Witness(view=view, depth=depth, rgb=grey) for view, depth in maps]
+    return ask_photos(vertices, faces, witnesses).contradicted
 
 
 def sphere() -> tuple[np.ndarray, np.ndarray]:
@@ -94,3 +106,48 @@ def test_what_no_view_sees_stays() -> None:
     hidden = vertices[inside_out].mean(axis=1) @ [3, 0.5, 0.4] < 0
     # From one side the near half of the sphere is all that is seen.
     assert not contradicted(vertices, inside_out, away)[hidden].any()
+
+
+def test_a_fringe_shows_another_background_in_every_photo() -> None:
+    vertices, faces = sphere()
+    fringe = np.array([[0, 1.2, -0.2], [0, 1.4, 0], [0, 1.2, 0.2]]) + [0.1, 0, 0]
+    vertices = np.concatenate([vertices, fringe]).astype(np.float32)
+    both = np.concatenate([faces, [[len(vertices) - 3, len(vertices) - 2, len(vertices) - 1]]])
+    truth = sphere()
+    noise = np.random.default_rng(0)
+    witnesses = []
+    for number, view in enumerate([view_from([3, 0.3, 0.2]), view_from([3, -0.2, 0.5])]):
+        body = depth_of(*truth, view) > 0
+        # The body is red; what is behind it has another grey in every photo.
+        rgb = np.where(body[..., None], [200, 60, 60], 40 + 50 * number)
+        rgb = (rgb + noise.integers(0, 4, rgb.shape)).astype(np.uint8)
+        unknown = np.zeros(body.shape, np.float32)
+        witnesses.append(Witness(view=view, depth=unknown, rgb=rgb))
+    said = ask_photos(vertices, both.astype(np.int32), witnesses)
+    assert 22 < said.colour_spread[-1] < 28
+    assert np.flatnonzero(inconsistent(said)).tolist() == [len(faces)]
+
+
+def test_peeling_starts_at_borders_and_ends_at_sound_faces() -> None:
+    side = 8
+    place = np.arange(side * side).reshape(side, side)
+    a, b, c, d = place[:-1, :-1], place[:-1, 1:], place[1:, :-1], place[1:, 1:]
+    faces = np.concatenate([np.stack([a, b, c], -1), np.stack([b, d, c], -1)]).reshape(-1, 3)
+    faces = faces.astype(np.int32)
+    column = (faces % side).max(axis=1)
+    row = (faces // side).max(axis=1)
+    fringe = column <= 2
+    island = (column == 5) & (row == 4)  # a window, away from the border
+    keep = peeled(faces, fringe | island)
+    assert not keep[fringe].any()
+    assert keep[~fringe].all()
+    assert peeled(faces, fringe, rings=1)[fringe].any()
+
+
+def test_the_usual_spread_is_not_held_against_a_face() -> None:
+    spread = np.full(50, 20, np.float32)
+    spread[0] = 45
+    said = Evidence(contradicted=np.zeros(50, bool), colour_spread=spread)
+    assert not inconsistent(said).any()
+    spread[0] = 70
+    assert np.flatnonzero(inconsistent(said)).tolist() == [0]

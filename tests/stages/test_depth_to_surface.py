@@ -55,7 +55,12 @@ def meshed(work):
         folder / "depth", folder, folder / "cloud.ply", FuseOptions(), threads=2
     )
     surface = build_surface(
-        folder / "cloud.ply", folder / "depth", folder / "mesh.ply", SurfaceOptions(), threads=2
+        folder / "cloud.ply",
+        folder / "depth",
+        folder,
+        folder / "mesh.ply",
+        SurfaceOptions(),
+        threads=2,
     )
     return folder, shares, measured, fused, surface
 

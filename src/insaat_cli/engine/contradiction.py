@@ -1,15 +1,18 @@
-"""Faces that the photos contradict: seen from behind, or standing in space that they look through.
+"""What the photos say against faces: seen from behind, looked through, or of no common colour.
 
 A camera outside a solid sees only the front of its surface, so a face whose back fills the pixels
 of a photo cannot be there: flakes of stray depth float like that above the surface, and a photo
 that saw past them would be painted onto them. A face before the depth that a photo measured
-contradicts it in the same way. This is the visibility constraint of space carving (Kutulakos and
-Seitz, "A theory of shape by space carving", 2000), asked of the faces of a mesh.
+contradicts it in the same way. Along outlines stereo makes the surface too wide; the fringe shows a
+different background in every photo. These are the visibility and the photo-consistency of space
+carving (Kutulakos and Seitz, "A theory of shape by space carving", 2000), asked of the faces of a
+mesh.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -25,45 +28,129 @@ LOOKED_THROUGH = 0.02
 """A photo looks through a face if it measured a depth larger by this share."""
 FEWEST_VIEWS = 2
 """So many photos must see more against a face than for it."""
+LEAST_COSINE = 0.2
+"""A face seen flatter than this tells nothing by its colour."""
+LEAST_SPREAD = 10.0
+"""A spread of so many 8-bit levels is noise, shading and small shifts."""
+SPREAD_RATIO = 3.0
+"""A face is doubtful beyond so many times the usual spread."""
+RINGS = 12
+"""A fringe is no wider than so many faces."""
 
 
-def contradicted(
-    vertices: Vertices,
-    faces: Faces,
-    maps: Iterable[tuple[View, Depth]],
-    *,
-    threads: int = 1,
-) -> npt.NDArray[np.bool_]:
-    """Which faces (F,) have more pixels against them than for them; maps are read one at a time.
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What the photos say of every face, (F,) each."""
 
-    A depth of 0 is unknown and speaks for what the mesh shows there, if from its front.
+    contradicted: npt.NDArray[np.bool_]
+    """More pixels are against the face than for it."""
+    colour_spread: npt.NDArray[np.float32]
+    """Standard deviation of the face's colour over the photos that face it, in 8-bit levels.
+
+    0 where fewer than two do.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Witness:
+    """One view: what it measured and what it shows."""
+
+    view: View
+    depth: Depth
+    """(H, W); 0 where unknown."""
+    rgb: npt.NDArray[np.uint8]
+    """(H, W, 3)."""
+
+
+def ask_photos(
+    vertices: Vertices, faces: Faces, witnesses: Iterable[Witness], *, threads: int = 1
+) -> Evidence:
+    """Look at the mesh (V, 3), (F, 3) through every view, one in memory at a time.
+
+    A depth of 0 speaks for what the mesh shows there, if from its front.
     """
     pro = np.zeros(len(faces), np.int64)
     con = np.zeros(len(faces), np.int64)
     views_against = np.zeros(len(faces), np.int32)
-    for view, depth in maps:
-        for_it, against = _pixels(vertices, faces, view, depth, threads)
+    facing = np.zeros(len(faces), np.int32)
+    sums = np.zeros((2, len(faces), 3))
+    for witness in witnesses:
+        seen = _seen_faces(vertices, faces, witness.view, threads)
+        speaks_for = seen.cosine[seen.face] > 0
+        speaks_for &= witness.depth[seen.where] <= (1 + LOOKED_THROUGH) * seen.depth
+        for_it = np.bincount(seen.face[speaks_for], minlength=len(faces))
+        against = np.bincount(seen.face[~speaks_for], minlength=len(faces))
         pro += for_it
         con += against
         views_against += against > for_it
-    return np.asarray((con > pro) & (views_against >= FEWEST_VIEWS))
+        counts = for_it + against
+        shown = (counts > 0) & (seen.cosine > LEAST_COSINE)
+        facing += shown
+        rgb = witness.rgb[seen.where]
+        for channel in range(3):
+            total = np.bincount(seen.face, rgb[:, channel], len(faces))
+            mean = total[shown] / counts[shown]
+            sums[0, shown, channel] += mean
+            sums[1, shown, channel] += mean * mean
+    count = np.maximum(facing, 1)[:, None]
+    variance = np.maximum(sums[1] / count - (sums[0] / count) ** 2, 0).mean(axis=1)
+    return Evidence(
+        contradicted=(con > pro) & (views_against >= FEWEST_VIEWS),
+        colour_spread=np.sqrt(variance).astype(np.float32),
+    )
 
 
-def _pixels(
-    vertices: Vertices, faces: Faces, view: View, depth: Depth, threads: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """How many of the pixels in which one view sees each face speak for it and against it."""
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """The pixels of a view that see the mesh, N of them."""
+
+    where: npt.NDArray[np.bool_]
+    """(H, W) mask of these pixels."""
+    face: npt.NDArray[np.int32]
+    """(N,)"""
+    depth: Depth
+    """(N,) of the mesh."""
+    cosine: npt.NDArray[np.float64]
+    """(F,) of the angle under which each face is seen; negative from behind."""
+
+
+def _seen_faces(vertices: Vertices, faces: Faces, view: View, threads: int) -> _Seen:
     in_camera = vertices @ view.R.T + view.t
     K = view.K.copy()
     K[:2, 2] += 0.5  # the rasteriser's pixel centres are at +0.5, a view's at 0
-    raster = rasterize(in_camera, faces, K, depth.shape[1], depth.shape[0], threads=threads)
-    seen = raster.face >= 0
-    face = raster.face[seen]
+    raster = rasterize(in_camera, faces, K, view.width, view.height, threads=threads)
+    where = raster.face >= 0
     a, b, c = (in_camera[faces[:, k]] for k in range(3))
-    from_front = np.einsum("ij,ij->i", np.cross(b - a, c - a), a) < 0
-    speaks_for = from_front[face]
-    speaks_for &= depth[seen] <= (1 + LOOKED_THROUGH) * raster.depth[seen]
-    return (
-        np.bincount(face[speaks_for], minlength=len(faces)),
-        np.bincount(face[~speaks_for], minlength=len(faces)),
-    )
+    normal = np.cross(b - a, c - a)
+    lengths = np.linalg.norm(normal, axis=1) * np.linalg.norm(a, axis=1)
+    cosine = -np.einsum("ij,ij->i", normal, a) / np.maximum(lengths, 1e-30)
+    return _Seen(where=where, face=raster.face[where], depth=raster.depth[where], cosine=cosine)
+
+
+def inconsistent(evidence: Evidence) -> npt.NDArray[np.bool_]:
+    """Which faces look so different in the photos that they cannot be where the mesh has them."""
+    spread = evidence.colour_spread
+    known = spread[spread > 0]
+    usual = float(np.median(known)) if len(known) else 0.0
+    return np.asarray(spread > max(LEAST_SPREAD, SPREAD_RATIO * usual))
+
+
+def peeled(
+    faces: Faces, doubtful: npt.NDArray[np.bool_], rings: int = RINGS
+) -> npt.NDArray[np.bool_]:
+    """Which faces stay if doubtful ones at an open edge go, ring after ring from the border.
+
+    Doubtful faces within the surface stay: a window or water looks different in every photo too.
+    """
+    edges = np.sort(np.stack([faces, np.roll(faces, -1, axis=1)], axis=-1), axis=2)
+    keys = edges[..., 0].astype(np.int64) << 32 | edges[..., 1]
+    keep = np.ones(len(faces), bool)
+    for _ in range(rings):
+        alive = np.flatnonzero(keep)
+        _, inverse, counts = np.unique(keys[alive], return_inverse=True, return_counts=True)
+        at_border = (counts[inverse.reshape(-1, 3)] == 1).any(axis=1)
+        going = alive[at_border & doubtful[alive]]
+        if not len(going):
+            break
+        keep[going] = False
+    return keep

@@ -12,12 +12,13 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from insaat_cli.engine.closing import Oriented, closed_surface, free_space
-from insaat_cli.engine.contradiction import contradicted
+from insaat_cli.engine.contradiction import Witness, ask_photos, inconsistent, peeled
 from insaat_cli.engine.decimation import merge_flat
 from insaat_cli.engine.depth_maps import DepthMap, read_index
 from insaat_cli.engine.holes import close_small_holes
 from insaat_cli.engine.implicit import Surfaces
 from insaat_cli.engine.mesh import without_folds, without_islands
+from insaat_cli.engine.photo_pixels import load_rgb
 from insaat_cli.engine.ply import read_cloud, write_mesh
 from insaat_cli.engine.views import View
 from insaat_cli.errors import StageError
@@ -44,7 +45,7 @@ class SurfaceOptions:
     flat_tolerance: float = 0.05
     """How far from a plane a flat part may be, in cells."""
     carve_rounds: int = 2
-    """How often faces that the photos contradict are taken away; what they hid is then seen."""
+    """How often what the photos contradict is taken away; what it hid is then seen."""
     island_share: float = 0.01
     """Components smaller than this share of the largest are dropped."""
 
@@ -52,13 +53,14 @@ class SurfaceOptions:
 def build_surface(
     cloud_file: Path,
     depth: Path,
+    images: Path,
     output: Path,
     options: SurfaceOptions,
     *,
     threads: int = 1,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Metrics:
-    """Write `output`, a PLY mesh, from the cloud; depth maps say what space is free.
+    """Write `output`, a PLY mesh, from the cloud; depth maps and photos say what is not there.
 
     Raises StageError if the cloud holds no surface.
     """
@@ -79,10 +81,11 @@ def build_surface(
     vertices, faces, components = cleaned(surface, cell, options)
     progress(0.8)
     for done in range(options.carve_rounds):
-        against = contradicted(vertices, faces, depth_maps(depth), threads=threads)
-        vertices, faces, components = without_islands(
-            vertices, faces[~against], options.island_share
-        )
+        said = ask_photos(vertices, faces, witnesses(depth, images), threads=threads)
+        doubtful = inconsistent(said)[~said.contradicted]
+        faces = faces[~said.contradicted]
+        faces = faces[peeled(faces, doubtful)]
+        vertices, faces, components = without_islands(vertices, faces, options.island_share)
         progress(0.8 + 0.15 * (done + 1) / options.carve_rounds)
     faces = close_small_holes(
         vertices,
@@ -128,6 +131,17 @@ def depth_maps(folder: Path) -> Iterator[tuple[View, npt.NDArray[np.float32]]]:
         yield entry.view, DepthMap.load(folder / entry.file).depth
 
 
+def witnesses(depth: Path, images: Path) -> Iterator[Witness]:
+    """Depth map and photo of every view, the photo at the depth map's size, one at a time."""
+    for entry in read_index(depth):
+        depth_map = DepthMap.load(depth / entry.file)
+        yield Witness(
+            view=entry.view,
+            depth=depth_map.depth,
+            rgb=load_rgb(images / entry.view.name, entry.view.width, entry.view.height),
+        )
+
+
 def typical_spacing(points: npt.NDArray[np.float32], threads: int) -> float:
     """Median distance between neighbouring points, over a sample."""
     sample = points[:: max(1, len(points) // SPACING_SAMPLE)]
@@ -139,6 +153,7 @@ def main(request: StageRequest, events: Events) -> Metrics:
     return build_surface(
         request.inputs["fuse"] / "cloud.ply",
         request.inputs["dense"] / "depth",
+        request.inputs["undistort"] / "images",
         request.output / "mesh.ply",
         parse_options(SurfaceOptions, request.params),
         threads=request.threads,
