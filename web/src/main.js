@@ -2,9 +2,10 @@
 import { Matrix3, Raycaster, Vector2, Vector3 } from 'three';
 import { Cameras } from './cameras.js';
 import { Clip } from './clip.js';
+import { cloudGeometry } from './cloud.js';
 import { Measure } from './measure.js';
 import { MODES, parseModel } from './model.js';
-import { readModel, readScene } from './source.js';
+import { readCloud, readModel, readScene } from './source.js';
 import { Stage } from './stage.js';
 
 const $ = (id) => document.getElementById(id);
@@ -40,6 +41,18 @@ class Page {
     for (const button of document.querySelectorAll('[data-mode]')) {
       button.setAttribute('aria-checked', String(button.dataset.mode === mode));
     }
+    if (mode === 'points' && this.scene.cloud && !this.cloud) this.cloud = this.loadCloud();
+    this.stage.redraw();
+  }
+
+  /** The corners of the mesh are shown until the dense cloud is there, and in its place if it is broken. */
+  async loadCloud() {
+    try {
+      this.model.usePoints(cloudGeometry(this.scene.cloud, await readCloud()));
+    } catch (error) {
+      console.warn(error);
+    }
+    document.documentElement.dataset.cloud = 'ready';
     this.stage.redraw();
   }
 

@@ -80,6 +80,14 @@ class Model {
     this.group.add(this.drawn.get(mode));
   }
 
+  /** Show these points, instead of the mesh's corners, as the model's points. */
+  usePoints(geometry) {
+    const points = new Points(geometry, pointMaterial(null, true));
+    points.material.clippingPlanes = this.planes;
+    this.drawn.set('points', new Group().add(points));
+    if (this.mode === 'points') this.show('points');
+  }
+
   /** Keep only what lies on the positive side of `plane`; null shows all. */
   cut(plane) {
     this.planes = plane ? [plane] : [];

@@ -22,6 +22,15 @@ export async function readModel(onShare) {
   return collect(answer, onShare);
 }
 
+/** The bytes of the thinned dense cloud, an ArrayBuffer. */
+export async function readCloud() {
+  const inline = document.getElementById('cloud-data');
+  if (inline) return decodeBase64(inline.textContent);
+  const answer = await fetch('cloud.bin');
+  if (!answer.ok) throw new Error(`cloud.bin: ${answer.status}`);
+  return answer.arrayBuffer();
+}
+
 async function collect(answer, onShare) {
   const length = Number(answer.headers.get('Content-Length'));
   if (!length) return answer.arrayBuffer();

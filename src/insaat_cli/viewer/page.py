@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Any
 
 from insaat_cli.models.glb_guard import DRACO
+from insaat_cli.viewer.cloud import SENT_POINTS
 from insaat_cli.viewer.scene import ViewedScene, thumbnail
 
 SERVED_POLICY = (
@@ -52,7 +53,9 @@ def single_file(
     if photos:
         shown = {camera.photo: thumbnail(camera.photo) for camera in scene.cameras if camera.photo}
     content = scene.model_bytes() if model_bytes is None else model_bytes
-    model = base64.b64encode(content).decode("ascii")
+    cloud = scene.thin_cloud(SENT_POINTS)
+    carried = [_carried("model-data", content)]
+    carried += [_carried("cloud-data", cloud.data)] if cloud else []
     scripts = [asset("draco.js").decode("utf-8")] if DRACO.encode() in content[:JSON_PEEK] else []
     hashes = "' '".join(_hash(text) for text in (script, *scripts))
     policy = INLINE_POLICY.format(script=hashes, style=_hash(style))
@@ -61,8 +64,9 @@ def single_file(
         csp=f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<!-- {licence} -->',
         style=f"<style>{style}</style>",
         data=(
-            f'<script type="application/json" id="scene-data">{_inert(scene.to_json(shown))}'
-            f'</script>\n<script type="text/plain" id="model-data">{model}</script>'
+            f'<script type="application/json" id="scene-data">{_inert(scene.to_json(shown, cloud))}'
+            "</script>\n"
+            + "\n".join(carried)
             + "".join(f"<script>{text}</script>" for text in scripts)
         ),
         script=f"<script>{script}</script>",
@@ -77,6 +81,12 @@ def _filled(**parts: str) -> str:
         before, text = text.split(f"<!--{mark}-->", 1)
         pieces += [before, parts.get(mark, "")]
     return "".join([*pieces, text])
+
+
+def _carried(name: str, content: bytes) -> str:
+    """Bytes as an element that the browser does not run."""
+    text = base64.b64encode(content).decode("ascii")
+    return f'<script type="text/plain" id="{name}">{text}</script>'
 
 
 def _hash(text: str) -> str:

@@ -16,6 +16,7 @@ from PIL import Image
 from insaat_cli.errors import UsageError
 from insaat_cli.models.mesh import find_model, read_checked, read_model
 from insaat_cli.models.write_glb import glb_bytes
+from insaat_cli.viewer.cloud import CLOUD_NAME, ThinCloud, thin_cloud
 
 CAMERAS_NAME = "cameras.json"
 RECORD_NAME = "run.json"
@@ -58,6 +59,8 @@ class ViewedScene:
     model: Path
     cameras: tuple[ViewedCamera, ...]
     metres_per_unit: float | None
+    cloud: Path | None = None
+    """The dense cloud, where there is one."""
 
     def model_bytes(self) -> bytes:
         """The model as a GLB that passed its check."""
@@ -65,7 +68,11 @@ class ViewedScene:
             return read_checked(self.model, compressed=True)
         return glb_bytes(read_model(self.model))
 
-    def to_json(self, photos: Mapping[Path, str]) -> dict[str, Any]:
+    def thin_cloud(self, most: int) -> ThinCloud | None:
+        """At most `most` points of the dense cloud."""
+        return thin_cloud(self.cloud, most) if self.cloud else None
+
+    def to_json(self, photos: Mapping[Path, str], cloud: ThinCloud | None = None) -> dict[str, Any]:
         """For the page. `photos`: the address of each photo that the page may ask for."""
         return {
             "title": self.title,
@@ -74,6 +81,7 @@ class ViewedScene:
                 for camera in self.cameras
             ],
             "metres_per_unit": self.metres_per_unit,
+            "cloud": cloud.to_json() if cloud else None,
         }
 
 
@@ -82,13 +90,16 @@ def read_scene(source: Path) -> ViewedScene:
     model = find_model(source)
     folder = model.parent
     cameras: tuple[ViewedCamera, ...] = ()
-    scale = None
+    scale = cloud = None
     if source.is_dir():
+        cloud = folder / CLOUD_NAME
         photos = _photos(folder)
         cameras = tuple(_cameras(folder / CAMERAS_NAME, photos))
         scale = scale_of_run(folder)
     title = source.resolve().name if source.is_dir() else model.name
-    return ViewedScene(title=title, model=model, cameras=cameras, metres_per_unit=scale)
+    return ViewedScene(
+        title=title, model=model, cameras=cameras, metres_per_unit=scale, cloud=cloud
+    )
 
 
 def thumbnail(path: Path, longest_px: int = THUMBNAIL_PX) -> str:

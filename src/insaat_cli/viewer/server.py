@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from insaat_cli.errors import UsageError
+from insaat_cli.viewer.cloud import SERVED_POINTS
 from insaat_cli.viewer.page import SERVED_POLICY, asset, served_page
 from insaat_cli.viewer.scene import ViewedScene
 
@@ -34,7 +35,8 @@ def answers_of(scene: ViewedScene) -> dict[str, Answer]:
     """Every address below the token, and nothing else can be asked for."""
     photos = {camera.photo: f"photos/{i}.jpg" for i, camera in enumerate(scene.cameras)}
     known = {path: address for path, address in photos.items() if path is not None}
-    facts = json.dumps(scene.to_json(known)).encode()
+    cloud = scene.thin_cloud(SERVED_POINTS)
+    facts = json.dumps(scene.to_json(known, cloud)).encode()
     answers = {
         "": Answer(kind="text/html; charset=utf-8", content=served_page(scene.title).encode()),
         "app.js": Answer(kind="text/javascript; charset=utf-8", content=asset("app.js")),
@@ -43,6 +45,8 @@ def answers_of(scene: ViewedScene) -> dict[str, Answer]:
         "scene.json": Answer(kind="application/json", content=facts),
         "model.glb": Answer(kind="model/gltf-binary", content=scene.model_bytes()),
     }
+    if cloud:
+        answers["cloud.bin"] = Answer(kind="application/octet-stream", content=cloud.data)
     for path, address in known.items():
         answers[address] = Answer(kind="image/jpeg", content=path)
     return answers
