@@ -17,7 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pycolmap
 
 from insaat_cli.engine.cuda_stereo import CudaJob, read_depth_map, share_written, write_workspace
 from insaat_cli.engine.depth_maps import DepthMap, DepthView
@@ -88,6 +87,8 @@ def run_in_own_process(folder: Path, job: CudaJob, progress: Callable[[float], N
 def main(arguments: Sequence[str]) -> int:
     """The process of its own."""
     folder, max_side, cache_gb = arguments
+    import pycolmap  # not on every platform, and only this process needs it
+
     options = pycolmap.PatchMatchOptions()
     options.max_image_size = int(max_side)
     options.geom_consistency = True
