@@ -10,11 +10,13 @@ import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
 import typer
 
+import insaat_cli
 from insaat_cli import __version__
 from insaat_cli.cli import (
     batch,
@@ -32,6 +34,7 @@ from insaat_cli.cli import (
     worker,
 )
 from insaat_cli.cli.session import Session
+from insaat_cli.compiled_code import cache_variables
 from insaat_cli.errors import ExitCode, InsaatError, StoppedError
 
 UNEXPECTED = 1
@@ -96,6 +99,7 @@ def run(arguments: Sequence[str]) -> int:
     """Do what `arguments` say; the exit code."""
     session = Session(arguments=tuple(arguments))
     _never_fail_to_print()
+    os.environ.update(cache_variables(os.environ, Path(insaat_cli.__file__).parent))
     try:
         with _signals_are_errors():
             app(args=list(arguments), obj=session, prog_name="insaat")

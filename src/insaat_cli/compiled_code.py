@@ -1,0 +1,63 @@
+"""Where numba keeps what it compiled, so that only the first run after installation compiles.
+
+Numba itself writes beside the package or, where it cannot, into the user's cache folder. Without
+either, as in a read-only container, it would refuse to load the package at all.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+CACHE_VARIABLE = "NUMBA_CACHE_DIR"
+
+
+def cache_variables(environment: Mapping[str, str], package: Path) -> dict[str, str]:
+    """What to set before numba is loaded; nothing where it finds a folder by itself.
+
+    `package` is the folder of this package.
+    """
+    chosen = environment.get(CACHE_VARIABLE)
+    own = [Path(chosen)] if chosen else []
+    if any(map(_writable, [*own, package / "engine" / "__pycache__", _user_folder(environment)])):
+        return {}
+    return {CACHE_VARIABLE: str(private_folder(Path(tempfile.gettempdir())))}
+
+
+def private_folder(parent: Path) -> Path:
+    """A folder in `parent`, where everyone can write, that is nobody's but ours.
+
+    The same at every call, so that compiled code is found again. It holds code: a folder that
+    another user made beforehand is left alone, and a new one is made under another name.
+    """
+    folder = parent / f"insaat-numba-{os.getuid()}"
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o022
+        if private and found.st_uid == os.getuid():
+            return folder
+    return Path(tempfile.mkdtemp(prefix="insaat-numba-", dir=parent))
+
+
+def _user_folder(environment: Mapping[str, str]) -> Path:
+    """Where numba looks for the user's cache folder."""
+    home = Path(environment.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 (never raises)
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "numba"
+    return Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "numba"
+
+
+def _writable(folder: Path) -> bool:
+    """Whether files can be made there; the folder is made if it is missing, as numba does."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
