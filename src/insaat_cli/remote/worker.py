@@ -132,6 +132,7 @@ class Worker:
     def run(self) -> ExitCode:
         """Raises StoreError if the store cannot hold a queue or cannot be reached at the start."""
         probe(self.store)
+        self._busy_at = self._scanned_at = time.monotonic()  # the probe may have taken its time
         log.info("worker %s: %s", self.name, self.store.describe())
         server = self._status_server()
         with (
@@ -287,10 +288,11 @@ class Worker:
             return False
         if self.draining or self.context.stop_now.is_set():
             return True
-        if self.options.once and (self._taken or self._scanned_at > self._busy_at):
+        looked = self._scanned_at > self._busy_at
+        if self.options.once and (self._taken or looked):
             return True
         idle = self.options.idle_exit_s
-        return idle is not None and time.monotonic() - self._busy_at >= idle
+        return idle is not None and looked and time.monotonic() - self._busy_at >= idle
 
     def _admission(self, limits: MachineLimits) -> Admission:
         memory_bytes = memory_budget(limits, self.options.max_memory).memory_bytes

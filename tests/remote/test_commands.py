@@ -1,0 +1,68 @@
+"""The commands in a row, as a user gives them, with an S3 server that the settings file names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from insaat_cli.cli.app import run
+from insaat_cli.remote.keys import input_key
+from insaat_cli.remote.s3 import S3Address, S3Store
+from remote.fake_pipeline import write_pipeline
+from remote.machines import WorkerProcess, client_of, make_photos
+
+
+def insaat(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, object]]:
+    """The facts that a command prints; it must end well."""
+    code = run([*arguments, "--json"])
+    shown = capsys.readouterr()
+    assert code == 0, shown.err
+    return [json.loads(line) for line in shown.out.splitlines()]
+
+
+@pytest.mark.timeout(200)
+def test_from_settings_to_the_log(
+    capsys: pytest.CaptureFixture[str], s3_address: S3Address, tmp_path: Path
+) -> None:
+    insaat(capsys, "config", "remote", f"s3://{s3_address.bucket}/{s3_address.prefix}")
+    insaat(capsys, "config", "endpoint", str(s3_address.endpoint))
+    insaat(capsys, "config", "queue_url", "https://sqs.eu-west-1.amazonaws.com/1/insaat")
+    named = {fact["name"]: fact["value"] for fact in insaat(capsys, "config")}
+    assert named["endpoint"] == s3_address.endpoint and str(named["queue_url"]).endswith("/insaat")
+    insaat(capsys, "config", "queue_url", "")
+
+    pipeline = write_pipeline(tmp_path, seconds=0.1)
+    photos = make_photos(tmp_path / "photos", side=800)
+    allow = ("--pipeline", "fake", "--allow-pipeline", str(pipeline))
+    (told,) = [
+        fact
+        for fact in insaat(capsys, "submit", str(photos), "--resize", "400", *allow)
+        if fact["event"] == "submitted"
+    ]
+    job = str(told["job"])
+    spec = client_of(S3Store(s3_address)).spec(job)
+    assert spec.sizes == ((400, 400),) * 3
+    sent = tmp_path / "sent.jpg"
+    S3Store(s3_address).download(input_key(spec.photos[0].sha256), sent)
+    with Image.open(sent) as image:
+        assert image.size == (400, 400)
+
+    remote = f"s3://{s3_address.bucket}/{s3_address.prefix}"
+    worker = WorkerProcess(
+        remote, pipeline, tmp_path / "w", "--idle-exit", "1.5",
+        endpoint=s3_address.endpoint, lease_s=20.0,
+    )  # fmt: skip
+    try:
+        followed = insaat(capsys, "status", job, "--follow")
+        assert [fact["status"] for fact in followed][-1] == "SUCCEEDED"
+        assert worker.end() == 0, "it was idle for long enough"
+    finally:
+        worker.close()
+    assert run(["logs", job]) == 0
+    assert "stage three at work" in capsys.readouterr().out
+    assert [fact["job"] for fact in insaat(capsys, "jobs")] == [job]
+    fetched = insaat(capsys, "fetch", job, "-o", str(tmp_path / "out"))
+    assert {Path(str(fact["path"])).name for fact in fetched} >= {"three.bin", "run.json"}
