@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 import threading
 import time
 from pathlib import Path
@@ -10,10 +12,11 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
+from insaat_cli.models.write_glb import glb_bytes
 from insaat_cli.viewer.page import single_file
 from insaat_cli.viewer.scene import read_scene
 from insaat_cli.viewer.server import ViewServer
-from viewer.box_scene import CAMERAS, COLOURS, PHOTO_SIZE, SIDE
+from viewer.box_scene import CAMERAS, COLOURS, PHOTO_SIZE, SIDE, textured_box
 from viewer.browser import Browser
 
 LOCAL_SCHEMES = {"blob", "data", "file"}
@@ -191,6 +194,51 @@ def test_turns_by_touch(opened: Browser) -> None:
     send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     opened.settle()
     assert changed(before, opened.picture()) > 0.05
+
+
+EVIL = "</script><img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
+
+
+def hostile_glb(data: bytes) -> bytes:
+    """The file with a script in every name that it can have."""
+    (length,) = struct.unpack_from("<I", data, 12)
+    document = json.loads(data[20 : 20 + length])
+    for items in (document[key] for key in ("scenes", "nodes", "meshes", "materials", "images")):
+        for item in items:
+            item |= {"name": EVIL, "extras": {EVIL: EVIL}}
+    document["asset"] |= {"generator": EVIL, "copyright": EVIL}
+    text = json.dumps(document).encode()
+    text += b" " * (-len(text) % 4)
+    rest = data[20 + length :]
+    head = struct.pack("<III", 0x46546C67, 2, 20 + len(text) + len(rest))
+    return head + struct.pack("<II", len(text), 0x4E4F534A) + text + rest
+
+
+@pytest.mark.parametrize("kind", ["glb", "ply"])
+def test_script_in_names_stays_text(page: Browser, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"<img src=x onerror='window.hacked=1'>.{kind}"
+    if kind == "glb":
+        path.write_bytes(hostile_glb(glb_bytes(textured_box())))
+    else:
+        lines = (b"ply", b"format ascii 1.0", b"comment " + EVIL.encode(), b"element vertex 3",
+                 *(b"property float " + axis for axis in (b"x", b"y", b"z")), b"element face 1",
+                 b"property list uchar int vertex_indices", b"end_header",
+                 b"0 0 0", b"1 0 0", b"0 1 0", b"3 0 1 2", b"")  # fmt: skip
+        path.write_bytes(b"\n".join(lines))
+    page.console()
+    scene = read_scene(path)
+    sent = tmp_path / "sent.html"
+    sent.write_text(single_file(scene), encoding="utf-8")
+    with ViewServer(scene) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for url in (server.url, sent.as_uri()):
+            page.open(url)
+            page.settle()
+            assert page.script("return window.hacked === undefined")
+            assert page.script("return document.images.length") == 1, "the page's own"
+            assert page.script("return document.getElementById('title').textContent") == path.name
+        server.shutdown()
+    assert page.console() == []
 
 
 def test_says_when_a_model_cannot_be_shown(page: Browser, server: ViewServer, result: Path) -> None:

@@ -13,6 +13,7 @@ from insaat_cli.report.pictures import picture
 from insaat_cli.report.run_data import RunData
 from insaat_cli.wording import counted, printable
 
+NOTHING_TO_SAY = "Nothing about the photos asks for advice."
 MOST_ROWS = 1000
 ROWS_SHOWN_AT_ONCE = 60
 SEEN_BY = ("0", "1", "2", "3-4", "5-8", "9+")
@@ -23,8 +24,10 @@ BLURRED_SHARE = 0.5
 def advice(run: RunData) -> Markup | None:
     """What to do better, in words."""
     items = [one for one in run.advice if one.get("text")]
-    if not items:
+    if not items and (run.error or not run.photo_facts):
         return None
+    if not items:
+        return element("section", element("p", NOTHING_TO_SAY, class_="muted"))
     rows = [element("li", printable(_sentence(str(one["text"])))) for one in items]
     return element("section", element("h2", "Advice"), element("ul", *rows), class_="advice")
 
