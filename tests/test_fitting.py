@@ -64,6 +64,20 @@ def test_a_run_says_what_was_given_up(tmp_path: Path) -> None:
     assert predicted["fuse"] == 130 * MB
 
 
+def test_a_result_that_is_too_large_for_a_smaller_budget_is_made_again(tmp_path: Path) -> None:
+    """As after --until depth, where what follows was not looked at, or with less than before."""
+    history = History(tmp_path / "history.json")
+    run_pipeline(plan_for(tmp_path, 200, until_stage="depth"), Heard(), history=history)
+    heard, again = Heard(), Heard()
+
+    run_pipeline(plan_for(tmp_path, 200), heard, history=history)
+    run_pipeline(plan_for(tmp_path, 200), again, history=history)
+
+    assert [event.stage for event in heard.of(StageStarted)] == ["depth", "fuse"]
+    assert dict(heard.of(StageDegraded)[0].changes) == {"max_side": 2000}
+    assert again.of(StageStarted) == [], "the lowered result stands"
+
+
 def test_no_degrade_refuses_and_names_what_would_do(tmp_path: Path) -> None:
     heard = Heard()
     with pytest.raises(MemoryLimitError) as caught:

@@ -47,6 +47,8 @@ def forecast(planner: Planner, workspace: Workspace, again: Collection[str]) -> 
     for stage in planner.stages:
         fingerprint = planner.fingerprint(stage)
         marker = None if stage.name in again else workspace.marker(stage.name, fingerprint)
+        if marker is not None and not planner.stands(stage, marker):
+            marker = None
         task = planner.task(stage)
         ways = ways_on(task, budget)
         option = ways[0] if ways else task.options[-1]

@@ -159,6 +159,13 @@ class Planner:
         """Needs the identities of all stages that `stage` needs."""
         return stage_fingerprint(stage, self.identities, self._photos)
 
+    def stands(self, stage: Stage, marker: Mapping[str, Any]) -> bool:
+        """Whether a published result is small enough for what comes after it."""
+        least = self.least_rung[stage.name]
+        rungs = range(least, len(stage.on_memory) + 1)
+        made = marker.get("params", dict(stage.params))
+        return least == 0 or any(made == self.settings(stage, rung).params for rung in rungs)
+
     def accept(self, stage: Stage, marker: Mapping[str, Any]) -> None:
         """The published result of `stage` is what later stages will read."""
         params = marker.get("params", dict(stage.params))

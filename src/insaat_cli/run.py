@@ -143,6 +143,8 @@ class Run:
         marker = self.workspace.marker(stage.name, self.planner.fingerprint(stage))
         if marker is None or self.record.stages[stage.name].attempts:
             return False
+        if not self.planner.stands(stage, marker):
+            return False
         self.record.stages[stage.name].take(marker)
         self.planner.accept(stage, marker)
         self._clock.skipped(stage.name)
