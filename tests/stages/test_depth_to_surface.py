@@ -12,12 +12,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 
 from plane_scene import SLANTED, plane_scene
 
+from insaat_cli.engine.depth_maps import DepthView
 from insaat_cli.engine.ply import read_cloud, read_mesh
+from insaat_cli.engine.roi import Box
 from insaat_cli.engine.views import Scene, View
 from insaat_cli.errors import StageError
 from insaat_cli.stages import dense
 from insaat_cli.stages.dense import DenseOptions, make_depth_maps
-from insaat_cli.stages.fuse import FuseOptions, fuse_depth_maps
+from insaat_cli.stages.fuse import FuseOptions, fuse_depth_maps, subject_pixel
 from insaat_cli.stages.surface import SurfaceOptions, build_surface
 
 
@@ -114,3 +116,35 @@ def test_photos_without_shared_points_are_an_expected_fault(work, tmp_path, monk
     monkeypatch.setattr(dense, "load_scene", lambda model: lone)
     with pytest.raises(StageError, match="no two photos"):
         make_depth_maps(folder, folder, tmp_path, DenseOptions())
+
+
+def test_a_far_background_leaves_the_spacing_of_the_subject():
+    view = View(
+        name="0.png",
+        width=100,
+        height=100,
+        K=np.diag([100.0, 100.0, 1.0]),
+        cam_from_world=np.column_stack([np.eye(3), [0.0, 0.0, 2.0]]),
+    )
+    box = Box(low=(-1.0, -1.0, -1.0), high=(1.0, 1.0, 1.0))
+
+    def side(far):
+        return subject_pixel([DepthView(view=view, file="", neighbours=(), near=1.0, far=far)], box)
+
+    assert side(4.0) == pytest.approx(0.019)
+    assert side(6.0) == side(100.0) == pytest.approx(0.025)
+
+
+def test_only_what_is_in_the_box_is_fused(meshed, tmp_path):
+    folder, _, _, fused, _ = meshed
+    everything = read_cloud(folder / "cloud.ply").points
+    middle = np.median(everything, axis=0)
+    reach = np.array([0.4, 9.0, 9.0])
+    box = Box(low=tuple(middle - reach), high=tuple(middle + reach))
+    cut = fuse_depth_maps(
+        folder / "depth", folder, tmp_path / "cloud.ply", FuseOptions(), box=box, threads=2
+    )
+    points = read_cloud(tmp_path / "cloud.ply").points
+    assert 0 < len(points) == cut["points"] < fused["points"]
+    assert np.abs(points[:, 0] - middle[0]).max() < 0.45
+    assert cut["outside_roi_share"] > 0

@@ -26,6 +26,8 @@ from insaat_cli.region_option import AUTO
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
 
 FEWEST_POINTS = 200
+FAR_BEYOND = 2.0
+"""Depths count up to so many times that of the region's far end; ground about it lies nearer."""
 TOLD_SHARE = 0.01
 """Of what was measured. Where less is outside the region, there was no background."""
 
@@ -65,7 +67,7 @@ def fuse_depth_maps(
     """
     cv2.setNumThreads(1)
     entries = read_index(depth)
-    grid = CellGrid(options.cell_px * subject_pixel(entries), _middle(entries))
+    grid = CellGrid(options.cell_px * subject_pixel(entries, box), _middle(entries))
     kept = outside = measured = 0
     for view, agreed in enumerate(_agreements(depth, images, entries, options, box, threads)):
         grid.add(entries[view].view, agreed.depth, agreed.depth_map, agreed.rgb)
@@ -164,9 +166,18 @@ def _within(
     return left, measured - int(np.count_nonzero(inside))
 
 
-def subject_pixel(entries: list[DepthView]) -> float:
-    """Side of a depth map's pixel at the subject, in the world's units."""
-    sides = [(0.7 * entry.near + 0.3 * entry.far) / entry.view.K[0, 0] for entry in entries]
+def subject_pixel(entries: list[DepthView], box: Box | None = None) -> float:
+    """Side of a depth map's pixel at the subject, in the world's units.
+
+    A background far beyond `box` does not make the subject's pixels larger.
+    """
+    sides = []
+    for entry in entries:
+        far = entry.far
+        if box is not None:
+            behind = float((box.corners() @ entry.view.R[2] + entry.view.t[2]).max())
+            far = min(far, FAR_BEYOND * max(behind, entry.near))
+        sides.append((0.7 * entry.near + 0.3 * far) / entry.view.K[0, 0])
     return float(np.median(sides))
 
 
