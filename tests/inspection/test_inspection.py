@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 
 from insaat_cli.check.looks import Tone
 from insaat_cli.engine.coverage import (
     COLOURS,
     Surface,
+    coarse_surface,
     colour_of,
     count_photos,
     draw_sides,
@@ -85,6 +87,16 @@ def test_picture_shows_the_colours_of_the_counts() -> None:
     assert picture.shape == (60, 160, 3)
     assert picture[30, 40].tolist() == pytest.approx(COLOURS[5].tolist(), abs=2)
     assert picture[30, 120].tolist() == pytest.approx(COLOURS[0].tolist(), abs=2)
+
+
+def test_large_mesh_is_made_coarse_and_keeps_its_shape() -> None:
+    ball = trimesh.creation.icosphere(subdivisions=7)
+    vertices, faces = ball.vertices.astype(np.float32), ball.faces.astype(np.int32)
+    coarse = coarse_surface(vertices, faces, focus=None)
+    assert 15_000 < len(coarse.faces) < 80_000 < len(faces)
+    assert coarse.areas.sum() == pytest.approx(4 * np.pi, rel=0.01)
+    assert np.linalg.norm(coarse.middles, axis=1) == pytest.approx(1, abs=0.02)
+    assert len(coarse_surface(CUBE, CUBE_FACES, focus=FOCUS).faces) == 12
 
 
 def test_very_many_photos_of_a_large_mesh_are_thinned_evenly() -> None:

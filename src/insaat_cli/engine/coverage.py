@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,6 +32,8 @@ GRAZING_COSINE = 0.17
 """A face seen more obliquely than 80 degrees is hardly seen."""
 MOST_DRAWN_FACES = 30_000_000
 """Faces times photos; of more, photos spread evenly over the set are looked through."""
+ENOUGH_FACES = 40_000
+"""For pictures of 480 pixels."""
 FEWEST_PHOTOS = 24
 STEPS = (1, 2, 3, 5, 9)
 """Where the next colour begins, in photos."""
@@ -60,7 +63,7 @@ class Surface:
     """(F,)."""
 
     @classmethod
-    def of(cls, vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> Surface:
+    def of(cls, vertices: NDArray[np.floating[Any]], faces: NDArray[np.int32]) -> Surface:
         places = vertices.astype(float)
         a, b, c = (places[faces[:, k]] for k in range(3))
         across = np.cross(b - a, c - a)
@@ -72,6 +75,30 @@ class Surface:
             normals=across / np.maximum(length, 1e-30)[:, None],
             areas=length / 2,
         )
+
+
+def coarse_surface(
+    vertices: NDArray[np.float32], faces: NDArray[np.int32], *, focus: Focus | None
+) -> Surface:
+    """The mesh with about `ENOUGH_FACES` faces of the subject: vertices in a cell become one.
+
+    Vertex clustering (Rossignac and Borrel 1993). It also joins what seams of the texture parted.
+    """
+    fine = Surface.of(vertices, faces)
+    area = fine.areas.sum()
+    if focus is not None:
+        area = fine.areas[in_focus(fine.middles, focus)].sum() or area
+    if len(faces) <= ENOUGH_FACES or not area > 0:
+        return fine
+    cell = np.sqrt(2 * float(area) / ENOUGH_FACES)
+    cells = np.floor((fine.vertices - fine.vertices.min(axis=0)) / cell).astype(np.int64)
+    size = cells.max(axis=0) + 1
+    keys = (cells[:, 0] * size[1] + cells[:, 1]) * size[2] + cells[:, 2]
+    _, joined, weight = np.unique(keys, return_inverse=True, return_counts=True)
+    means = [np.bincount(joined, fine.vertices[:, k]) / weight for k in range(3)]
+    corners = joined[faces].astype(np.int32)
+    a, b, c = corners.T
+    return Surface.of(np.stack(means, axis=1), corners[(a != b) & (b != c) & (c != a)])
 
 
 def photos_looked_through(views: Sequence[View], faces: int) -> list[View]:
@@ -107,12 +134,14 @@ def _seen(surface: Surface, view: View) -> NDArray[np.bool_]:
     with np.errstate(divide="ignore", invalid="ignore"):
         places = (middles @ K.T)[:, :2] / depth[:, None]
     inside = (depth > 0) & (places >= 0).all(axis=1) & (places < [view.width, view.height]).all(1)
-    column, row = places[inside].astype(int).T
-    inside[inside] = depth[inside] <= farthest[row, column] * (1 + HIDDEN_SHARE)
-    towards = view.center - surface.middles
-    facing = np.einsum("fk,fk->f", towards, surface.normals)
-    facing = np.abs(facing) > GRAZING_COSINE * np.linalg.norm(towards, axis=1)
-    return np.asarray(inside & facing)
+    chosen = np.flatnonzero(inside)
+    column, row = places[chosen].astype(int).T
+    chosen = chosen[depth[chosen] <= farthest[row, column] * (1 + HIDDEN_SHARE)]
+    towards = view.center - surface.middles[chosen]
+    facing = np.abs(np.einsum("fk,fk->f", towards, surface.normals[chosen]))
+    seen = np.zeros(len(depth), bool)
+    seen[chosen] = facing > GRAZING_COSINE * np.linalg.norm(towards, axis=1)
+    return seen
 
 
 def colour_of(counts: NDArray[np.int32]) -> NDArray[np.uint8]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from insaat_cli.engine.coverage import (
-    Surface,
+    coarse_surface,
     colour_of,
     count_photos,
     draw_sides,
@@ -119,11 +119,11 @@ def _coverage(
     request: StageRequest, options: InspectionOptions, cameras: list[Mapping[str, Any]]
 ) -> Coverage:
     mesh = read_glb(request.inputs["texture"] / "model.glb", with_texture=False)
-    surface = Surface.of(mesh.vertices, mesh.faces)
-    views = photos_looked_through([_view(camera) for camera in cameras], len(mesh.faces))
-    counts = count_photos(surface, views, threads=request.threads)
     centers, forwards = _poses(cameras)
     focus = orbited(centers, forwards)
+    surface = coarse_surface(mesh.vertices, mesh.faces, focus=focus)
+    views = photos_looked_through([_view(camera) for camera in cameras], len(surface.faces))
+    counts = count_photos(surface, views, threads=request.threads)
     picture = draw_sides(
         surface,
         colour_of(counts),
