@@ -20,6 +20,7 @@ lint: $(VENV)/.dev        ## formatting, lint, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/.dev      ## put the code into its format
 	$(BIN)/ruff format .
@@ -41,7 +42,7 @@ web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --no-fund --no-audit
 
 clean:           ## remove everything that was made here
-	rm -rf $(VENV) web/node_modules build dist demo demo-photos bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) web/node_modules build dist demo demo-photos bench-out test-artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
