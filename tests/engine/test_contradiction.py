@@ -110,7 +110,7 @@ def test_what_no_view_sees_stays() -> None:
 
 def test_a_fringe_shows_another_background_in_every_photo() -> None:
     vertices, faces = sphere()
-    fringe = np.array([[0, 1.2, -0.2], [0, 1.4, 0], [0, 1.2, 0.2]]) + [0.1, 0, 0]
+    fringe = [[0.1, 1.2, -0.2], [0.1, 1.4, 0], [0.1, 1.2, 0.2]]
     vertices = np.concatenate([vertices, fringe]).astype(np.float32)
     both = np.concatenate([faces, [[len(vertices) - 3, len(vertices) - 2, len(vertices) - 1]]])
     truth = sphere()
@@ -147,7 +147,10 @@ def test_peeling_starts_at_borders_and_ends_at_sound_faces() -> None:
 def test_the_usual_spread_is_not_held_against_a_face() -> None:
     spread = np.full(50, 20, np.float32)
     spread[0] = 45
-    said = Evidence(contradicted=np.zeros(50, bool), colour_spread=spread)
+    nothing = np.zeros(50, np.float32)
+    said = Evidence(contradicted=nothing > 0, colour_spread=spread, background_share=nothing.copy())
     assert not inconsistent(said).any()
     spread[0] = 70
     assert np.flatnonzero(inconsistent(said)).tolist() == [0]
+    said.background_share[7] = 0.5
+    assert np.flatnonzero(inconsistent(said)).tolist() == [0, 7]

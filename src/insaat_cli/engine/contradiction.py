@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from insaat_cli.engine.outline import background_pixels
 from insaat_cli.engine.raster import rasterize
 from insaat_cli.engine.views import View
 
@@ -34,6 +35,8 @@ LEAST_SPREAD = 10.0
 """A spread of so many 8-bit levels is noise, shading and small shifts."""
 SPREAD_RATIO = 3.0
 """A face is doubtful beyond so many times the usual spread."""
+MOST_BACKGROUND = 0.3
+"""A face is doubtful if more of its pixels show what is behind it."""
 RINGS = 12
 """A fringe is no wider than so many faces."""
 
@@ -49,6 +52,8 @@ class Evidence:
 
     0 where fewer than two do.
     """
+    background_share: npt.NDArray[np.float32]
+    """Share of the face's pixels, over all photos, that show the background beside an outline."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +79,8 @@ def ask_photos(
     views_against = np.zeros(len(faces), np.int32)
     facing = np.zeros(len(faces), np.int32)
     sums = np.zeros((2, len(faces), 3))
+    beside = np.zeros(len(faces), np.int64)
+    pixels = np.zeros(len(faces), np.int64)
     for witness in witnesses:
         seen = _seen_faces(vertices, faces, witness.view, threads)
         speaks_for = seen.cosine[seen.face] > 0
@@ -84,6 +91,9 @@ def ask_photos(
         con += against
         views_against += against > for_it
         counts = for_it + against
+        at_background = background_pixels(witness.rgb, seen.where)[seen.where]
+        beside += np.bincount(seen.face[at_background], minlength=len(faces))
+        pixels += counts
         shown = (counts > 0) & (seen.cosine > LEAST_COSINE)
         facing += shown
         rgb = witness.rgb[seen.where]
@@ -97,6 +107,7 @@ def ask_photos(
     return Evidence(
         contradicted=(con > pro) & (views_against >= FEWEST_VIEWS),
         colour_spread=np.sqrt(variance).astype(np.float32),
+        background_share=(beside / np.maximum(pixels, 1)).astype(np.float32),
     )
 
 
@@ -128,11 +139,12 @@ def _seen_faces(vertices: Vertices, faces: Faces, view: View, threads: int) -> _
 
 
 def inconsistent(evidence: Evidence) -> npt.NDArray[np.bool_]:
-    """Which faces look so different in the photos that they cannot be where the mesh has them."""
+    """Which faces look so different in the photos, or so like what is behind, that they are not."""
     spread = evidence.colour_spread
     known = spread[spread > 0]
     usual = float(np.median(known)) if len(known) else 0.0
-    return np.asarray(spread > max(LEAST_SPREAD, SPREAD_RATIO * usual))
+    differs = spread > max(LEAST_SPREAD, SPREAD_RATIO * usual)
+    return np.asarray(differs | (evidence.background_share > MOST_BACKGROUND))
 
 
 def peeled(
