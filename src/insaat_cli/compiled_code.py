@@ -6,15 +6,19 @@ either, as in a read-only container, it would refuse to load the package at all.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 CACHE_VARIABLE = "NUMBA_CACHE_DIR"
+MARKER = "insaat-compiled.txt"
 
 
 def cache_variables(environment: Mapping[str, str], package: Path) -> dict[str, str]:
@@ -22,11 +26,52 @@ def cache_variables(environment: Mapping[str, str], package: Path) -> dict[str, 
 
     `package` is the folder of this package.
     """
-    chosen = environment.get(CACHE_VARIABLE)
-    own = [Path(chosen)] if chosen else []
-    if any(map(_writable, [*own, package / "engine" / "__pycache__", _user_folder(environment)])):
+    if _place(environment, package) is not None:
         return {}
     return {CACHE_VARIABLE: str(private_folder(Path(tempfile.gettempdir())))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache:
+    """The cache of this package's code, as it is now."""
+
+    folder: Path | None
+    """None if there is none."""
+    fingerprint: str
+    """Changes with every change of the code, and with Python and numba."""
+
+    @classmethod
+    def found(cls, environment: Mapping[str, str], package: Path) -> Cache:
+        """The cache that numba will use under `environment`."""
+        parts = [str(package), sys.version, metadata.version("numba")]
+        for source in sorted((package / "engine").rglob("*.py")):
+            status = source.stat()
+            parts.append(f"{source} {status.st_size} {status.st_mtime_ns}")
+        fingerprint = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return cls(folder=_place(environment, package), fingerprint=fingerprint)
+
+    @property
+    def warm(self) -> bool:
+        """Everything was compiled. Without a folder, compiling beforehand would help nobody."""
+        if self.folder is None:
+            return True
+        with suppress(OSError):
+            return (self.folder / MARKER).read_text(encoding="utf-8") == self.fingerprint
+        return False
+
+    def mark(self) -> None:
+        """Say that everything was compiled; the next to look sees that nothing is to be done."""
+        if self.folder is not None:
+            with suppress(OSError):
+                (self.folder / MARKER).write_text(self.fingerprint, encoding="utf-8")
+
+
+def _place(environment: Mapping[str, str], package: Path) -> Path | None:
+    """Where numba will keep the code of `package`: it takes the first that can be written to."""
+    chosen = environment.get(CACHE_VARIABLE)
+    own = [Path(chosen)] if chosen else []
+    places = (*own, package / "engine" / "__pycache__", _user_folder(environment))
+    return next(filter(_writable, places), None)
 
 
 def private_folder(parent: Path) -> Path:

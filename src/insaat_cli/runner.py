@@ -18,6 +18,7 @@ from insaat_cli.errors import InsaatError, StoppedError
 from insaat_cli.fitting import fitted
 from insaat_cli.forecast import budget_of, dry_run
 from insaat_cli.history import History
+from insaat_cli.precompiling import Precompiling
 from insaat_cli.process import STOP_DEADLINE_S
 from insaat_cli.requirements import check_requirements
 from insaat_cli.resources import process_bytes
@@ -35,6 +36,8 @@ STOP_TICK_S = 0.02
 SHORTEST_TICK_S = 0.01
 OWN_EVERY_S = 2.0
 """Between measurements of this process itself, whose memory hardly changes."""
+PRESSED = 0.8
+"""Above this share of the budget nothing is compiled in the background."""
 PATIENCE_S = 10.0
 """How long an idle machine waits for other programs to leave room before it makes do with less."""
 Outcome = RunResult | InsaatError
@@ -140,6 +143,7 @@ class _Loop:
         self.attempts: dict[str, Attempt] = {}
         """By key, the oldest first."""
         self.watching = Watching(self.budget.memory_bytes, surroundings)
+        self.precompiling = Precompiling()
         self.surroundings = surroundings
         self.peak_bytes = 0
         self._own_bytes = 0
@@ -161,6 +165,7 @@ class _Loop:
                 self._fail(run, StoppedError("stopped", code=code))
         finally:
             self._stop_children(list(self.attempts.values()))
+            self.precompiling.close()
             for run in self.runs.values():
                 run.close()
         return tuple(self.outcomes[number] for number in range(len(self.jobs)))
@@ -202,6 +207,7 @@ class _Loop:
         for run in list(self.runs.values()):
             run.meter.tick(run.attempts.values())
             if not any(self._is_of(run, key) for key in (*self.attempts, *self._waiting())):
+                self.precompiling.close()
                 with self._of(run):
                     self._over(run.number, run.finish())
         if self.attempts or self._idle_since is not None:
@@ -266,18 +272,32 @@ class _Loop:
                 if isinstance(decision, Refuse):
                     raise run.refusal(run.stages[decision.key], decision.needed_bytes)
                 self.attempts[decision.key] = run.start(decision)
+                self.precompiling.begin(self.attempts[decision.key], self._spare_bytes())
+
+    def _spare_bytes(self) -> int:
+        """What is left of the budget beside the largest stage, whichever runs."""
+        largest = max(
+            (
+                *(option.memory_bytes for option in self.state.running.values()),
+                *(task.options[0].memory_bytes for task in self.state.waiting),
+            ),
+            default=0,
+        )
+        return self.budget.memory_bytes - largest - self._own_bytes
 
     def _measure(self) -> None:
         now = time.monotonic()
         if now - self._own_measured >= OWN_EVERY_S:
             self._own_measured = now
-            self._own_bytes = process_bytes(os.getpid())
+            self._own_bytes = process_bytes(os.getpid()) + self.precompiling.used_bytes()
         sampled = [attempt.child.sample() for attempt in self.attempts.values()]
         if not any(sampled):
             return
         used = self._own_bytes + sum(a.child.used_bytes for a in self.attempts.values())
         self.peak_bytes = max(self.peak_bytes, used)
         budget = self.budget.memory_bytes
+        if used > PRESSED * budget:
+            self.precompiling.close()
         sample = MemorySample(used_bytes=used, peak_bytes=self.peak_bytes, budget_bytes=budget)
         self.totals(sample)
         own = self._own_bytes if len(self.jobs) == 1 else 0
