@@ -12,11 +12,14 @@ mesh.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from insaat_cli.engine.look_ahead import in_order
 from insaat_cli.engine.outline import background_pixels
 from insaat_cli.engine.raster import rasterize
 from insaat_cli.engine.views import View
@@ -70,44 +73,61 @@ class Witness:
 def ask_photos(
     vertices: Vertices, faces: Faces, witnesses: Iterable[Witness], *, threads: int = 1
 ) -> Evidence:
-    """Look at the mesh (V, 3), (F, 3) through every view, one in memory at a time.
+    """Look at the mesh (V, 3), (F, 3) through every view, `threads` of them in memory at a time.
 
     A depth of 0 speaks for what the mesh shows there, if from its front.
     """
-    pro = np.zeros(len(faces), np.int64)
-    con = np.zeros(len(faces), np.int64)
-    views_against = np.zeros(len(faces), np.int32)
-    facing = np.zeros(len(faces), np.int32)
+    pro, con, beside = (np.zeros(len(faces), np.int64) for _ in range(3))
+    views_against, facing = (np.zeros(len(faces), np.int32) for _ in range(2))
     sums = np.zeros((2, len(faces), 3))
-    beside = np.zeros(len(faces), np.int64)
-    pixels = np.zeros(len(faces), np.int64)
-    for witness in witnesses:
-        seen = _seen_faces(vertices, faces, witness.view, threads)
-        speaks_for = seen.cosine[seen.face] > 0
-        speaks_for &= witness.depth[seen.where] <= (1 + LOOKED_THROUGH) * seen.depth
-        for_it = np.bincount(seen.face[speaks_for], minlength=len(faces))
-        against = np.bincount(seen.face[~speaks_for], minlength=len(faces))
-        pro += for_it
-        con += against
-        views_against += against > for_it
-        counts = for_it + against
-        at_background = background_pixels(witness.rgb, seen.where)[seen.where]
-        beside += np.bincount(seen.face[at_background], minlength=len(faces))
-        pixels += counts
-        shown = (counts > 0) & (seen.cosine > LEAST_COSINE)
-        facing += shown
-        rgb = witness.rgb[seen.where]
-        for channel in range(3):
-            total = np.bincount(seen.face, rgb[:, channel], len(faces))
-            mean = total[shown] / counts[shown]
-            sums[0, shown, channel] += mean
-            sums[1, shown, channel] += mean * mean
+    with ThreadPoolExecutor(threads) as pool:
+        ask = partial(_ask, vertices, faces)
+        for said in in_order(pool, ask, witnesses, ahead=threads):
+            pro += said.pro
+            con += said.con
+            beside += said.beside
+            views_against += said.con > said.pro
+            facing[said.shown] += 1
+            sums[0, said.shown] += said.colour
+            sums[1, said.shown] += said.colour**2
     count = np.maximum(facing, 1)[:, None]
     variance = np.maximum(sums[1] / count - (sums[0] / count) ** 2, 0).mean(axis=1)
     return Evidence(
         contradicted=(con > pro) & (views_against >= FEWEST_VIEWS),
         colour_spread=np.sqrt(variance).astype(np.float32),
-        background_share=(beside / np.maximum(pixels, 1)).astype(np.float32),
+        background_share=(beside / np.maximum(pro + con, 1)).astype(np.float32),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Said:
+    """What one view says: pixels for, against and beside every face (F,), and its colours."""
+
+    pro: npt.NDArray[np.int64]
+    con: npt.NDArray[np.int64]
+    beside: npt.NDArray[np.int64]
+    shown: npt.NDArray[np.int64]
+    """(M,) the faces whose colour can be judged."""
+    colour: npt.NDArray[np.float64]
+    """(M, 3) their mean colours."""
+
+
+def _ask(vertices: Vertices, faces: Faces, witness: Witness) -> _Said:
+    seen = _seen_faces(vertices, faces, witness.view)
+    speaks_for = seen.cosine[seen.face] > 0
+    speaks_for &= witness.depth[seen.where] <= (1 + LOOKED_THROUGH) * seen.depth
+    pro = np.bincount(seen.face[speaks_for], minlength=len(faces))
+    con = np.bincount(seen.face[~speaks_for], minlength=len(faces))
+    at_background = background_pixels(witness.rgb, seen.where)[seen.where]
+    shown = np.flatnonzero((pro + con > 0) & (seen.cosine > LEAST_COSINE))
+    rgb = witness.rgb[seen.where]
+    totals = [np.bincount(seen.face, rgb[:, channel], len(faces))[shown] for channel in range(3)]
+    return _Said(
+        pro=pro,
+        con=con,
+        beside=np.bincount(seen.face[at_background], minlength=len(faces)),
+        shown=shown,
+        colour=np.stack(totals, axis=1) / (pro + con)[shown, None],
     )
 
 
@@ -125,11 +145,11 @@ class _Seen:
     """(F,) of the angle under which each face is seen; negative from behind."""
 
 
-def _seen_faces(vertices: Vertices, faces: Faces, view: View, threads: int) -> _Seen:
+def _seen_faces(vertices: Vertices, faces: Faces, view: View) -> _Seen:
     in_camera = vertices @ view.R.T + view.t
     K = view.K.copy()
     K[:2, 2] += 0.5  # the rasteriser's pixel centres are at +0.5, a view's at 0
-    raster = rasterize(in_camera, faces, K, view.width, view.height, threads=threads)
+    raster = rasterize(in_camera, faces, K, view.width, view.height, threads=1)
     where = raster.face >= 0
     a, b, c = (in_camera[faces[:, k]] for k in range(3))
     normal = np.cross(b - a, c - a)

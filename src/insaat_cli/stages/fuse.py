@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from insaat_cli.engine.depth_maps import DepthMap, DepthView, read_index
 from insaat_cli.engine.fusion import Agreement, CellGrid, Cloud, agreed_depth, neighbour_counts
+from insaat_cli.engine.look_ahead import in_order
 from insaat_cli.engine.photo_pixels import load_rgb
 from insaat_cli.engine.ply import write_cloud
 from insaat_cli.engine.roi import Box, Region, region_for
@@ -140,13 +140,7 @@ def _agreements(
         return _Agreed(depth=agreed, depth_map=own, rgb=rgb, measured=measured, outside=outside)
 
     with ThreadPoolExecutor(threads) as pool:
-        ahead: deque[Future[_Agreed]] = deque()
-        for index in range(len(entries)):
-            ahead.append(pool.submit(agree, index))
-            if len(ahead) > threads:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+        yield from in_order(pool, agree, range(len(entries)), ahead=threads + 1)
 
 
 def _within(
