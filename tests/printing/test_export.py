@@ -13,9 +13,16 @@ import trimesh
 from PIL import Image
 
 from insaat_cli.errors import InsaatError, UsageError
+from insaat_cli.models.glb_guard import check_glb
 from insaat_cli.models.mesh import Model, Part, read_model
 from insaat_cli.models.write_glb import glb_bytes
-from insaat_cli.printing.export import Exported, ExportOptions, export, parse_formats
+from insaat_cli.printing.export import (
+    Compression,
+    Exported,
+    ExportOptions,
+    export,
+    parse_formats,
+)
 from insaat_cli.printing.ground import cut_ground, find_ground
 from insaat_cli.printing.scale import scale_from_gps
 
@@ -179,6 +186,33 @@ def test_no_ground_is_said(model_file: Path, tmp_path: Path) -> None:
     ball.export(path)
     with pytest.raises(InsaatError, match="no ground"):
         exported(path, tmp_path, "stl", cut_ground=True)
+
+
+def test_packed_files_are_for_glb_and_pages(model_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--compress"):
+        exported(model_file, tmp_path, "stl", compress=Compression.DRACO)
+    done = exported(model_file, tmp_path, "glb", compress=Compression.DRACO, html=True)
+    glb, page = done.files
+    facts = check_glb(glb, glb.read_bytes(), compressed=True)
+    assert facts.faces == done.faces
+    text = page.read_text(encoding="utf-8")
+    policy = text[: text.index("<style>")]
+    assert policy.count("'sha256-") == 3, "script, decoder and style"
+    assert "unsafe" not in policy
+    assert "DracoDecoderModule=" in text
+
+
+def test_run_that_knows_its_scale_gives_it_to_its_exports(model_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "result"
+    folder.mkdir()
+    (folder / "model.glb").write_bytes(model_file.read_bytes())
+    (folder / "run.json").write_text(json.dumps({"metres_per_unit": 0.5}))
+    assert exported(folder, tmp_path / "a", "stl").sides == pytest.approx([1.0, 0.25, 0.5])
+    mesh = trimesh.load_mesh(tmp_path / "a" / "model.stl")
+    assert mesh.extents == pytest.approx([1000, 250, 500], rel=1e-4)
+    sized = exported(folder, tmp_path / "b", "stl", size="120mm")
+    assert max(sized.sides) == pytest.approx(0.12)
+    assert exported(folder, tmp_path / "c", "stl", scale="2").sides[0] == pytest.approx(4.0)
 
 
 def test_scale_from_two_model_points(model_file: Path, tmp_path: Path) -> None:
