@@ -44,7 +44,7 @@ OPENMVG = Family(
     prefixes=(),
     install=(
         "OpenMVG: Nix has it (nixpkgs: openmvg); on Windows and macOS vcpkg builds it (openmvg); "
-        "elsewhere use a release or container of the OpenMVG project; then put its programs on "
+        "elsewhere the target `classic` of our Dockerfile has it; then put its programs on "
         "PATH or their folder into INSAAT_OPENMVG_BIN"
     ),
 )
@@ -67,8 +67,8 @@ OPENMVS = Family(
     install=(
         "OpenMVS: the release archives of the OpenMVS project hold programs for Windows, macOS and "
         "Ubuntu; Ubuntu's snap has it (openmvs), Nix too (nixpkgs: openmvs), and vcpkg builds it "
-        "(openmvs); its project describes a Docker image; then put its programs on PATH or their "
-        "folder into INSAAT_OPENMVS_BIN"
+        "(openmvs); the target `classic` of our Dockerfile has it; then put its programs on "
+        "PATH or their folder into INSAAT_OPENMVS_BIN"
     ),
 )
 COLMAP = Family(
