@@ -77,3 +77,8 @@ def test_cuda_needs_a_build_and_a_device(
 def test_without_a_driver_there_is_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda_stereo, "DRIVER", "libno-such-driver.so.1")
     assert cuda_stereo.cuda_devices() == 0
+
+
+def test_machines_without_pycolmap_do_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_stereo, "find_spec", lambda name: None)
+    assert "not installed" in why_no_cuda()
