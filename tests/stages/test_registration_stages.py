@@ -92,14 +92,19 @@ def centers_of(count: int) -> np.ndarray:
 
 
 def place(
-    resized: Path, output: Path, *, escalate: bool = False, backend: str = "AUTO"
+    resized: Path,
+    output: Path,
+    *,
+    escalate: bool = False,
+    backend: str = "AUTO",
+    features: FeaturesOptions | None = None,
 ) -> tuple[Any, str]:
     """features, matching and sparse in one go: the metrics of sparse, and all events."""
     stream = io.StringIO()
     events, photos, database = Events(stream), read_photos(resized), output / "database.db"
     output.mkdir()
     images = resized / "images"
-    find_features(photos, images, database, FeaturesOptions(), threads=2, events=events)
+    find_features(photos, images, database, features or FeaturesOptions(), threads=2, events=events)
     match_photos(photos, database, MatchingOptions(backend=backend), threads=2, events=events)
     (output / "sparse").mkdir()
     metrics = place_cameras(
@@ -143,11 +148,12 @@ def test_the_colmap_program_places_them_as_well(
     if locate("colmap") is None:
         missing("the colmap program")
     resized, _, by_package = placed
-    metrics, _ = place(resized, tmp_path / "out", backend="PROGRAM")
+    few = FeaturesOptions(max_features=1500)  # Debian's build matches slowly
+    metrics, _ = place(resized, tmp_path / "out", backend="PROGRAM", features=few)
     assert metrics["sfm"] == "colmap program" and by_package["sfm"] == "pycolmap"
     assert metrics["registered"] == 6
     assert metrics["reprojection_error_px"] < 0.8
-    assert metrics["points"] > 0.8 * by_package["points"]
+    assert metrics["points"] > 300
 
 
 def test_camera_files_agree_with_each_other(placed: tuple[Path, Path, Any]) -> None:
