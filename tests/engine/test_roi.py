@@ -96,6 +96,19 @@ def test_orbit_keeps_subject_and_its_ground_and_drops_the_rest(name: str) -> Non
     assert not region.box.holds(around[far]).any()
 
 
+def test_richly_textured_ground_is_no_room() -> None:
+    generator = np.random.default_rng(5)
+    subject = statue(generator, (0.7, 1.2, 0.5), 1000)
+    ground = generator.uniform(-8.0, 8.0, (30_000, 3)) * [1.0, 0.0, 1.0]
+    ground[:, 1] = generator.normal(0.0, 0.005, len(ground))
+    centers = circle(24, 2.0, 1.0)
+    forwards = looking_at(centers, np.array([[0.0, 0.6, 0.0]]))
+    region = region_of(centers, forwards, np.concatenate([subject, ground]))
+    assert region.capture is Capture.ORBIT
+    assert region.box is not None
+    assert region.box.holds(subject).all()
+
+
 def test_thin_top_with_few_points_stays() -> None:
     generator = np.random.default_rng(4)
     body = statue(generator, (0.6, 1.0, 0.6), 1500)

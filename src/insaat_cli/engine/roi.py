@@ -41,6 +41,8 @@ OVERHEAD = 0.2
 """Cameras nearer to the vertical axis than this share of the ring's radius have no azimuth."""
 CORE = 0.7
 """Points nearer to the vertical axis than this share of the ring's radius are in its core."""
+LEAST_RISING = 0.02
+"""Below this share of what a photo sees, that which rises from the ground tells nothing."""
 CORE_MIN_SHARE = 0.5
 """Share of what a photo sees that is in the core; in a room most of it is the opposite wall."""
 RING_SECTORS = 12
@@ -134,8 +136,7 @@ def find_region(centers: Array, forwards: Array, points: Array, seen: Sequence[I
         return Region(capture=Capture.INSIDE, box=None, towards_share=towards_share)
     ring = Ring.around(centre, centers)
     away = ring.relative_distance(points)
-    shares = [float(np.mean(away[rows] < CORE)) for rows in seen if len(rows)]
-    core_share = float(np.median(shares)) if shares else 0.0
+    core_share = _core_share(away, _rises(points, away, ring), seen)
     capture = Capture.ORBIT
     if ring.circle_deg < CIRCLE_MIN_DEG or towards_share < TOWARDS_MIN_SHARE:
         capture = Capture.ONE_SIDE
@@ -233,11 +234,37 @@ class Ring:
         return np.asarray(np.hypot(across[:, 0], across[:, 1]) / radius)
 
 
+def _floor(points: Array, away: Array) -> float:
+    """Height of the ground: that of the lowest points inside the ring, or 0 if they are higher."""
+    inside = points[away < INSIDE, 1]
+    return min(0.0, float(np.percentile(inside, STRAY_PERCENT))) if len(inside) else 0.0
+
+
+def _rises(points: Array, away: Array, ring: Ring) -> npt.NDArray[np.bool_]:
+    return np.asarray(points[:, 1] > _floor(points, away) + GROUND_THICKNESS * ring.radius)
+
+
+def _core_share(away: Array, rises: npt.NDArray[np.bool_], seen: Sequence[Indices]) -> float:
+    """Share of what rises from the ground, in the median photo, that lies near the axis.
+
+    The ground goes on behind any subject: of textured ground a photo may see more than of the
+    subject. The walls of a room rise, too. Of a photo that shows next to nothing but ground,
+    all counts.
+    """
+    shares = []
+    for rows in seen:
+        if len(rows):
+            upright = rows[rises[rows]]
+            told_by = upright if len(upright) >= LEAST_RISING * len(rows) else rows
+            shares.append(float(np.mean(away[told_by] < CORE)))
+    return float(np.median(shares)) if shares else 0.0
+
+
 def _subject_box(ring: Ring, centers: Array, points: Array, away: Array) -> Box:
     """Around all that rises from the ground inside the ring, and never beyond the ring."""
     inside = points[away < INSIDE]
-    floor = min(0.0, float(np.percentile(inside[:, 1], STRAY_PERCENT)))
-    rising = inside[inside[:, 1] > floor + GROUND_THICKNESS * ring.radius]
+    floor = _floor(points, away)
+    rising = points[(away < INSIDE) & _rises(points, away, ring)]
     least = LEAST_HALF_SIDE * ring.radius
     low, high = ring.centre - least, ring.centre + least
     if len(rising) >= FEWEST_POINTS:
