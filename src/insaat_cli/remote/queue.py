@@ -117,7 +117,8 @@ class Queue:
         if held.state.status is not Status.QUEUED or held.state.epoch != marker.epoch:
             self._tidy(marker, held.state)
             return None
-        self.store.put(running_marker(marker.job, marker.epoch + 1).key, b"")
+        announced = running_marker(marker.job, marker.epoch + 1)
+        self.store.put(announced.key, b"")
         try:
             claimed = change(
                 self.store,
@@ -125,9 +126,12 @@ class Queue:
                 transitions.claim(held.state, owner=owner, lease_s=lease_s),
                 self._pause,
             )
-        except (LostRaceError, RefusedError):
+        except (LostRaceError, RefusedError) as lost:
             # Many workers, few jobs: spread out.
             self._choice = min(self._choice * 2, CANDIDATES)
+            if isinstance(lost, LostRaceError):
+                # The winner may have ended the job, and its marker, before ours was written.
+                self._tidy(announced, lost.current.state)
             return None
         self._choice = CHOICE
         if not claimed.state.owned_by(owner, marker.epoch + 1):

@@ -134,6 +134,8 @@ class Worker:
         probe(self.store)
         self._busy_at = self._scanned_at = time.monotonic()  # the probe may have taken its time
         log.info("worker %s: %s", self.name, self.store.describe())
+        if self.options.work_folder is not None:
+            self.options.work_folder.mkdir(parents=True, exist_ok=True)
         server = self._status_server()
         with (
             self._signals(),
