@@ -2,6 +2,7 @@
 """How cost grows with the number of photos: memory, matching and registration at 2 megapixels.
 
     python benchmarks/scaling.py --photos 30 100 --json bench-out/scaling.json
+    python benchmarks/scaling.py --photos 30 100 300 --width 640 --until matching
 
 The statue is photographed from all around; each count is its own set. What matters is the ratio
 to the first count: peak memory must stay nearly flat, and the cost of matching a photo too.
@@ -22,13 +23,18 @@ from insaat_cli.scenes import make_photo_set
 from measure import measured
 from reconstruct import insaat, work_folder
 
-WIDTH, HEIGHT = 1632, 1224
+WIDTH = 1632
 """Two megapixels."""
 
 
 def run_count(count: int, scratch: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Render and reconstruct one set; its figures."""
-    truth = make_photo_set(scratch / f"photos-{count}", photos=count, width=WIDTH, height=HEIGHT)
+    truth = make_photo_set(
+        scratch / f"photos-{count}",
+        photos=count,
+        width=options.width,
+        height=round(options.width * 3 / 4),
+    )
     workspace = scratch / f"model-{count}"
     command = [insaat(), "reconstruct", str(truth.images), "-o", str(workspace), "--json"]
     command += ["--preset", options.preset, "--restart"]
@@ -50,7 +56,8 @@ def run_count(count: int, scratch: Path, options: argparse.Namespace) -> dict[st
         stage["name"]: {key: stage[key] for key in ("seconds", "peak_bytes", "metrics")}
         for stage in run["stages"]
     }
-    figures["registered"] = figures["stages"]["sparse"]["metrics"]["registered"]
+    if "sparse" in figures["stages"]:
+        figures["registered"] = figures["stages"]["sparse"]["metrics"]["registered"]
     return figures
 
 
@@ -67,7 +74,7 @@ def table_of(results: list[dict[str, Any]]) -> Table:
         matching = result.get("stages", {}).get("matching", {}).get("seconds", 0.0)
         table.add_row(
             str(count),
-            str(result.get("registered", f"exit {result['exit_code']}")),
+            str(result.get("registered", "" if not result["exit_code"] else "failed")),
             f"{result['peak_bytes'] / 1e6:.0f}",
             f"{result['peak_bytes'] / first:.2f}",
             f"{seconds:.1f}",
@@ -83,6 +90,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", nargs="+", type=int, default=[30, 100])
     parser.add_argument("--preset", default="normal")
+    parser.add_argument("--width", type=int, default=WIDTH, help="of the photos, in pixels")
     parser.add_argument("--until", help="stop after this stage, such as sparse")
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     parser.add_argument("--keep", type=Path, help="keep photos and workspaces in this folder")
