@@ -60,7 +60,8 @@ def test_rendered_statue(tmp_path: Path) -> None:
     assert surface.f > 0.90, surface
     check_frame(out, cameras.alignment.R)
     intrinsics = json.loads((out / "cameras.json").read_text())["images"][0]
-    assert intrinsics["K"][0][0] == pytest.approx(truth.cameras[0].lens.focal, rel=0.01)
+    focal_px = truth.cameras[0].lens.focal * intrinsics["width"] / 960
+    assert intrinsics["K"][0][0] == pytest.approx(focal_px, rel=0.01)
 
 
 def check_frame(workspace: Path, truth_from_model: np.ndarray) -> None:
