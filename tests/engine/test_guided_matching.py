@@ -113,6 +113,23 @@ def test_verified_pairs_of_a_database_get_more_matches(tmp_path: Path, threads: 
         assert len(read.read_two_view_geometry(2, 3).inlier_matches) == 0
 
 
+def test_a_pair_verified_by_accident_gets_none(tmp_path: Path) -> None:
+    first, second, order = two_photos()
+    known = np.stack([order, np.arange(COUNT)], axis=1).astype(np.uint32)[:16]
+    left = {}
+    for matches in (18, 60):
+        database = tmp_path / f"{matches}.db"
+        write(database, [first, second])
+        with pycolmap.Database.open(database) as store:
+            store.write_matches(1, 2, np.arange(2 * matches, dtype=np.uint32).reshape(-1, 2))
+        with open_database(database) as store:
+            store.write_geometry(1, 2, UNCALIBRATED, known, SIDEWAYS)
+        match_again(database, [(0, 1)], threads=1)
+        with open_database(database) as store:
+            left[matches] = store.inlier_counts()
+    assert left == {18: {(1, 2): COUNT}, 60: {}}
+
+
 def write(database: Path, photos: list[Features]) -> None:
     """Cameras, images and features, as the stage before leaves them."""
     with open_database(database) as store:

@@ -157,6 +157,12 @@ class Database:
         rows = self._sql.execute("SELECT pair_id, rows FROM two_view_geometries WHERE rows > 0")
         return {image_ids_of(pair_id): count for pair_id, count in rows}
 
+    def match_count(self, first: int, second: int) -> int:
+        """Matches of two image ids before they were verified."""
+        query = "SELECT rows FROM matches WHERE pair_id = ?"
+        row = self._sql.execute(query, (pair_id_of(first, second),)).fetchone()
+        return int(row[0]) if row else 0
+
     def two_view_geometries(self) -> Iterator[TwoViewGeometry]:
         """Every pair that was verified, whatever came out."""
         query = f"SELECT {GEOMETRY} FROM two_view_geometries ORDER BY pair_id"  # noqa: S608

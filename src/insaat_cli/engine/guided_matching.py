@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from insaat_cli.engine.accident import is_accident
 from insaat_cli.engine.colmap_database import (
     CALIBRATED,
     PANORAMIC,
@@ -56,14 +57,19 @@ class Features:
 
 def match_again(database: Path, pairs: Sequence[Pair], *, threads: int) -> None:
     """Replace the verified matches of `pairs` (positions from 0) by guided ones, where there are
-    any, and leave out pairs that keep fewer than MIN_MATCHES."""
+    any, and leave out pairs that keep fewer than MIN_MATCHES.
+
+    Left out as well are pairs that were verified by accident: along any lines at all enough is
+    found that looks alike, and photos of two subjects would hang together by hundreds of matches.
+    """
     with open_database(database) as store, ThreadPoolExecutor(threads) as pool:
         jobs = _jobs(store, pairs)
         # As many pairs at a time as threads: their features are all that is held in memory.
         while batch := list(islice(jobs, threads)):
             found = pool.map(lambda job: _matches(*job), batch)
             for (geometry, _, _), matches in zip(batch, found, strict=True):
-                kept = matches if len(matches) >= MIN_MATCHES else matches[:0]
+                enough = len(matches) >= MIN_MATCHES and not _by_accident(store, geometry)
+                kept = matches if enough else matches[:0]
                 store.replace_inliers(geometry.first, geometry.second, kept)
 
 
@@ -74,6 +80,18 @@ def _jobs(
         geometry = store.two_view_geometry(i + 1, j + 1)
         if geometry is not None and geometry.config in FLAT | CURVED:
             yield geometry, _read(store, geometry.first), _read(store, geometry.second)
+
+
+def _by_accident(store: Database, geometry: TwoViewGeometry) -> bool:
+    if geometry.config in FLAT:
+        return False  # both coordinates obey: no such number does by chance
+    inliers = len(geometry.inliers)
+    return is_accident(
+        max(store.match_count(geometry.first, geometry.second), inliers),
+        inliers,
+        longest_side=store.longest_sides()[geometry.second],
+        error_px=MAX_ERROR_PX,
+    )
 
 
 def _read(store: Database, image_id: int) -> Features:
