@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 
 from plane_scene import SLANTED, plane_scene
 
+from insaat_cli.engine.contradiction import Witness
 from insaat_cli.engine.depth_maps import DepthView
 from insaat_cli.engine.ply import read_cloud, read_mesh
 from insaat_cli.engine.roi import Box
@@ -20,7 +21,7 @@ from insaat_cli.errors import StageError
 from insaat_cli.stages import dense
 from insaat_cli.stages.dense import DenseOptions, make_depth_maps
 from insaat_cli.stages.fuse import FuseOptions, fuse_depth_maps, subject_pixel
-from insaat_cli.stages.surface import SurfaceOptions, build_surface
+from insaat_cli.stages.surface import SurfaceOptions, build_surface, carved
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +149,17 @@ def test_only_what_is_in_the_box_is_fused(meshed, tmp_path):
     assert 0 < len(points) == cut["points"] < fused["points"]
     assert np.abs(points[:, 0] - middle[0]).max() < 0.45
     assert cut["outside_roi_share"] > 0
+
+
+def test_a_surface_that_all_photos_contradict_is_an_error():
+    vertices = np.array([[-1, -1, 3], [1, -1, 3], [0, 1, 3]], np.float32)
+    from_behind = np.array([[0, 1, 2]], np.int32)
+    K = np.array([[30.0, 0, 20], [0, 30, 20], [0, 0, 1]])
+    view = View(name="", width=40, height=40, K=K, cam_from_world=np.eye(3, 4))
+    witness = Witness(
+        view=view, depth=np.zeros((40, 40), np.float32), rgb=np.zeros((40, 40, 3), np.uint8)
+    )
+    seen_right = carved(vertices, from_behind[:, ::-1].copy(), [witness] * 2, SurfaceOptions(), 1)
+    assert len(seen_right[1]) == 1
+    with pytest.raises(StageError, match="no surface"):
+        carved(vertices, from_behind, [witness] * 2, SurfaceOptions(), 1)

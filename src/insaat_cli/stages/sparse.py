@@ -101,12 +101,7 @@ def place_cameras(
     if parallax < PARALLAX_MIN_DEG:
         raise DoNotFitError(NO_PARALLAX, hint=NO_PARALLAX_HINT)
     model, frame = set_upright(model, photos)
-    folder = output / "model"
-    folder.mkdir()
-    write_model(model.with_colors(images), folder)
-    cameras = {"images": describe_cameras(model, source_of), "frame": "opencv"}
-    text = json.dumps(cameras, indent=1, ensure_ascii=False)
-    (output / "cameras.json").write_text(text, encoding="utf-8")
+    _write(model, images, output, source_of)
     missing = [photo.source for photo in photos if photo.source not in set(groups[0])]
     if missing:
         events.warning(
@@ -125,6 +120,15 @@ def place_cameras(
         "up_from": frame.up_from,
         "unit": "metres" if frame.metric else "arbitrary: the subject is 2 units large",
     }
+
+
+def _write(model: Model, images: Path, output: Path, source_of: dict[str, str]) -> None:
+    folder = output / "model"
+    folder.mkdir()
+    write_model(model.with_colors(images), folder)
+    cameras = {"images": describe_cameras(model, source_of), "frame": "opencv"}
+    text = json.dumps(cameras, indent=1, ensure_ascii=False)
+    (output / "cameras.json").write_text(text, encoding="utf-8")
 
 
 def set_upright(model: Model, photos: Sequence[WorkingPhoto]) -> tuple[Model, WorldFrame]:

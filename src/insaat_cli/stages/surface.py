@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from insaat_cli.engine.decimation import merge_flat
 from insaat_cli.engine.depth_maps import DepthMap, read_index
 from insaat_cli.engine.holes import close_small_holes
 from insaat_cli.engine.implicit import Surfaces
-from insaat_cli.engine.mesh import without_folds, without_islands
+from insaat_cli.engine.mesh import Faces, Vertices, without_folds, without_islands
 from insaat_cli.engine.photo_pixels import load_rgb
 from insaat_cli.engine.ply import read_cloud, write_mesh
 from insaat_cli.engine.views import View
@@ -81,11 +81,9 @@ def build_surface(
     vertices, faces, components = cleaned(surface, cell, options)
     progress(0.8)
     for done in range(options.carve_rounds):
-        said = ask_photos(vertices, faces, witnesses(depth, images), threads=threads)
-        doubtful = inconsistent(said)[~said.contradicted]
-        faces = faces[~said.contradicted]
-        faces = faces[peeled(faces, doubtful)]
-        vertices, faces, components = without_islands(vertices, faces, options.island_share)
+        vertices, faces, components = carved(
+            vertices, faces, witnesses(depth, images), options, threads
+        )
         progress(0.8 + 0.15 * (done + 1) / options.carve_rounds)
     faces = close_small_holes(
         vertices,
@@ -102,9 +100,7 @@ def build_surface(
     }
 
 
-def cleaned(
-    surface: Surfaces, cell: float, options: SurfaceOptions
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32], int]:
+def cleaned(surface: Surfaces, cell: float, options: SurfaceOptions) -> tuple[Vertices, Faces, int]:
     """Vertices, faces and number of components: flat parts merged, folds and islands dropped.
 
     Raises StageError if nothing is left.
@@ -117,9 +113,30 @@ def cleaned(
         options.flat_levels,
         options.flat_tolerance * cell,
     )
-    vertices, faces, components = without_islands(
-        vertices, without_folds(vertices, faces), options.island_share
-    )
+    return _largest(vertices, without_folds(vertices, faces), options)
+
+
+def carved(
+    vertices: Vertices,
+    faces: Faces,
+    said_by: Iterable[Witness],
+    options: SurfaceOptions,
+    threads: int,
+) -> tuple[Vertices, Faces, int]:
+    """The mesh without what the photos contradict, and without the islands that this leaves.
+
+    Raises StageError if nothing is left.
+    """
+    said = ask_photos(vertices, faces, said_by, threads=threads)
+    doubtful = inconsistent(said)[~said.contradicted]
+    faces = faces[~said.contradicted]
+    return _largest(vertices, faces[peeled(faces, doubtful)], options)
+
+
+def _largest(
+    vertices: Vertices, faces: Faces, options: SurfaceOptions
+) -> tuple[Vertices, Faces, int]:
+    vertices, faces, components = without_islands(vertices, faces, options.island_share)
     if not len(faces):
         raise StageError("the cloud holds no surface", hint="take more photos with more overlap")
     return vertices, faces, components
