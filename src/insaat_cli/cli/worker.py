@@ -84,11 +84,7 @@ def worker_command(
     SIGTERM and Ctrl-C give jobs back at once, SIGUSR1 finishes them first.
     """
     talk_of(context)
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    for name in ("botocore", "boto3", "urllib3", "s3transfer"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    _log_to_stderr()
     if lease < SHORTEST_LEASE_S or poll <= 0 or sweep <= 0:
         raise UsageError("the lease or the poll interval is too short")
     store = open_store({"remote": remote, "endpoint": endpoint})
@@ -120,6 +116,14 @@ def worker_command(
         bell=open_bell({"queue_url": queue_url}),
     )
     raise typer.Exit(int(worker.run()))
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    for name in ("botocore", "boto3", "urllib3", "s3transfer"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def config_command(
