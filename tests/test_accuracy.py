@@ -64,6 +64,14 @@ def test_rendered_statue(tmp_path: Path) -> None:
     assert intrinsics["K"][0][0] == pytest.approx(focal_px, rel=0.01)
 
 
+@pytest.mark.timeout(LONGEST_S)
+def test_photos_far_apart_fit_at_the_first_attempt(tmp_path: Path) -> None:
+    """16 degrees between them, and of the preset with the fewest features."""
+    photos = make_photo_set(tmp_path / "set", photos=12, width=960, height=720, arc=180).images
+    out = reconstruct(photos, tmp_path / "out", "--preset", "draft", "--until", "sparse")
+    assert metrics(out, "sparse")["attempts"] == [{"name": "incremental", "registered": 12}]
+
+
 def check_frame(workspace: Path, truth_from_model: np.ndarray) -> None:
     """Y up, standing on y = 0, over the origin; the truth has z up."""
     up = truth_from_model @ [0, 1, 0]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from insaat_cli.engine.sift import SiftOptions, extract_features, root_sift
+from insaat_cli.engine.sift import SiftOptions, chosen, extract_features, root_sift
 
 
 def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -49,6 +49,19 @@ def test_cap_and_determinism() -> None:
     assert len(first) == 300
     np.testing.assert_array_equal(first.keypoints, second.keypoints)
     np.testing.assert_array_equal(first.descriptors, second.descriptors)
+
+
+def test_half_are_the_largest_and_half_the_strongest_of_the_others() -> None:
+    generator = np.random.default_rng(3)
+    x, y, scale, angle = generator.uniform(0, 100, (4, 200))
+    rows = np.column_stack([x, y, scale, angle, 1 / scale]).astype(np.float32)  # small is strong
+    kept = chosen(rows, 40)
+    by_scale = np.argsort(scale)
+    assert set(kept) == set(by_scale[:20]) | set(by_scale[-20:])
+    assert (np.diff(rows[kept, 4]) <= 0).all()
+    rows[:, 4] = scale  # the largest are the strongest: so many again
+    assert set(chosen(rows, 40)) == set(by_scale[-40:])
+    assert len(chosen(rows, 500)) == 200
 
 
 def test_black_picture_has_none() -> None:

@@ -28,6 +28,9 @@ TILE_MARGIN_PX = 40
 """Radius of the descriptor window at that scale."""
 TILE_SURPLUS = 2.0
 DESCRIPTOR_NORM = 512.0
+LARGEST_SHARE = 0.5
+"""The strongest are small, in fine texture that looks different a step further on: of 12 photos 16
+degrees apart 2048 of them place 2 and half as many with the largest 12, as accurately."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +67,24 @@ def extract_features(
         x, y = np.clip(np.rint(rows[:, :2]).astype(int), 0, last).T
         inside = kept[y, x]
         rows, descriptors = rows[inside], descriptors[inside]
-    # Ties are broken by position so that the choice does not depend on the order of tiles.
-    order = np.lexsort((rows[:, 0], rows[:, 1], -rows[:, 4]))[: options.max_features]
+    order = chosen(rows, options.max_features)
     keypoints = rows[order, :4].copy()
     keypoints[:, :2] += 0.5  # OpenCV's first pixel has its centre at 0
     return Features(keypoints, root_sift(descriptors[order]))
+
+
+def chosen(rows: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.intp]:
+    """Which of OpenCV's keypoints [n, 5] (x, y, scale, angle, response) to keep, strongest first.
+
+    Where there are more than `most`, LARGEST_SHARE of them are the largest, the others the
+    strongest. Ties are broken by position so that the choice does not depend on the order of tiles.
+    """
+    strongest = np.lexsort((rows[:, 0], rows[:, 1], -rows[:, 4]))
+    largest = np.lexsort((rows[:, 0], rows[:, 1], -rows[:, 2]))[: round(LARGEST_SHARE * most)]
+    kept = np.zeros(len(rows), bool)
+    kept[largest] = True
+    kept[strongest[~kept[strongest]][: most - len(largest)]] = True
+    return strongest[kept[strongest]]
 
 
 def root_sift(descriptors: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
