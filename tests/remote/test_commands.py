@@ -10,6 +10,7 @@ from PIL import Image
 
 from insaat_cli.cli.app import run
 from insaat_cli.remote.keys import input_key
+from insaat_cli.remote.local import LocalStore
 from insaat_cli.remote.s3 import S3Address, S3Store
 from remote.fake_pipeline import write_pipeline
 from remote.machines import WorkerProcess, client_of, make_photos
@@ -66,3 +67,53 @@ def test_from_settings_to_the_log(
     assert [fact["job"] for fact in insaat(capsys, "jobs")] == [job]
     fetched = insaat(capsys, "fetch", job, "-o", str(tmp_path / "out"))
     assert {Path(str(fact["path"])).name for fact in fetched} >= {"three.bin", "run.json"}
+
+
+@pytest.mark.parametrize(("deed", "code"), [("", 0), ("three exit", 5)])
+def test_to_wait_for_a_job_is_to_share_its_end(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, deed: str, code: int
+) -> None:
+    remote = str(tmp_path / "queue")
+    pipeline = write_pipeline(tmp_path, seconds=0.1)
+    (tmp_path / "deeds").write_text(deed)
+    worker = WorkerProcess(remote, pipeline, tmp_path / "w", "--idle-exit", "20", lease_s=20.0)
+    photos = str(make_photos(tmp_path / "photos"))
+    wait = ("submit", photos, "--wait", "--remote", remote)
+    try:
+        ended = run([*wait, "--pipeline", "fake", "--allow-pipeline", str(pipeline), "--json"])
+    finally:
+        worker.close()
+    shown = capsys.readouterr()
+    facts = [json.loads(line) for line in shown.out.splitlines()]
+    assert ended == code, shown.err
+    assert facts[0]["event"] == "submitted"
+    states = [fact["status"] for fact in facts if "status" in fact]
+    assert states[-1] == ("FAILED" if code else "SUCCEEDED")
+    assert states == sorted(states, key=["QUEUED", "RUNNING", states[-1]].index)
+
+
+def test_the_doctor_tries_a_queue(
+    capsys: pytest.CaptureFixture[str], s3_address: S3Address, tmp_path: Path
+) -> None:
+    s3 = ("--remote", f"s3://{s3_address.bucket}/{s3_address.prefix}")
+    for queue in ((*s3, "--endpoint", str(s3_address.endpoint)), ("--remote", str(tmp_path / "q"))):
+        (tried,) = [fact for fact in insaat(capsys, "doctor", *queue) if fact["name"] == "queue"]
+        assert tried["health"] == "good"
+        assert "racing writers" in str(tried["found"])
+    assert list(S3Store(s3_address).list("")) == [], "what it wrote is gone"
+    assert run(["doctor", *s3, "--endpoint", "http://127.0.0.1:9"]) == 8
+    assert "network" in capsys.readouterr().err
+
+
+def test_the_doctor_refuses_a_store_that_ignores_conditions(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forgetful(store: LocalStore, key: str, body: bytes) -> str:
+        store.put(key, body)
+        blob = store.get(key)
+        assert blob is not None
+        return blob.tag
+
+    monkeypatch.setattr(LocalStore, "put_if_absent", forgetful)
+    assert run(["doctor", "--remote", str(tmp_path / "queue")]) == 8
+    assert "If-None-Match" in capsys.readouterr().err
