@@ -16,6 +16,7 @@ from insaat_cli.errors import ExitCode, MemoryLimitError, StageError, StoppedErr
 from insaat_cli.history import History, Measurement
 from insaat_cli.pipeline import Pipeline
 from insaat_cli.run_events import (
+    Listener,
     MemorySample,
     StageDegraded,
     StageFinished,
@@ -283,3 +284,20 @@ def test_a_stop_ends_all(tmp_path: Path) -> None:
     ]
     again = [replace(plan, pipeline=one_stage()) for plan in plans]
     assert all(isinstance(outcome, RunResult) for outcome in run_all(*again)[0])
+
+
+def test_the_longest_run_goes_first_and_others_in_the_order_of_their_names(tmp_path: Path) -> None:
+    began: list[int] = []
+
+    def hear(number: int) -> Listener:
+        return lambda event: began.append(number) if isinstance(event, StageStarted) else None
+
+    jobs = [
+        Job(
+            plan=fake_plan(one_stage(time={"base_s": base_s}), tmp_path / str(number), threads=1),
+            listener=hear(number),
+        )
+        for number, base_s in enumerate((2, 2, 9))
+    ]
+    run_pipelines(jobs, history=Forgetful(), surroundings=Calm())
+    assert began == [2, 0, 1]

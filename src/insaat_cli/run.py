@@ -70,6 +70,11 @@ class Run:
         """The name of a stage among those of all runs."""
         return f"{self.number}/{stage}"
 
+    @property
+    def predicted_seconds(self) -> float:
+        """Of all its stages, one after the other."""
+        return self._clock.seconds_left()
+
     def open(self) -> None:
         """Take the workspace. Nothing else may be called before, nor after `close`."""
         self._lock.enter_context(self.workspace.locked())
