@@ -30,6 +30,9 @@ WORST = 1.5
 ROUGH_SCALE = 60.0
 """Full penalty where a plane misses the pixel beside it by 1/60 of the depth; a thousandth, which
 is about what a photo can tell, costs next to nothing."""
+MARGIN_PX = 0.05
+"""A patch keeps off the border of the neighbour's photo by so much: its corner may be rounded to
+the next pixel, and below the last row that lies behind the end of the array."""
 STEEPEST = 6.0
 """Largest slope of a plane: tangent of the angle to the image plane."""
 
@@ -89,7 +92,8 @@ def _view_cost(  # type: ignore[no-untyped-def]
     vx = (M[view, 1, 0] + T[view, 1] * wx - v * dzx) * inverse
     vy = (M[view, 1, 1] + T[view, 1] * wy - v * dzy) * inverse
     reach = np.float32(RADIUS)
-    du, dv = reach * (abs(ux) + abs(uy)), reach * (abs(vx) + abs(vy))
+    du = reach * (abs(ux) + abs(uy)) + np.float32(MARGIN_PX)
+    dv = reach * (abs(vx) + abs(vy)) + np.float32(MARGIN_PX)
     if u - du < 0 or v - dv < 0 or u + du >= sizes[view, 1] or v + dv >= sizes[view, 0]:
         return np.float32(WORST)
     sum_b, sum_bb, sum_ab = np.float32(0), np.float32(0), np.float32(0)
