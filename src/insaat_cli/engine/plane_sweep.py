@@ -30,7 +30,7 @@ WORST = 1.5
 ROUGH_SCALE = 60.0
 """Full penalty where a plane misses the pixel beside it by 1/60 of the depth; a thousandth, which
 is about what a photo can tell, costs next to nothing."""
-MARGIN_PX = 0.05
+MARGIN_PX = 0.005
 """A patch keeps off the border of the neighbour's photo by so much: its corner may be rounded to
 the next pixel, and below the last row that lies behind the end of the array."""
 STEEPEST = 6.0
