@@ -187,18 +187,6 @@ def test_a_read_only_folder(tmp_path: Path) -> None:
     assert "cannot write" in error.message
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Any:
-    """A file system of 1 MB, where we may mount one."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("cannot mount a small file system here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 @pytest.mark.parametrize("left_bytes", [0, 4096, 20_000, 100_000])
 def test_a_full_disk_is_named_and_the_run_resumes(small_disk: Path, left_bytes: int) -> None:
     run(fake_plan(three_stages(), small_disk, until_stage="one"))
