@@ -68,28 +68,32 @@ def match_again(database: Path, pairs: Sequence[Pair], *, threads: int) -> None:
         while batch := list(islice(jobs, threads)):
             found = pool.map(lambda job: _matches(*job), batch)
             for (geometry, _, _), matches in zip(batch, found, strict=True):
-                enough = len(matches) >= MIN_MATCHES and not _by_accident(store, geometry)
-                kept = matches if enough else matches[:0]
+                kept = matches if len(matches) >= MIN_MATCHES else matches[:0]
                 store.replace_inliers(geometry.first, geometry.second, kept)
 
 
 def _jobs(
     store: Database, pairs: Sequence[Pair]
 ) -> Iterator[tuple[TwoViewGeometry, Features, Features]]:
+    sides = store.longest_sides()
     for i, j in pairs:
         geometry = store.two_view_geometry(i + 1, j + 1)
-        if geometry is not None and geometry.config in FLAT | CURVED:
+        if geometry is None or geometry.config not in FLAT | CURVED:
+            continue
+        if _by_accident(store, geometry, sides[geometry.second]):
+            store.replace_inliers(geometry.first, geometry.second, geometry.inliers[:0])
+        else:
             yield geometry, _read(store, geometry.first), _read(store, geometry.second)
 
 
-def _by_accident(store: Database, geometry: TwoViewGeometry) -> bool:
+def _by_accident(store: Database, geometry: TwoViewGeometry, longest_side: int) -> bool:
     if geometry.config in FLAT:
         return False  # both coordinates obey: no such number does by chance
     inliers = len(geometry.inliers)
     return is_accident(
         max(store.match_count(geometry.first, geometry.second), inliers),
         inliers,
-        longest_side=store.longest_sides()[geometry.second],
+        longest_side=longest_side,
         error_px=MAX_ERROR_PX,
     )
 

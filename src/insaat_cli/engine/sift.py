@@ -29,8 +29,8 @@ TILE_MARGIN_PX = 40
 TILE_SURPLUS = 2.0
 DESCRIPTOR_NORM = 512.0
 LARGEST_SHARE = 0.5
-"""The strongest are small, in fine texture that looks different a step further on: of 12 photos 16
-degrees apart 2048 of them place 2 and half as many with the largest 12, as accurately."""
+"""The strongest are small, in fine texture that looks different a step further on. Of 12 photos 16
+degrees apart the 2048 strongest place 2; half of them and the 1024 largest place all."""
 
 
 @dataclass(frozen=True, kw_only=True)
