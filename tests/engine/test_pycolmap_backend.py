@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pycolmap
 import pytest
 
 from insaat_cli.engine import pycolmap_backend
+from insaat_cli.engine.colmap_database import UNDEFINED, open_database
 from insaat_cli.engine.pycolmap_backend import (
     BLAS_THRESHOLD,
     REPRODUCIBLE_PHOTOS,
@@ -45,12 +47,31 @@ def test_other_systems_have_another_blas(monkeypatch: pytest.MonkeyPatch) -> Non
     assert matching_threads("nowhere", 4) == 4
 
 
-def test_matching_asks_how_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked: list[Any] = []
+def test_matching_asks_how_many_and_tells_its_progress(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    database, shares = tmp_path / "d.db", list[float]()
+    with open_database(database) as store:
+        store.write_geometry(1, 2, UNDEFINED, np.zeros((0, 2), int), np.zeros((3, 3)))
+
+    def match(path: Path, matching: Any, pairing: Any, *_: Any, **__: Any) -> None:
+        assert matching.num_threads == 5
+        assert Path(pairing.match_list_path).read_text() == "a b\na c\na d\nb c"
+        for second in (3, 4):
+            with open_database(database) as store:
+                store.write_geometry(1, second, UNDEFINED, np.zeros((0, 2), int), np.zeros((3, 3)))
+            deadline = time.monotonic() + 20
+            while len(shares) == 0 or shares[-1] < (second - 2) / 4:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+    monkeypatch.setattr(pycolmap_backend, "COUNT_EVERY_S", 0.01)
     monkeypatch.setattr(pycolmap_backend, "matching_threads", lambda library, threads: threads - 3)
-    monkeypatch.setattr(pycolmap, "match_image_pairs", lambda *args, **kw: asked.append(args[1]))
-    PycolmapBackend().match(tmp_path / "d.db", tmp_path / "pairs.txt", threads=8)
-    assert asked[0].num_threads == 5
+    monkeypatch.setattr(pycolmap, "match_image_pairs", match)
+    pairs = [("a", "b"), ("a", "c"), ("a", "d"), ("b", "c")]
+    PycolmapBackend().match(database, pairs, threads=8, progress=shares.append)
+    assert shares == sorted(shares) and shares[-1] == 0.5
+    assert [path.name for path in tmp_path.iterdir()] == ["d.db"]
 
 
 def test_cameras_of_few_photos_are_adjusted_by_one_thread() -> None:

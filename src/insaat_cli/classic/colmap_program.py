@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from insaat_cli.classic.programs import require
 from insaat_cli.engine.colmap_database import copy_plain
 from insaat_cli.engine.colmap_files import read_model, read_models, write_model
 from insaat_cli.engine.colmap_model import Model
-from insaat_cli.engine.mapping_backend import FORGIVING, MAPPER, SEED
+from insaat_cli.engine.mapping_backend import FORGIVING, MAPPER, SEED, NamePair, write_pairs
 from insaat_cli.engine.refinement import FILTER_ERROR_PX, without_outliers
 from insaat_cli.errors import StageError
 
@@ -27,6 +27,8 @@ OPTION = re.compile(r"^\s+--(\S+)", re.MULTILINE)
 REGISTERING = "Registering image #"
 ADJUSTED: dict[str, float] = {"function_tolerance": 1e-6, "max_num_iterations": 50}
 HELP_TIMEOUT_S = 60
+PAIRS_A_CALL = 48
+"""The program writes them all at its end, and tells nothing of its progress before."""
 
 
 class ProgramBackend:
@@ -34,18 +36,30 @@ class ProgramBackend:
 
     name = "colmap program"
 
-    def match(self, database: Path, pair_list: Path, *, threads: int) -> None:
+    def match(
+        self,
+        database: Path,
+        pairs: Sequence[NamePair],
+        *,
+        threads: int,
+        progress: Callable[[float], None],
+    ) -> None:
         wanted = {
             "num_threads": threads,
             "use_gpu": 0,
             "random_seed": SEED,
         }
-        _run(
-            "matches_importer",
-            {"database_path": database, "match_list_path": pair_list, "match_type": "pairs"},
-            wanted,
-            database.parent,
-        )
+        for start in range(0, len(pairs), PAIRS_A_CALL):
+            part = pairs[start : start + PAIRS_A_CALL]
+            listed = write_pairs(database.with_suffix(".pairs.txt"), part)
+            _run(
+                "matches_importer",
+                {"database_path": database, "match_list_path": listed, "match_type": "pairs"},
+                wanted,
+                database.parent,
+            )
+            listed.unlink()
+            progress((start + len(part)) / len(pairs))
 
     def map_incrementally(
         self,

@@ -157,6 +157,11 @@ class Database:
         rows = self._sql.execute("SELECT pair_id, rows FROM two_view_geometries WHERE rows > 0")
         return {image_ids_of(pair_id): count for pair_id, count in rows}
 
+    def verified_count(self) -> int:
+        """Pairs that were verified, whatever came out."""
+        (count,) = self._sql.execute("SELECT count(*) FROM two_view_geometries").fetchone()
+        return int(count)
+
     def match_count(self, first: int, second: int) -> int:
         """Matches of two image ids before they were verified."""
         query = "SELECT rows FROM matches WHERE pair_id = ?"

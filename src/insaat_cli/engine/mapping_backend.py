@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -26,13 +26,30 @@ FORGIVING: dict[str, float] = {
 """And what differs further where weaker pairs and smaller angles are to be taken."""
 
 
+NamePair = tuple[str, str]
+"""Two photos by their names in the database."""
+
+
+def write_pairs(path: Path, pairs: Sequence[NamePair]) -> Path:
+    """Write COLMAP's list of pairs to `path`."""
+    path.write_text("\n".join(" ".join(pair) for pair in pairs), encoding="utf-8")
+    return path
+
+
 class MappingBackend(Protocol):
     """COLMAP in one form or another. Folders called scratch belong to the call."""
 
     name: str
 
-    def match(self, database: Path, pair_list: Path, *, threads: int) -> None:
-        """Match and verify the pairs in `pair_list`, a line of two photo names each."""
+    def match(
+        self,
+        database: Path,
+        pairs: Sequence[NamePair],
+        *,
+        threads: int,
+        progress: Callable[[float], None],
+    ) -> None:
+        """Match and verify `pairs` in `database`, and tell the share of them that is done."""
 
     def map_incrementally(
         self,

@@ -21,7 +21,10 @@ SCORED_FEATURES = 400
 """Largest features of each photo that a pair is scored by: 1.6 ms a pair, a 70th of matching it."""
 CHOOSING_SHARE = 0.1
 """Share of the work that choosing pairs takes, for the progress."""
-PAIRS_A_CALL = 48
+GUIDED_PAIRS_AT_ONCE = 48
+"""Pairs matched a second time between two words on the progress."""
+GUIDED_SHARE = 0.5
+"""Share of the work that the second time takes, for the progress."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,19 +92,22 @@ def match_pairs(
 ) -> None:
     """Match and verify `pairs` (positions from 0) in `database`; `guided` once more along the
     epipolar lines that were found."""
-    list_path = database.with_suffix(".pairs.txt")
-    for start in range(0, len(pairs), PAIRS_A_CALL):
-        part = pairs[start : start + PAIRS_A_CALL]
-        lines = [f"{photos[i].name} {photos[j].name}" for i, j in part]
-        list_path.write_text("\n".join(lines), encoding="utf-8")
-        backend.match(database, list_path, threads=threads)
-        if guided:
-            # Its compiler takes 60 MB, and most runs never come here.
-            from insaat_cli.engine.guided_matching import match_again
+    first_share = 1 - GUIDED_SHARE if guided else 1.0
+    backend.match(
+        database,
+        [(photos[i].name, photos[j].name) for i, j in pairs],
+        threads=threads,
+        progress=lambda share: progress(first_share * share),
+    )
+    if not guided:
+        return
+    # Its compiler takes 60 MB, and most runs never come here.
+    from insaat_cli.engine.guided_matching import match_again
 
-            match_again(database, part, threads=threads)
-        progress((start + len(part)) / len(pairs))
-    list_path.unlink(missing_ok=True)
+    for start in range(0, len(pairs), GUIDED_PAIRS_AT_ONCE):
+        part = pairs[start : start + GUIDED_PAIRS_AT_ONCE]
+        match_again(database, part, threads=threads)
+        progress(first_share + GUIDED_SHARE * (start + len(part)) / len(pairs))
 
 
 def inliers_of_pairs(database: Path) -> dict[Pair, int]:

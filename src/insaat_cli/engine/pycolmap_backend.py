@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 
 import pycolmap
 
 from insaat_cli.engine.colmap_database import open_database
 from insaat_cli.engine.colmap_files import read_models, write_model
 from insaat_cli.engine.colmap_model import Model
-from insaat_cli.engine.mapping_backend import FORGIVING, MAPPER, MIN_MODEL_PHOTOS, SEED
+from insaat_cli.engine.mapping_backend import (
+    FORGIVING,
+    MAPPER,
+    MIN_MODEL_PHOTOS,
+    SEED,
+    NamePair,
+    write_pairs,
+)
 
 LOSS_SCALE_PX = 0.5
 FUNCTION_TOLERANCE = 1e-6
 MAX_ITERATIONS = 50
 REPRODUCIBLE_PHOTOS = 200
 """Up to so many photos the same input gives the same cameras, to the last bit."""
+PHOTOS_HELD = 48
+"""Pairs that COLMAP takes at a time, and photos whose search trees it keeps meanwhile: 3 MB each.
+To build one takes as long as two searches."""
+COUNT_EVERY_S = 0.5
 BLAS_THRESHOLD = "_ZN5faiss31distance_compute_blas_thresholdE"
 """faiss::distance_compute_blas_threshold: with fewer queries than that it multiplies by itself."""
 
@@ -28,17 +41,27 @@ class PycolmapBackend:
 
     name = "pycolmap"
 
-    def match(self, database: Path, pair_list: Path, *, threads: int) -> None:
+    def match(
+        self,
+        database: Path,
+        pairs: Sequence[NamePair],
+        *,
+        threads: int,
+        progress: Callable[[float], None],
+    ) -> None:
         matching = pycolmap.FeatureMatchingOptions()
         matching.num_threads = matching_threads(pycolmap._core.__file__, threads)
         matching.use_gpu = False
         verification = pycolmap.TwoViewGeometryOptions()
         verification.ransac.random_seed = SEED
         pairing = pycolmap.ImportedPairingOptions()
-        pairing.match_list_path = pair_list
-        pycolmap.match_image_pairs(
-            database, matching, pairing, verification, device=pycolmap.Device.cpu
-        )
+        pairing.match_list_path = write_pairs(database.with_suffix(".pairs.txt"), pairs)
+        pairing.block_size = PHOTOS_HELD
+        with _pairs_counted(database, lambda count: progress(min(count / len(pairs), 1.0))):
+            pycolmap.match_image_pairs(
+                database, matching, pairing, verification, device=pycolmap.Device.cpu
+            )
+        pairing.match_list_path.unlink()
 
     def map_incrementally(
         self,
@@ -89,6 +112,31 @@ class PycolmapBackend:
         options.ceres.solver_options.max_num_iterations = MAX_ITERATIONS
         pycolmap.bundle_adjustment(reconstruction, options)
         return _taken([reconstruction], scratch)[0]
+
+
+@contextmanager
+def _pairs_counted(database: Path, tell: Callable[[int], None]) -> Iterator[None]:
+    """Tell how many pairs have been verified in `database`, now and then and at the end."""
+    ended = Event()
+
+    def count() -> None:
+        with open_database(database) as store:
+            tell(store.verified_count() - before)
+
+    def watch() -> None:
+        while not ended.wait(COUNT_EVERY_S):
+            count()
+
+    with open_database(database) as store:
+        before = store.verified_count()
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+    count()
 
 
 def matching_threads(library: str, threads: int) -> int:
