@@ -10,6 +10,7 @@ import pytest
 import trimesh
 from PIL import Image
 
+from insaat_cli.engine.ply import write_mesh
 from insaat_cli.errors import StageError
 from insaat_cli.stages.contract import Events, StageRequest
 from insaat_cli.stages.texture import main
@@ -64,6 +65,6 @@ def test_the_ball_takes_the_photos_colour_on_all_sides(request_for_ball: StageRe
 
 def test_an_empty_surface_is_an_error(request_for_ball: StageRequest) -> None:
     mesh = request_for_ball.inputs["surface"] / "mesh.ply"
-    trimesh.PointCloud(np.eye(3)).export(mesh)
+    write_mesh(mesh, np.eye(3, dtype=np.float32), np.zeros((0, 3), np.int32))
     with pytest.raises(StageError, match="surface is empty"):
         main(request_for_ball, Events())

@@ -128,10 +128,14 @@ def _unit(descriptors: Descriptors) -> npt.NDArray[np.float32]:
 
 def _passing(products: npt.NDArray[np.float32], max_ratio: float) -> npt.NDArray[np.intp]:
     """Best column of each row where the second best is clearly farther, else -1."""
+    rows = np.arange(len(products))
     best = products.argmax(axis=1)
-    top = np.partition(products, -2, axis=1)[:, -2:]
-    distance = np.arccos(np.clip(top, -1.0, 1.0))
-    return np.where(distance[:, 1] < max_ratio * distance[:, 0], best, -1)
+    others = products.copy()
+    others[rows, best] = -1.0
+    nearest, second = (
+        np.arccos(np.clip(top, -1.0, 1.0)) for top in (products[rows, best], others.max(axis=1))
+    )
+    return np.where(nearest < max_ratio * second, best, -1)
 
 
 def _nearest(

@@ -23,6 +23,8 @@ from insaat_cli.errors import StageError, UsageError
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
 
 OBJ_JPEG_QUALITY = 95
+PNG_LEVEL = 2
+"""An eighth larger than with zlib's own 6, in a quarter of the time."""
 
 
 class Format(StrEnum):
@@ -149,7 +151,7 @@ def main(request: StageRequest, events: Events) -> Metrics:
         focus=orbited(centers, forwards),
         threads=request.threads,
     )
-    Image.fromarray(picture).save(output / "preview.png")
+    Image.fromarray(picture).save(output / "preview.png", compress_level=PNG_LEVEL)
     events.progress(0.6)
     for number, kind in enumerate(formats):
         path = output / f"model.{kind}"

@@ -6,14 +6,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numba
 import numpy as np
-import trimesh
 
 from insaat_cli.engine.colmap_files import read_model
+from insaat_cli.engine.ply import read_mesh
 from insaat_cli.engine.texture.painter import PaintOptions, PaintSummary, paint
 from insaat_cli.engine.texture.photo import Photo
 from insaat_cli.engine.textured_mesh import write_glb
@@ -51,12 +50,11 @@ def texture_surface(
     `model` is the PINHOLE COLMAP model of the photos. Raises StageError if the mesh is empty or no
     photo sees it.
     """
-    mesh: Any = trimesh.load(mesh_path, process=False)
-    faces = np.asarray(getattr(mesh, "faces", np.empty((0, 3))), np.int32)
+    vertices, faces = read_mesh(mesh_path)
     if not len(faces):
         raise StageError("the surface is empty", hint="run again with --from surface")
     textured, summary = paint(
-        np.asarray(mesh.vertices, np.float64),
+        vertices.astype(np.float64),
         faces,
         load_photos(images, model),
         PaintOptions(
