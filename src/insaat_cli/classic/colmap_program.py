@@ -19,7 +19,7 @@ from insaat_cli.engine.colmap_database import copy_plain
 from insaat_cli.engine.colmap_files import read_model, read_models, write_model
 from insaat_cli.engine.colmap_model import Model
 from insaat_cli.engine.mapping_backend import FORGIVING, MAPPER, SEED, NamePair, write_pairs
-from insaat_cli.engine.refinement import FILTER_ERROR_PX, without_outliers
+from insaat_cli.engine.refinement import FILTER_ERROR_PX, Free, without_outliers
 from insaat_cli.errors import StageError
 
 COLMAP_PROGRAM = "colmap"
@@ -98,14 +98,15 @@ class ProgramBackend:
     ) -> list[Model] | None:
         return None
 
-    def adjust(self, model: Model, scratch: Path, *, threads: int, principal_point: bool) -> Model:
+    def adjust(self, model: Model, scratch: Path, free: Free, *, threads: int) -> Model:
         before, after = scratch / "before", scratch / "after"
         before.mkdir()
         after.mkdir()
         # The program knows no robust loss: what a robust one would hardly count goes first.
         write_model(without_outliers(model, 2 * FILTER_ERROR_PX, 0.0), before)
         wanted: dict[str, float] = {
-            "refine_principal_point": int(principal_point),
+            "refine_focal_length": int(free.focal_length),
+            "refine_principal_point": int(free.principal_point),
             "num_threads": threads,
         }
         _run(

@@ -5,7 +5,7 @@ The models and the order of their parameters are COLMAP's (src/colmap/sensor/mod
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,10 @@ PARAMETERS = {
 }
 """By model, in the order of COLMAP's numbers for them."""
 NUMBERS = {name: number for number, name in enumerate(PARAMETERS)}
+RADIAL_POWERS: dict[str, tuple[int, ...]] = {
+    "SIMPLE_PINHOLE": (), "SIMPLE_RADIAL": (2,), "RADIAL": (2, 4),
+}  # fmt: skip
+"""Powers of the distance from the axis that the distortion of models with one focal length has."""
 BEHIND = 1e-12
 NEWTON_STEPS = 50
 NEWTON_TOLERANCE = 1e-12
@@ -43,6 +47,14 @@ class Camera:
     def focal_px(self) -> tuple[float, float]:
         """Along x and y."""
         return self.params[0], self.params[_center(self) - 1]
+
+    def with_focal(self, focal_px: float) -> Camera:
+        """The camera, one of RADIAL_POWERS, that shows at each pixel a ray as much nearer to the
+        axis as its focal length is longer."""
+        longer = focal_px / self.params[0]
+        terms = zip(self.params[3:], RADIAL_POWERS[self.model], strict=True)
+        distortion = (value * longer**power for value, power in terms)
+        return replace(self, params=(focal_px, *self.params[1:3], *distortion))
 
     @property
     def principal_point(self) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from insaat_cli.engine.colmap_model import Model
+from insaat_cli.engine.refinement import Free
 
 SEED = 1
 MIN_MODEL_PHOTOS = 3
@@ -68,5 +69,5 @@ class MappingBackend(Protocol):
     ) -> list[Model] | None:
         """Models by global mapping; may change `database`. None where this COLMAP cannot."""
 
-    def adjust(self, model: Model, scratch: Path, *, threads: int, principal_point: bool) -> Model:
-        """`model` after a bundle adjustment of poses, points and intrinsics."""
+    def adjust(self, model: Model, scratch: Path, free: Free, *, threads: int) -> Model:
+        """`model` after a bundle adjustment of poses, points and what is `free` of intrinsics."""

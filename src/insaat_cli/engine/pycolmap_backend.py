@@ -22,6 +22,7 @@ from insaat_cli.engine.mapping_backend import (
     NamePair,
     write_pairs,
 )
+from insaat_cli.engine.refinement import Free
 
 LOSS_SCALE_PX = 0.5
 FUNCTION_TOLERANCE = 1e-6
@@ -98,12 +99,13 @@ class PycolmapBackend:
         models = pycolmap.global_mapping(database, images, scratch, options)
         return _taken(models.values(), scratch)
 
-    def adjust(self, model: Model, scratch: Path, *, threads: int, principal_point: bool) -> Model:
+    def adjust(self, model: Model, scratch: Path, free: Free, *, threads: int) -> Model:
         write_model(model, scratch)
         reconstruction = pycolmap.Reconstruction(scratch)
         options = pycolmap.BundleAdjustmentOptions()
         options.print_summary = False
-        options.refine_principal_point = principal_point
+        options.refine_focal_length = free.focal_length
+        options.refine_principal_point = free.principal_point
         options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
         options.ceres.loss_function_scale = LOSS_SCALE_PX
         count = adjusting_threads(len(model.images), threads)

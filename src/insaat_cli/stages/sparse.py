@@ -15,10 +15,10 @@ import numpy as np
 from insaat_cli.engine.colmap_files import write_model
 from insaat_cli.engine.colmap_model import Model
 from insaat_cli.engine.escalation import RegistrationJob, register_photos
-from insaat_cli.engine.feature_database import WorkingPhoto
+from insaat_cli.engine.feature_database import WorkingPhoto, camera_of
 from insaat_cli.engine.frame import SparseScene, WorldFrame, enu_from_gps, find_frame
 from insaat_cli.engine.mapping_backend import MIN_MODEL_PHOTOS
-from insaat_cli.engine.refinement import refined
+from insaat_cli.engine.refinement import look_along_one_direction, refined
 from insaat_cli.engine.registration import (
     MOSTLY,
     PARALLAX_MIN_DEG,
@@ -38,6 +38,10 @@ NO_PARALLAX = (
     "the photos show no parallax: they were taken from one place, or are copies of one another"
 )
 NO_PARALLAX_HINT = "walk around the subject, a step or more between photos"
+DEPTH_IS_OPEN = (
+    "all photos look along one direction and state no focal length: the model may be too deep or "
+    "too flat; add photos that look at the subject from the side, or keep the EXIF data"
+)
 OVERLAP_HINT = "take more photos, each overlapping the next by two thirds"
 
 
@@ -87,19 +91,22 @@ def place_cameras(
     _check(best, groups, photos, database)
     if len(groups) > 1:
         events.warning(_describe_groups(groups))
+    exif_focal_px = {
+        camera_of(photo).camera_id: photo.focal_px for photo in photos if photo.focal_px is not None
+    }
     model = refined(
         best.models[0],
-        lambda model, principal_point: backend.adjust(
-            model,
-            emptied(scratch / "adjusted"),
-            threads=threads,
-            principal_point=principal_point,
+        lambda model, free: backend.adjust(
+            model, emptied(scratch / "adjusted"), free, threads=threads
         ),
+        exif_focal_px,
     )
     shutil.rmtree(scratch)
     parallax = parallax_deg(model)
     if parallax < PARALLAX_MIN_DEG:
         raise DoNotFitError(NO_PARALLAX, hint=NO_PARALLAX_HINT)
+    if look_along_one_direction(model) and not set(model.cameras) <= set(exif_focal_px):
+        events.warning(DEPTH_IS_OPEN)
     model, frame = set_upright(model, photos)
     _write(model, images, output, source_of)
     missing = [photo.source for photo in photos if photo.source not in set(groups[0])]
