@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import sqlite3
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,8 @@ def test_matching_asks_how_many_and_tells_its_progress(
 
     def match(path: Path, matching: Any, pairing: Any, *_: Any, **__: Any) -> None:
         assert matching.num_threads == 5
+        with closing(sqlite3.connect(database)) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert Path(pairing.match_list_path).read_text() == "a b\na c\na d\nb c"
         for second in (3, 4):
             with open_database(database) as store:

@@ -157,6 +157,10 @@ class Database:
         rows = self._sql.execute("SELECT pair_id, rows FROM two_view_geometries WHERE rows > 0")
         return {image_ids_of(pair_id): count for pair_id, count in rows}
 
+    def let_read_while_written(self) -> None:
+        """Keep changes in a log of their own, as newer COLMAPs do: a reader stops no writer."""
+        self._sql.execute("PRAGMA journal_mode=WAL")
+
     def verified_count(self) -> int:
         """Pairs that were verified, whatever came out."""
         (count,) = self._sql.execute("SELECT count(*) FROM two_view_geometries").fetchone()

@@ -130,6 +130,8 @@ def _pairs_counted(database: Path, tell: Callable[[int], None]) -> Iterator[None
             count()
 
     with open_database(database) as store:
+        # COLMAP would do so itself, but fails where somebody reads at that moment.
+        store.let_read_while_written()
         before = store.verified_count()
     watcher = Thread(target=watch, daemon=True)
     watcher.start()
