@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,13 +94,7 @@ def place_cameras(
     exif_focal_px = {
         camera_of(photo).camera_id: photo.focal_px for photo in photos if photo.focal_px is not None
     }
-    model = refined(
-        best.models[0],
-        lambda model, free: backend.adjust(
-            model, emptied(scratch / "adjusted"), free, threads=threads
-        ),
-        exif_focal_px,
-    )
+    model = _adjusted(best.models[0], job, exif_focal_px)
     shutil.rmtree(scratch)
     parallax = parallax_deg(model)
     if parallax < PARALLAX_MIN_DEG:
@@ -127,6 +121,15 @@ def place_cameras(
         "up_from": frame.up_from,
         "unit": "metres" if frame.metric else "arbitrary: the subject is 2 units large",
     }
+
+
+def _adjusted(model: Model, job: RegistrationJob, exif_focal_px: Mapping[int, float]) -> Model:
+    scratch = job.scratch / "adjusted"
+    return refined(
+        model,
+        lambda model, free: job.backend.adjust(model, emptied(scratch), free, threads=job.threads),
+        exif_focal_px,
+    )
 
 
 def _write(model: Model, images: Path, output: Path, source_of: dict[str, str]) -> None:
