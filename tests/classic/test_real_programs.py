@@ -10,14 +10,18 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
+import open3d as o3d
 import pytest
 import trimesh
 
 from fakes.mvs_options import OPENMVS
 from fakes.pipelines import Heard
+from insaat_cli.classic.mvs_cloud import read_mvs_cloud
 from insaat_cli.classic.programs import locate
 from insaat_cli.pipeline_file import find_pipeline
 from insaat_cli.reconstruction import ReconstructionOptions, reconstruct
+from insaat_cli.stages.openmvs_dense import DENSE_CLOUD
 
 PHOTOS = 5
 SMALL = (
@@ -68,3 +72,40 @@ def test_photos_of_a_castle(name: str, shared_data: Path, tmp_path: Path) -> Non
     mesh = trimesh.load(output / "model.glb", process=False).to_geometry()
     width, height, _ = mesh.extents
     assert 1.2 * height < width < 4 * height, "a castle is wider than it is high, and stands"
+
+
+@pytest.mark.slow
+def test_sub_scenes_of_a_castle_make_the_same_cloud(shared_data: Path, tmp_path: Path) -> None:
+    need(*(requirement.program for requirement in find_pipeline("colmap-openmvs").requires))
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for photo in sorted((shared_data / "sceaux").glob("*.JPG"))[:PHOTOS]:
+        shutil.copy(photo, photos)
+    clouds, faces = [], []
+    for parts in (0, 2):
+        options = ReconstructionOptions(
+            sources=(photos,),
+            output=tmp_path / "out",
+            pipeline="colmap-openmvs",
+            preset="draft",
+            settings=(*SMALL, f"dense.sub_scenes={parts}"),
+            until_stage="surface",
+        )
+        reconstruct(options, Heard())
+        record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
+        metrics = {stage["name"]: stage["metrics"] for stage in record["stages"]}
+        assert (metrics["dense"]["sub_scenes"] > 1) == (parts > 1)
+        faces.append(metrics["surface"]["faces"])
+        clouds.append(read_mvs_cloud(tmp_path / "out" / "stages" / "dense" / DENSE_CLOUD).points)
+    whole, joined = clouds
+    # PatchMatch starts at random: no two runs give the same points.
+    assert 0.9 < len(joined) / len(whole) < 1.1
+    size = np.ptp(np.percentile(whole, [5, 95], axis=0), axis=0).max()
+    distances = distance_to(whole, joined)
+    assert np.percentile(distances, 90) < 0.01 * size
+    assert 0.8 < faces[1] / faces[0] < 1.25
+
+
+def distance_to(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+    clouds = [o3d.geometry.PointCloud(o3d.utility.Vector3dVector(p)) for p in (others, points)]
+    return np.asarray(clouds[0].compute_point_cloud_distance(clouds[1]))

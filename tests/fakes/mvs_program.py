@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from mvs_files import write_depth_map, write_scene, write_seen_cloud
 from mvs_options import CUDA, FLAGS, GENERIC, OPENMVG, OPENMVS, SHORT
 
 POINTS = 300
@@ -204,29 +205,34 @@ def write_matches(path: Path, views: int, count: int) -> None:
 def densify(arguments: dict[str, str], step: dict) -> None:
     assert (Path("images")).is_dir(), "no photos below the working folder"
     assert Path(arguments["input-file"]).exists()
+    photos = len(list(Path("images").iterdir()))
+    if float(arguments["sub-scene-area"]) > 0:
+        split(photos, step.get("parts", 2))
+        return
     for done in (1, 2):
         print(f"Estimated depth-maps {done} ({50.0 * done:.2f}%, 1s, ETA 1s)...", end="\r")
-    Path("depth0001.dmap").write_bytes(b"depth")
+    for index in range(photos):
+        write_depth_map(Path(f"depth{index:04}.dmap"), 300.0, np.full((24, 32), 2.0))
     if step.get("nothing"):
         return
+    output = Path(arguments["output-file"])
+    output.write_text("dense")
     count = step.get("cloud", 2000)
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {count}",
-              *(f"property float32 {name}" for name in "xyz"),
-              *(f"property uint8 {name}" for name in ("red", "green", "blue")),
-              *(f"property float32 {name}" for name in ("nx", "ny", "nz")),
-              "property list uint8 uint32 view_indices",
-              "property list uint8 float32 view_weights", "end_header", ""]  # fmt: skip
-    rows = []
     generator = np.random.default_rng(3)
-    for index in range(count):
-        point = generator.normal(size=3)
-        point /= np.linalg.norm(point)
-        views = 2 + index % 3
-        rows.append(struct.pack("<3f3B3f", *point, 200, 100, 50, *point))
-        rows.append(struct.pack(f"<B{views}I", views, *range(views)))
-        rows.append(struct.pack(f"<B{views}f", views, *([0.5] * views)))
-    Path("scene_dense.ply").write_bytes("\n".join(header).encode() + b"".join(rows))
-    Path(arguments["output-file"]).write_text("dense")
+    points = generator.normal(size=(count, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    if arguments["fusion-mode"] == "1":  # the sparse points are what there is
+        count = 5
+    views = [range(2 + index % 3) for index in range(count)]
+    write_seen_cloud(output.with_suffix(".ply"), points[:count], views)
+
+
+def split(photos: int, parts: int) -> None:
+    """Boxes side by side, with three photos each."""
+    assert len(list(Path().glob("*.dmap"))) == photos, "it would crash without depth maps"
+    for number in range(parts):
+        box = ((-2.0 + number, -2.0, -2.0), (-1.0 + number, 2.0, 2.0))
+        write_scene(Path(f"scene_{number:04}.mvs"), [(number + i) % photos for i in range(4)], box)
 
 
 def reconstruct(arguments: dict[str, str], step: dict) -> None:

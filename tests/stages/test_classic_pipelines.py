@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from insaat_cli.run_events import StageDegraded, StageSkipped
 
 __all__ = ["mvs_programs"]
 PHOTOS = 5
-MVG = "openmvg-openmvs"
+MVG, DENSIFY = "openmvg-openmvs", "DensifyPointCloud"
 WAIT_S = 60.0
 
 
@@ -182,6 +183,52 @@ def test_success_with_a_useless_result_is_a_failure(
     attempts = len(mvs_programs.calls(program))
     assert attempts == 1 + len(stages(workspace)[error.stage]["degraded"])
     assert attempts >= 3, "every other setting had its turn"
+
+
+def test_depth_maps_are_fused_by_sub_scenes(
+    photos: Path, mvs_programs: FakePrograms, workspace: Path
+) -> None:
+    done, _ = run(photos, workspace, until_stage="dense", settings=("dense.sub_scenes=2",))
+    assert done["dense"]["metrics"]["sub_scenes"] == 2
+    assert done["dense"]["metrics"]["points"] == 2 * 2000
+    calls = [dict(zip(c[::2], c[1::2], strict=True)) for c in mvs_programs.calls(DENSIFY)]
+    assert [c["-i"] for c in calls] == ["scene.mvs"] * 2 + ["scene_0000.mvs", "scene_0001.mvs"]
+    assert [c["--fusion-mode"] for c in calls] == ["1", "0", "0", "0"]
+    assert [float(c["--sub-scene-area"]) > 0 for c in calls] == [False, True, False, False]
+    assert [c["--geometric-iters"] for c in calls] == ["1", "1", "0", "0"]
+    assert [c["--postprocess-dmaps"] for c in calls] == ["7", "7", "0", "0"]
+    kept = {path.name for path in (workspace / "stages" / "dense").iterdir()}
+    assert kept == {"scene_dense.mvs", "scene_dense.ply", "cloud.ply", "result.json", "stage.json"}
+
+
+@pytest.mark.parametrize("parts", [0, 1])
+def test_a_scene_that_cannot_be_split_is_fused_as_a_whole(
+    photos: Path, mvs_programs: FakePrograms, workspace: Path, parts: int
+) -> None:
+    mvs_programs.misbehave({DENSIFY: [{}, *[{"parts": parts}] * 9]})
+    done, _ = run(photos, workspace, until_stage="dense", settings=("dense.sub_scenes=2",))
+    assert (done["dense"]["metrics"]["sub_scenes"], done["dense"]["metrics"]["points"]) == (1, 2000)
+    areas = [float(c[c.index("--sub-scene-area") + 1]) for c in mvs_programs.calls(DENSIFY)]
+    assert areas[0] == areas[-1] == 0
+    assert [larger / smaller for larger, smaller in pairwise(areas[1:-1])] == [2.0] * 4
+
+
+def test_the_area_of_a_sub_scene_is_taken_as_it_is(
+    photos: Path, mvs_programs: FakePrograms, workspace: Path
+) -> None:
+    done, _ = run(photos, workspace, until_stage="dense", settings=("dense.sub_scene_area=66",))
+    areas = [c[c.index("--sub-scene-area") + 1] for c in mvs_programs.calls(DENSIFY)]
+    assert areas == ["0", "66", "0", "0"]
+    assert done["dense"]["metrics"]["sub_scenes"] == 2
+
+
+def test_disparity_maps_are_fused_as_a_whole(
+    photos: Path, mvs_programs: FakePrograms, workspace: Path
+) -> None:
+    settings = ("dense.sub_scenes=2", "dense.fusion_mode=-2")
+    done, _ = run(photos, workspace, until_stage="dense", settings=settings)
+    assert len(mvs_programs.calls(DENSIFY)) == done["dense"]["metrics"]["sub_scenes"] == 1
+    assert any("fused as a whole" in text for text in done["dense"]["warnings"])
 
 
 def test_a_killed_program_is_started_once_more_as_it_was(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO
 
 import numpy as np
@@ -18,6 +22,7 @@ SIZES = {
     "float": "<f4", "float32": "<f4", "double": "<f8", "float64": "<f8",
 }  # fmt: skip
 GREY = 128
+VIEWS = "view_indices"
 
 
 def read_mvs_cloud(path: Path) -> Cloud:
@@ -27,12 +32,12 @@ def read_mvs_cloud(path: Path) -> Cloud:
     """
     try:
         with path.open("rb") as file:
-            count, fixed, lists = _header(file)
+            header = _read_header(file)
             data = np.frombuffer(file.read(), np.uint8)
-        rows = _fixed_part(data, count, fixed, lists)
+        rows = _fixed_part(data, header)
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise StageError(f"cannot read {path.name}: {error}") from error
-    names = fixed.names or ()
+    count, names = header.count, header.fixed.names or ()
     normals = np.zeros((count, 3), np.float32)
     colours = np.full((count, 3), GREY, np.uint8)
     if "nx" in names:
@@ -58,10 +63,77 @@ def count_elements(path: Path, element: str) -> int:
     return 0
 
 
-def _header(file: IO[bytes]) -> tuple[int, np.dtype[np.void], list[tuple[str, str]]]:
-    """Number of points, type of their fixed part, and (count, item) types of their lists."""
+@dataclass(frozen=True, kw_only=True)
+class CloudPart:
+    """The cloud of a part of a scene."""
+
+    path: Path
+    image_ids: npt.NDArray[np.uint32]
+    """Which photo of the whole scene each photo of the part is."""
+    box: npt.NDArray[np.float64]
+    """Its least and its greatest corner (2x3); boxes may overlap."""
+
+
+def join_clouds(parts: Sequence[CloudPart], target: Path) -> int:
+    """Write the points of all `parts` into `target`; returns how many.
+
+    Where boxes overlap, the smallest one's points are taken: its photos are those that see it best,
+    and a larger part may lack some. One part is held at a time. Raises StageError for files that
+    are cut off, differ in what they hold, or name photos that are not there.
+    """
+    parts = sorted(parts, key=lambda part: np.prod(part.box[1] - part.box[0]))
+    count = 0
+    try:
+        headers = []
+        for part in parts:
+            with part.path.open("rb") as file:
+                headers.append(_read_header(file))
+        if any(header.layout != headers[0].layout for header in headers):
+            raise ValueError("its parts hold different things")
+        with TemporaryFile(dir=target.parent) as rows:
+            for number, (part, header) in enumerate(zip(parts, headers, strict=True)):
+                own, taken = _own_rows(part, header, [smaller.box for smaller in parts[:number]])
+                rows.write(taken.data)
+                count += own
+            rows.seek(0)
+            with target.open("wb") as joined:
+                joined.write(headers[0].with_count(count))
+                shutil.copyfileobj(rows, joined)
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise StageError(f"cannot join the parts of the cloud: {error}") from error
+    return count
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Header:
+    """What a file says of its points: `lists` are (name, item type), each after a byte with its
+    length."""
+
+    lines: tuple[bytes, ...]
+    count: int
+    fixed: np.dtype[np.void]
+    lists: tuple[tuple[str, np.dtype[np.generic]], ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(map(len, self.lines))
+
+    @property
+    def layout(self) -> tuple[object, ...]:
+        return self.fixed, self.lists
+
+    def with_count(self, count: int) -> bytes:
+        """The same header for `count` points."""
+        element = b"element vertex"
+        own = b"%s %d\n" % (element, count)
+        return b"".join(own if line.startswith(element) else line for line in self.lines)
+
+
+def _read_header(file: IO[bytes]) -> _Header:
+    lines: list[bytes] = []
     count, fields, lists = 0, [], []
     for raw in iter(file.readline, b""):
+        lines.append(raw)
         words = raw.decode("ascii").split()
         if words[0] == "format" and words[1] != "binary_little_endian":
             raise ValueError("not a binary little-endian PLY")
@@ -70,36 +142,76 @@ def _header(file: IO[bytes]) -> tuple[int, np.dtype[np.void], list[tuple[str, st
                 raise ValueError("holds more than points")
             count = int(words[2])
         elif words[0] == "property" and words[1] == "list":
-            lists.append((SIZES[words[2]], SIZES[words[3]]))
+            if SIZES[words[2]] != "u1":
+                raise ValueError("lists longer than 255")
+            lists.append((words[4], np.dtype(SIZES[words[3]])))
         elif words[0] == "property":
             if lists:
                 raise ValueError("properties after lists")
             fields.append((words[2], SIZES[words[1]]))
         elif words[0] == "end_header":
-            return count, np.dtype(fields), lists
+            return _Header(
+                lines=tuple(lines), count=count, fixed=np.dtype(fields), lists=tuple(lists)
+            )
     raise ValueError("no header")
 
 
-def _fixed_part(
-    data: npt.NDArray[np.uint8],
-    count: int,
-    fixed: np.dtype[np.void],
-    lists: list[tuple[str, str]],
-) -> npt.NDArray[np.void]:
-    if not lists:
-        return np.frombuffer(data, fixed, count)
-    if any(size != "u1" for size, _ in lists):
-        raise ValueError("lists longer than 255")
-    item_bytes = [np.dtype(item).itemsize for _, item in lists]
-    raw, size = data.tobytes(), fixed.itemsize
-    starts = np.empty(count, np.int64)
+def _fixed_part(data: npt.NDArray[np.uint8], header: _Header) -> npt.NDArray[np.void]:
+    if not header.lists:
+        return np.frombuffer(data, header.fixed, header.count)
+    starts = _list_starts(data, header)[:, 0] - header.fixed.itemsize
+    rows = data[starts[:, None] + np.arange(header.fixed.itemsize)]
+    return np.ascontiguousarray(rows).view(header.fixed).reshape(-1)
+
+
+def _list_starts(data: npt.NDArray[np.uint8], header: _Header) -> npt.NDArray[np.int64]:
+    """Where the lists of each point start (points x lists), with a byte that is their length."""
+    raw, size = data.tobytes(), header.fixed.itemsize
+    items = [item.itemsize for _, item in header.lists]
+    starts = np.empty((header.count, len(items)), np.int64)
     position = 0
-    for index in range(count):
-        starts[index] = position
+    for point in range(header.count):
         position += size
-        for item in item_bytes:
+        for number, item in enumerate(items):
+            starts[point, number] = position
             position += 1 + item * raw[position]
     if position > len(raw):
         raise ValueError("the file is cut off")
-    rows = data[starts[:, None] + np.arange(size)]
-    return np.ascontiguousarray(rows).view(fixed).reshape(-1)
+    return starts
+
+
+def _own_rows(
+    part: CloudPart, header: _Header, boxes: Sequence[npt.NDArray[np.float64]]
+) -> tuple[int, npt.NDArray[np.uint8]]:
+    """How many points of `part` are in none of `boxes`, and their bytes, views renumbered."""
+    with part.path.open("rb") as file:
+        file.seek(header.size_bytes)
+        data = np.frombuffer(file.read(), np.uint8).copy()
+    starts = _list_starts(data, header)
+    column = [name for name, _ in header.lists].index(VIEWS)
+    _renumber(data, starts[:, column], header.lists[column][1].itemsize, part.image_ids)
+    rows = _fixed_part(data, header)
+    points = np.stack([rows[name] for name in ("x", "y", "z")], 1)
+    own = np.ones(header.count, bool)
+    for least, greatest in boxes:
+        own &= ~((points >= least) & (points <= greatest)).all(axis=1)
+    firsts = starts[:, 0] - header.fixed.itemsize
+    sizes = np.diff(firsts, append=len(data))
+    return int(own.sum()), data[np.repeat(own, sizes)]
+
+
+def _renumber(
+    data: npt.NDArray[np.uint8],
+    starts: npt.NDArray[np.int64],
+    item_bytes: int,
+    ids: npt.NDArray[np.uint32],
+) -> None:
+    """Put `ids` in the place of a part's own numbers of photos, in `data` itself."""
+    lengths = data[starts].astype(np.int64)
+    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    firsts = np.repeat(starts + 1, lengths) + item_bytes * within
+    places = firsts[:, None] + np.arange(item_bytes)
+    own = np.ascontiguousarray(data[places]).view(f"<u{item_bytes}").reshape(-1)
+    if own.size and own.max() >= len(ids):
+        raise ValueError("a point is seen by a photo that is not in its part")
+    data[places] = ids[own].astype(f"<u{item_bytes}")[:, None].view(np.uint8)

@@ -16,7 +16,7 @@ from insaat_cli.classic.progress import Phase
 IMAGES = "images"
 SCENE = "scene.mvs"
 LEFTOVERS = ("*.log", "*.dmap", "*.cfg")
-NO_OPTIONS = frozenset({"enabled"})
+NO_OPTIONS = frozenset({"enabled", "sub_scenes"})
 """Fields that are ours, not the program's."""
 
 
