@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from insaat_cli.errors import Fault, UsageError
-from insaat_cli.pipeline import Multiplier, climb, with_preset, with_settings
+from insaat_cli.pipeline import DiskModel, Multiplier, climb, with_preset, with_settings
 from insaat_cli.pipeline_file import find_pipeline, load_pipeline, parse_pipeline, shipped_pipelines
 
 GOOD = """\
@@ -168,6 +168,14 @@ def test_shipped_pipelines_load_and_their_presets_apply() -> None:
         assert pipeline.name == name
         for preset in pipeline.presets:
             with_preset(pipeline, preset)
+
+
+@pytest.mark.parametrize("name", shipped_pipelines())
+def test_every_stage_foretells_its_memory_time_and_disk(name: str) -> None:
+    for stage in find_pipeline(name).stages:
+        assert stage.memory.base_mb > 0, stage.name
+        assert stage.time.base_s > 0, stage.name
+        assert stage.disk != DiskModel(), stage.name
 
 
 def test_a_pipeline_of_the_user_is_found_by_path(tmp_path: Path) -> None:
