@@ -9,7 +9,8 @@ import pytest
 
 from fakes.pipelines import FakePhoto, fake_pipeline, fake_plan, fake_stage
 from insaat_cli.history import History
-from insaat_cli.planning import Planner
+from insaat_cli.pipeline import with_settings
+from insaat_cli.planning import IDLE_BYTES, Planner
 from insaat_cli.prediction import workload
 from insaat_cli.scheduler import Option
 
@@ -109,3 +110,21 @@ def test_all_photos_together_count(tmp_path: Path) -> None:
     (one,) = planned.stages
     assert planned.options(one)[0].memory_bytes == 4 * 12 * 2 * 1_000_000
     assert planned.disk_bytes(one) == 12_000_000
+
+
+def test_a_stage_that_is_left_out_needs_next_to_nothing(tmp_path: Path) -> None:
+    fields = {"memory": {"base_mb": 900}, "time": {"base_s": 60}, "params": {"enabled": False}}
+    pipeline = fake_pipeline(fake_stage("one", **fields, on_memory=[{"enabled": False}]))
+    left_out = Planner(fake_plan(pipeline, tmp_path), History(tmp_path / "history.json"))
+    (one,) = left_out.stages
+    assert {option.memory_bytes for option in left_out.options(one)} == {IDLE_BYTES}
+    assert left_out.seconds(one) < 1
+    left_out.remember(one, one.params, left_out.options(one)[0], seconds=0.5, peak=1000)
+    assert not left_out.history.read(), "it says nothing about what the work takes"
+
+    whole = with_settings(pipeline, ["one.enabled=true"])
+    working = Planner(fake_plan(whole, tmp_path), History(tmp_path / "history.json"))
+    (one,) = working.stages
+    options = working.options(one)
+    assert (options[0].memory_bytes, options[-1].memory_bytes) == (900_000_000, IDLE_BYTES)
+    assert working.seconds(one) == 60

@@ -17,6 +17,8 @@ ParamValue = bool | int | float | str | None
 Params = Mapping[str, ParamValue]
 THREADS_KEY = "threads"
 """In a ladder: the number of threads, not a parameter of the stage."""
+SWITCH = "enabled"
+"""The parameter of a stage that can be left out."""
 MEMORY_KEY = "memory"
 """In a ladder: the share of the predicted memory that is left, where the model cannot know it."""
 TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -232,6 +234,11 @@ def climb(ladder: Ladder, rungs: int, params: Params) -> tuple[Params, int | Non
             else:
                 changed[key] = value
     return changed, threads
+
+
+def idle(params: Params) -> bool:
+    """Whether a stage with these parameters only hands on what it reads: `enabled` is false."""
+    return params.get(SWITCH) is False
 
 
 def memory_share(ladder: Ladder, rungs: int) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 from insaat_cli.errors import UsageError
 from insaat_cli.fingerprint import photos_fingerprint, stage_fingerprint, stage_identity
 from insaat_cli.history import History, Measurement, correction, stage_key
-from insaat_cli.pipeline import Params, Stage, climb, memory_share
+from insaat_cli.pipeline import Params, Stage, climb, idle, memory_share
 from insaat_cli.prediction import (
     Correction,
     Workload,
@@ -23,6 +23,8 @@ from insaat_cli.run_plan import RunPlan
 from insaat_cli.scheduler import Option, Task
 
 UNCORRECTED = Correction()
+IDLE_BYTES, IDLE_SECONDS = 150_000_000, 0.6
+"""What a stage takes that is left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,9 @@ class Planner:
         found = []
         for rung in range(first_rung, max(last, first_rung) + 1):
             settings = self.settings(stage, rung)
+            if idle(settings.params):
+                found.append(Option(rung=rung, threads=1, memory_bytes=IDLE_BYTES))
+                continue
             load = self.load(stage, settings.params)
             known = self._corrections[stage.name]
             share = memory_share(stage.on_memory, rung)
@@ -122,6 +127,8 @@ class Planner:
 
     def seconds(self, stage: Stage) -> float:
         """Predicted duration with the settings in force."""
+        if idle(self.params[stage.name]):
+            return IDLE_SECONDS
         load = self.load(stage, self.params[stage.name])
         return predicted_seconds(stage, load, self._corrections[stage.name])
 
@@ -140,7 +147,9 @@ class Planner:
     def remember(
         self, stage: Stage, params: Params, option: Option, seconds: float, peak: int
     ) -> None:
-        """Add a finished stage to the history of this machine."""
+        """Add a finished stage to the history of this machine, if it did its work."""
+        if idle(params):
+            return
         load, threads = self.load(stage, params), option.threads
         measurement = Measurement(
             photos=load.photos,

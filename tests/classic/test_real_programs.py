@@ -52,15 +52,18 @@ def test_the_table_of_options_is_that_of_the_program(program: str, tmp_path: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["openmvg-openmvs", "colmap-openmvs"])
-def test_photos_of_a_castle(name: str, shared_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "refined"), [("openmvg-openmvs", False), ("colmap-openmvs", True)]
+)
+def test_photos_of_a_castle(name: str, refined: bool, shared_data: Path, tmp_path: Path) -> None:
     need(*(requirement.program for requirement in find_pipeline(name).requires))
     photos, output = tmp_path / "photos", tmp_path / "the castle's model \N{GREEK SMALL LETTER PI}"
     photos.mkdir()
     for photo in sorted((shared_data / "sceaux").glob("*.JPG"))[:PHOTOS]:
         shutil.copy(photo, photos)
+    settings = (*SMALL, f"refine.enabled={str(refined).lower()}")
     options = ReconstructionOptions(
-        sources=(photos,), output=output, pipeline=name, preset="draft", settings=SMALL
+        sources=(photos,), output=output, pipeline=name, preset="draft", settings=settings
     )
     reconstruct(options, Heard())
     record = json.loads((output / "run.json").read_text(encoding="utf-8"))
@@ -68,6 +71,7 @@ def test_photos_of_a_castle(name: str, shared_data: Path, tmp_path: Path) -> Non
     assert metrics["sparse"]["registered"] == PHOTOS
     assert metrics["sparse"]["reprojection_error_px"] < 1.0
     assert metrics["dense"]["points"] > 10_000
+    assert metrics["refine"]["refined"] == refined
     assert metrics["texture"]["textured_share"] > 0.9
     mesh = trimesh.load(output / "model.glb", process=False).to_geometry()
     width, height, _ = mesh.extents
