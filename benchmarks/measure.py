@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import time
 from collections.abc import Sequence
@@ -21,19 +22,27 @@ class Measured:
     seconds: float
     peak_bytes: int
     """Most memory that all its processes held at once: PSS where there is one, else RSS."""
+    stopped: bool = False
+    """It was asked to end before it was done."""
 
 
-def measured(command: Sequence[str], *, log: Path) -> Measured:
-    """Run `command` to its end; what it prints goes to `log`."""
+def measured(command: Sequence[str], *, log: Path, at_most_s: float = math.inf) -> Measured:
+    """Run `command` to its end, or for `at_most_s`; what it prints goes to `log`."""
     started = time.monotonic()
-    peak = 0
+    peak, stopped = 0, False
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         while process.poll() is None:
             peak = max(peak, tree_bytes(process.pid))
+            if not stopped and time.monotonic() - started > at_most_s:
+                stopped = True
+                process.terminate()
             time.sleep(SAMPLE_S)
     return Measured(
-        exit_code=process.returncode, seconds=time.monotonic() - started, peak_bytes=peak
+        exit_code=process.returncode,
+        seconds=time.monotonic() - started,
+        peak_bytes=peak,
+        stopped=stopped,
     )
 
 
