@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from insaat_cli.remote.checkpoints import restore, save
+from insaat_cli.remote.checkpoints import restore, save, unpack
 from insaat_cli.remote.memory import MemoryStore
+from insaat_cli.remote.store import CorruptError
 from insaat_cli.workspace import MARKER_NAME
 
 JOB = "20260101-000000-aaaaaaaa"
@@ -118,3 +119,32 @@ def test_a_forged_archive_writes_nothing_outside(
     before = {path for path in tmp_path.rglob("*") if "next" not in path.parts}
     assert restored(store, tmp_path / "next") == []
     assert {path for path in tmp_path.rglob("*") if "next" not in path.parts} == before
+
+
+def entry(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.linkname = kind, target
+    return made
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [entry("one/link", tarfile.SYMTYPE, "/etc"), entry("one/link/evil")],
+        [entry("one/link", tarfile.LNKTYPE, "/etc/passwd")],
+        [entry("one/pipe", tarfile.FIFOTYPE)],
+        [entry("one/device", tarfile.CHRTYPE)],
+        [entry("one/twice"), entry("one/twice")],
+        [entry("one/file"), entry("one/file/below")],
+        [entry("one/folder", tarfile.DIRTYPE), entry("one/folder")],
+    ],
+    ids=["link", "hard link", "pipe", "device", "twice", "below a file", "folder and file"],
+)
+def test_an_archive_of_more_than_files_is_refused(
+    tmp_path: Path, entries: list[tarfile.TarInfo]
+) -> None:
+    with tarfile.open(tmp_path / "one.tar", "w") as tar:
+        for one in entries:
+            tar.addfile(one)
+    with pytest.raises(CorruptError):
+        unpack(tmp_path / "one.tar", tmp_path / "unpacked")

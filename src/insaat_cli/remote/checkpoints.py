@@ -63,8 +63,6 @@ def restore(
             _restore_one(store, entry.key, match["stage"], stages, scratch)
         except (NotThereError, CorruptError, FileNotFoundError, tarfile.TarError):
             continue  # FileNotFoundError: an archive of something else
-        except (ValueError, KeyError, TypeError):
-            continue
         restored.append(match["stage"])
     return restored
 
@@ -73,24 +71,56 @@ def _restore_one(store: Store, pointer_key: str, stage: str, stages: Path, scrat
     blob = store.get(pointer_key)
     if blob is None:
         raise NotThereError(pointer_key)
-    pointer: dict[str, Any] = json.loads(blob.body)
-    key = str(pointer["key"])
+    try:
+        pointer: dict[str, Any] = json.loads(blob.body)
+        key = str(pointer["key"])
+        archive = FileEntry(
+            path=f"{stage}.tar", size=int(pointer["size"]), sha256=str(pointer["sha256"])
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptError(f"{pointer_key} is no checkpoint") from error
     if not ARCHIVE.fullmatch(key.removeprefix(pointer_key.rpartition("/")[0])):
         raise CorruptError(f"{pointer_key} names what is no checkpoint")
-    archive = FileEntry(
-        path=f"{stage}.tar", size=int(pointer["size"]), sha256=str(pointer["sha256"])
-    )
     download(store, lambda _: key, [archive], scratch)
     path = scratch / archive.path
     try:
-        with tarfile.open(path) as tar:
-            # The "data" filter refuses links, devices and paths that lead out.
-            tar.extractall(scratch / "unpacked", filter="data")
+        unpack(path, scratch / "unpacked")
         if not (stages / stage).exists():
             (scratch / "unpacked" / stage).rename(stages / stage)
     finally:
         path.unlink(missing_ok=True)
         shutil.rmtree(scratch / "unpacked", ignore_errors=True)
+
+
+def unpack(archive: Path, target: Path) -> None:
+    """Files and folders of the tar `archive` into `target`, which need not be there.
+
+    CorruptError for links, devices and paths that lead out. `extractall(filter="data")` would do,
+    but Python knows it from 3.11.4 on only, and Debian 12 has 3.11.2.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    root = target.resolve()
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            try:
+                _unpack_one(tar, member, root)
+            except (FileExistsError, IsADirectoryError, NotADirectoryError, ValueError) as error:
+                raise CorruptError(f"{archive.name} does not unpack: {error}") from error
+
+
+def _unpack_one(tar: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> None:
+    place = (root / member.name).resolve()
+    if not place.is_relative_to(root):
+        raise CorruptError(f"a checkpoint leads out of its folder: {member.name}")
+    if member.isdir():
+        place.mkdir(parents=True, exist_ok=True)
+        return
+    source = tar.extractfile(member) if member.isreg() else None
+    if source is None:
+        raise CorruptError(f"a checkpoint holds more than files: {member.name}")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with source, place.open("xb") as file:
+        shutil.copyfileobj(source, file)
 
 
 def _fingerprint(folder: Path) -> str:
