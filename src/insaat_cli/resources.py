@@ -130,11 +130,9 @@ def tree_bytes(root_pid: int) -> int:
 
 def resident_bytes(pid: int) -> int:
     """Resident size, shared pages in full: cheap to ask, never less than `process_bytes`."""
-    try:
+    with suppress(OSError, ValueError, IndexError):  # no /proc, or it is gone: ask elsewhere
         fields = Path(f"/proc/{pid}/statm").read_bytes().split()
         return int(fields[1]) * PAGE_BYTES
-    except (OSError, ValueError, IndexError):
-        pass
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
@@ -153,7 +151,7 @@ class ProcessMemory:
 
 def process_memory(pid: int) -> ProcessMemory:
     """PSS of a process where the kernel gives it, else its resident size; 0 once it is gone."""
-    try:
+    with suppress(OSError, ValueError, KeyError):  # the kernel gives none: ask elsewhere
         text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
         rows = [line.split() for line in text.splitlines()]
         sizes = {row[0]: int(row[1]) * 1024 for row in rows if len(row) == 3}
@@ -163,8 +161,6 @@ def process_memory(pid: int) -> ProcessMemory:
             pss_bytes=pss,
             borrowed_bytes=max(0, in_files - (pss - own)) if "Pss_Anon:" in sizes else 0,
         )
-    except (OSError, ValueError, KeyError):
-        pass
     try:
         return ProcessMemory(pss_bytes=int(psutil.Process(pid).memory_info().rss))
     except psutil.Error:

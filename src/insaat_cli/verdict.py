@@ -150,7 +150,7 @@ def _reason(exit_code: int) -> str:
                 signal.Signals(number), f"ended by {signal.Signals(number).name}"
             )
         except ValueError:
-            pass
+            pass  # no signal of this system: the bare number says more
     return f"failed with exit status {exit_code}"
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fakes.mvs_files import EVERYWHERE, Box, write_depth_map, write_scene, write_seen_cloud
-from insaat_cli.classic.mvs_cloud import CloudPart, join_clouds, read_mvs_cloud
-from insaat_cli.classic.mvs_files import read_sub_scene, sampling_area
+from insaat_cli.classic.mvs_cloud import join_clouds, read_mvs_cloud
+from insaat_cli.classic.mvs_files import SubScene, read_sub_scene, sampling_area
 from insaat_cli.classic.sub_scenes import fused_cloud, join_sub_scenes, split_scene
 from insaat_cli.errors import StageError
 
@@ -110,15 +110,14 @@ def test_clouds_that_do_not_fit_together(tmp_path: Path) -> None:
     one, other = tmp_path / "one.ply", tmp_path / "other.ply"
     write_seen_cloud(one, np.zeros((1, 3)), [[5]])
     with pytest.raises(StageError, match="not in its part"):
-        join_clouds([part(one, photos=5)], tmp_path / "joined.ply")
+        join_clouds({one: part(photos=5)}, tmp_path / "joined.ply")
     other.write_bytes(one.read_bytes().replace(b"float32 nx", b"float64 nx"))
     with pytest.raises(StageError, match="different things"):
-        join_clouds([part(one), part(other)], tmp_path / "joined.ply")
+        join_clouds({one: part(), other: part()}, tmp_path / "joined.ply")
     one.write_bytes(one.read_bytes()[:-3])
     with pytest.raises(StageError, match="cannot join the parts"):
-        join_clouds([part(one)], tmp_path / "joined.ply")
+        join_clouds({one: part()}, tmp_path / "joined.ply")
 
 
-def part(path: Path, photos: int = 9) -> CloudPart:
-    box = np.array(EVERYWHERE)
-    return CloudPart(path=path, image_ids=np.arange(photos, dtype=np.uint32), box=box)
+def part(photos: int = 9) -> SubScene:
+    return SubScene(image_ids=np.arange(photos, dtype=np.uint32), box=np.array(EVERYWHERE))

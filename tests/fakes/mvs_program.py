@@ -228,7 +228,7 @@ def densify(arguments: dict[str, str], step: dict) -> None:
 
 
 def split(photos: int, parts: int) -> None:
-    """Boxes side by side, with three photos each."""
+    """Boxes side by side, with four photos each."""
     assert len(list(Path().glob("*.dmap"))) == photos, "it would crash without depth maps"
     for number in range(parts):
         box = ((-2.0 + number, -2.0, -2.0), (-1.0 + number, 2.0, 2.0))

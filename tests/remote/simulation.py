@@ -267,7 +267,7 @@ class ActorStore:
         return self._do(f"size {key}", False, lambda: self._raw.size(key))
 
     def upload(self, key: str, path: Path, progress: Any = None) -> None:
-        raise NotImplementedError
+        self._do(f"upload {key}", True, lambda: self._raw.upload(key, path, progress))
 
     def _do(self, what: str, write: bool, action: Callable[[], Any]) -> Any:
         return self._world.operate(self._actor, what, write, action)

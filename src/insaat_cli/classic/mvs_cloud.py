@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -12,6 +12,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
+from insaat_cli.classic.mvs_files import SubScene
 from insaat_cli.engine.fusion import Cloud
 from insaat_cli.errors import StageError
 
@@ -34,7 +35,7 @@ def read_mvs_cloud(path: Path) -> Cloud:
         with path.open("rb") as file:
             header = _read_header(file)
             data = np.frombuffer(file.read(), np.uint8)
-        rows = _fixed_part(data, header)
+        rows = _fixed_part(data, header, _list_starts(data, header))
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise StageError(f"cannot read {path.name}: {error}") from error
     count, names = header.count, header.fixed.names or ()
@@ -63,36 +64,27 @@ def count_elements(path: Path, element: str) -> int:
     return 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class CloudPart:
-    """The cloud of a part of a scene."""
-
-    path: Path
-    image_ids: npt.NDArray[np.uint32]
-    """Which photo of the whole scene each photo of the part is."""
-    box: npt.NDArray[np.float64]
-    """Its least and its greatest corner (2x3); boxes may overlap."""
-
-
-def join_clouds(parts: Sequence[CloudPart], target: Path) -> int:
-    """Write the points of all `parts` into `target`; returns how many.
+def join_clouds(clouds: Mapping[Path, SubScene], target: Path) -> int:
+    """Write the points of all `clouds`, one of each part, into `target`; returns how many.
 
     Where boxes overlap, the smallest one's points are taken: its photos are those that see it best,
     and a larger part may lack some. One part is held at a time. Raises StageError for files that
     are cut off, differ in what they hold, or name photos that are not there.
     """
-    parts = sorted(parts, key=lambda part: np.prod(part.box[1] - part.box[0]))
+    parts = sorted(clouds.items(), key=lambda item: np.prod(item[1].box[1] - item[1].box[0]))
     count = 0
     try:
         headers = []
-        for part in parts:
-            with part.path.open("rb") as file:
+        for path, _ in parts:
+            with path.open("rb") as file:
                 headers.append(_read_header(file))
         if any(header.layout != headers[0].layout for header in headers):
             raise ValueError("its parts hold different things")
         with TemporaryFile(dir=target.parent) as rows:
-            for number, (part, header) in enumerate(zip(parts, headers, strict=True)):
-                own, taken = _own_rows(part, header, [smaller.box for smaller in parts[:number]])
+            smaller: list[npt.NDArray[np.float64]] = []
+            for (path, part), header in zip(parts, headers, strict=True):
+                own, taken = _own_rows(path, header, part.image_ids, smaller)
+                smaller.append(part.box)
                 rows.write(taken.data)
                 count += own
             rows.seek(0)
@@ -156,11 +148,14 @@ def _read_header(file: IO[bytes]) -> _Header:
     raise ValueError("no header")
 
 
-def _fixed_part(data: npt.NDArray[np.uint8], header: _Header) -> npt.NDArray[np.void]:
+def _fixed_part(
+    data: npt.NDArray[np.uint8], header: _Header, starts: npt.NDArray[np.int64]
+) -> npt.NDArray[np.void]:
+    """What each point has beside its lists, which start at `starts`."""
     if not header.lists:
         return np.frombuffer(data, header.fixed, header.count)
-    starts = _list_starts(data, header)[:, 0] - header.fixed.itemsize
-    rows = data[starts[:, None] + np.arange(header.fixed.itemsize)]
+    firsts = starts[:, 0] - header.fixed.itemsize
+    rows = data[firsts[:, None] + np.arange(header.fixed.itemsize)]
     return np.ascontiguousarray(rows).view(header.fixed).reshape(-1)
 
 
@@ -181,16 +176,19 @@ def _list_starts(data: npt.NDArray[np.uint8], header: _Header) -> npt.NDArray[np
 
 
 def _own_rows(
-    part: CloudPart, header: _Header, boxes: Sequence[npt.NDArray[np.float64]]
+    path: Path,
+    header: _Header,
+    ids: npt.NDArray[np.uint32],
+    boxes: Sequence[npt.NDArray[np.float64]],
 ) -> tuple[int, npt.NDArray[np.uint8]]:
-    """How many points of `part` are in none of `boxes`, and their bytes, views renumbered."""
-    with part.path.open("rb") as file:
+    """How many points of a cloud are in none of `boxes`, and their bytes, views renumbered."""
+    with path.open("rb") as file:
         file.seek(header.size_bytes)
         data = np.frombuffer(file.read(), np.uint8).copy()
     starts = _list_starts(data, header)
     column = [name for name, _ in header.lists].index(VIEWS)
-    _renumber(data, starts[:, column], header.lists[column][1].itemsize, part.image_ids)
-    rows = _fixed_part(data, header)
+    _renumber(data, starts[:, column], header.lists[column][1].itemsize, ids)
+    rows = _fixed_part(data, header, starts)
     points = np.stack([rows[name] for name in ("x", "y", "z")], 1)
     own = np.ones(header.count, bool)
     for least, greatest in boxes:

@@ -28,11 +28,10 @@ SAMPLE_WEIGHT = 0.01
 class SubScene:
     """A part of a scene."""
 
-    path: Path
     image_ids: npt.NDArray[np.uint32]
     """For each of its photos, in its order, which photo of the whole scene that is."""
     box: npt.NDArray[np.float64]
-    """Its least and its greatest corner (2x3), along the scene's axes."""
+    """Its least and its greatest corner (2x3), along the scene's axes; boxes may overlap."""
 
 
 def read_sub_scene(path: Path) -> SubScene:
@@ -46,7 +45,7 @@ def read_sub_scene(path: Path) -> SubScene:
         raise StageError(f"cannot read {path.name}: {error}") from error
     # The box comes last, after its rotation, which is none.
     box = np.frombuffer(data[-BOX_BYTES:], "<f8").reshape(2, 3)
-    return SubScene(path=path, image_ids=ids, box=box)
+    return SubScene(image_ids=ids, box=box)
 
 
 def sampling_area(depth_map: Path) -> float:

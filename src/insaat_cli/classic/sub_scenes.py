@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from insaat_cli.classic.mvs_cloud import CloudPart, join_clouds
-from insaat_cli.classic.mvs_files import SubScene, read_sub_scene, sampling_area
+from insaat_cli.classic.mvs_cloud import join_clouds
+from insaat_cli.classic.mvs_files import read_sub_scene, sampling_area
 
 DEPTH_MAPS = "depth*[0-9].dmap"
 SUB_SCENES = "scene_[0-9][0-9][0-9][0-9].mvs"
@@ -42,10 +42,11 @@ def join_sub_scenes(parts: Sequence[Path], target: Path) -> None:
 
     A part in which nothing was found has none. Raises StageError for files that are cut off.
     """
-    fused = [read_sub_scene(part) for part in parts if fused_cloud(part).exists()]
+    clouds = {fused_cloud(part): part for part in parts}
+    fused = {path: read_sub_scene(part) for path, part in clouds.items() if path.exists()}
     target.unlink(missing_ok=True)
     if fused:
-        join_clouds([_cloud_of(part) for part in fused], target)
+        join_clouds(fused, target)
 
 
 def fused_cloud(part: Path) -> Path:
@@ -58,10 +59,6 @@ def remove_sub_scenes(folder: Path) -> None:
     for pattern in LEFTOVERS:
         for path in folder.glob(pattern):
             path.unlink()
-
-
-def _cloud_of(part: SubScene) -> CloudPart:
-    return CloudPart(path=fused_cloud(part.path), image_ids=part.image_ids, box=part.box)
 
 
 def _attempt(folder: Path, split: Callable[[float], object], area: float) -> list[Path]:

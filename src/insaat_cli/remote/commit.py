@@ -89,7 +89,7 @@ def _settle(
         try:
             return Held(after, write(body))
         except ConflictError:
-            pass
+            pass  # by whom, and whether it was ourselves, is read below
         except UncertainError as error:
             fault = error
         try:

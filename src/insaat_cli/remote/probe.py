@@ -95,7 +95,7 @@ def _race(store: Store, key: str, header: str, write: Callable[[bytes], str]) ->
             write(body)
             won.append(body)
         except ConflictError:
-            pass
+            pass  # it lost the race, as all but one should
         except StoreError:
             unknown.append(body)
 
