@@ -21,6 +21,8 @@ class ExitCode(IntEnum):
     MEMORY = 6
     DO_NOT_FIT = 7
     STORE = 8
+    NO_JOB = 9
+    JOB_STATE = 10
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -92,6 +94,18 @@ class StoreError(InsaatError):
     """The store is unreachable, or refused."""
 
     code = ExitCode.STORE
+
+
+class NoJobError(StoreError):
+    """The store answered, and it holds no such job."""
+
+    code = ExitCode.NO_JOB
+
+
+class JobStateError(InsaatError):
+    """The job is there, but has ended, or has not yet: what was asked for is not possible now."""
+
+    code = ExitCode.JOB_STATE
 
 
 class StoppedError(InsaatError):

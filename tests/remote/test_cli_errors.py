@@ -1,4 +1,4 @@
-"""Faults of the store and of the user: exit code 8 or 2, one clear message, nothing written."""
+"""Faults of the store, of a job and of the user: exit codes, one clear message, nothing written."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_store_cannot_be_used(
 ) -> None:
     remote = f"s3://{s3_address.bucket}/{s3_address.prefix}"
     here = ("--endpoint", str(s3_address.endpoint))
-    assert insaat(capsys, "status", JOB, "--remote", remote, *here)[0] == 8
+    assert insaat(capsys, "status", JOB, "--remote", remote, *here)[0] == 9
     code, text = insaat(capsys, "jobs", "--remote", "s3://no-such-bucket-here", *here)
     assert code == 8 and "NoSuchBucket" in text
     code, text = insaat(capsys, "jobs", "--remote", remote, "--endpoint", "http://127.0.0.1:9")
@@ -105,3 +105,43 @@ def test_a_damaged_state_is_said(capsys: pytest.CaptureFixture[str], tmp_path: P
     assert code == 8 and "state.json" in text
     with pytest.raises(Exception, match=r"state\.json"):
         read(store, JOB)
+
+
+def test_no_such_job_is_not_a_store_out_of_reach(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A script that polls must know whether to wait for the store or to give up."""
+    remote = ("--remote", str(tmp_path / "queue"))
+    for command in ("status", "fetch", "cancel", "retry", "logs", "share", "rm"):
+        for job in (JOB, "../../etc"):
+            code, text = insaat(capsys, command, job, *remote)
+            assert (command, code) == (command, 9)
+            assert "there is no job" in text and "insaat jobs" in text
+    (tmp_path / "a file").write_text("")
+    for command in ("status", "fetch", "cancel", "retry", "logs", "share", "rm"):
+        assert insaat(capsys, command, JOB, "--remote", str(tmp_path / "a file"))[0] == 8
+
+
+def test_a_job_that_is_there_but_cannot_do_that_now(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    store = LocalStore(tmp_path / "queue")
+    queue = Queue(store, clock=time.monotonic)
+    queue.submit(JobState(job=JOB, status=Status.QUEUED, txn=new_txn()), b"{}")
+    remote = ("--remote", str(tmp_path / "queue"))
+
+    def said(*command: str) -> str:
+        code, text = insaat(capsys, *command, *remote)
+        assert (command, code) == (command, 10)
+        return text
+
+    assert "no result" in said("fetch", JOB, "-o", str(tmp_path / "out"))
+    assert "has no log" in said("logs", JOB)
+    assert f"attempt 3 of job {JOB} has no log" in said("logs", JOB, "--attempt", "3")
+    assert "is QUEUED" in said("retry", JOB)
+    assert "cancel it first" in said("rm", JOB)
+    assert insaat(capsys, "cancel", JOB, *remote)[0] == 0
+    assert "has ended" in said("cancel", JOB)
+    assert "CANCELLED" in said("status", JOB, "--follow")
+    assert insaat(capsys, "rm", JOB, *remote)[0] == 0
+    assert insaat(capsys, "status", JOB, *remote)[0] == 9

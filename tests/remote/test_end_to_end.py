@@ -100,11 +100,11 @@ def test_the_commands(tmp_path: Path) -> None:
     assert fetched.returncode == 0, fetched.stderr
     assert (tmp_path / "out" / "three.bin").stat().st_size == 5000
     assert insaat("worker", "--once", *allow).returncode == 0, "an empty queue is no error"
-    assert insaat("cancel", job).returncode == 8
+    assert insaat("cancel", job).returncode == 10
     assert insaat("rm", job).returncode == 0
-    assert insaat("status", job).returncode == 8
+    assert insaat("status", job).returncode == 9
     nothing = insaat("status", "../../etc")
-    assert nothing.returncode == 8
+    assert nothing.returncode == 9
     assert "Traceback" not in nothing.stderr
 
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from insaat_cli.errors import Fault, StoreError
+from insaat_cli.errors import Fault, JobStateError, StoreError
 from insaat_cli.remote import commit
 from insaat_cli.remote.commit import Held, LostRaceError, Pause
 from insaat_cli.remote.job import JobState, Problem, Progress, RefusedError, Status
@@ -166,7 +166,7 @@ def meddle(story: Story, job: str) -> None:
         world, queue = story.world, queue_of(story, actor)
         for _ in range(world.random.randrange(4)):
             world.sleep(actor, world.random.random() * 200)
-            with contextlib.suppress(StoreError):
+            with contextlib.suppress(StoreError, JobStateError):
                 world.random.choice([queue.cancel, queue.retry])(job)
 
     story.world.spawn(f"user-{job[-1]}", body)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from insaat_cli.errors import ERROR_OF_FAULT, InsaatError, StoreError
+from insaat_cli.errors import ERROR_OF_FAULT, InsaatError, JobStateError
 from insaat_cli.remote.job import JobState, Status
 from insaat_cli.wording import counted, duration, printable, size
 
@@ -77,7 +77,7 @@ def ended_error(state: JobState) -> InsaatError:
     """What a job that did not succeed is to whoever waits for it."""
     problem = state.problem
     if state.status is Status.CANCELLED or problem is None:
-        return StoreError(f"job {state.job} is {state.status.value}")
+        return JobStateError(f"job {state.job} is {state.status.value}")
     kind = ERROR_OF_FAULT[problem.fault]
     hint = problem.hint or f"insaat logs {state.job} shows its log"
     return kind(f"job {state.job} failed: {printable(problem.message)}", hint=printable(hint))

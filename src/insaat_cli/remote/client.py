@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from insaat_cli.errors import StoreError, UsageError
+from insaat_cli.errors import JobStateError, NoJobError, UsageError
 from insaat_cli.remote.commit import read
 from insaat_cli.remote.doorbell import Doorbell
 from insaat_cli.remote.job import JobState, Status, check_id
@@ -94,7 +94,7 @@ class Client:
         state = self.status(job)
         if state.status is not Status.SUCCEEDED or state.result is None:
             why = f": {state.problem.message}" if state.problem else ""
-            raise StoreError(
+            raise JobStateError(
                 f"job {job} has no result, it is {state.status.value}{why}",
                 hint=f"insaat status {job} --follow waits for it; insaat logs {job} shows its log",
             )
@@ -140,9 +140,8 @@ class Client:
             blob = self.store.get(log_key(job, number))
             if blob is not None:
                 return blob.body.decode("utf-8", "replace")
-        raise NotThereError(
-            f"job {job} has no log yet", hint="a log is stored when an attempt ends"
-        )
+        which = f"attempt {epoch} of job {job}" if epoch is not None else f"job {job}"
+        raise JobStateError(f"{which} has no log", hint="a log is stored when an attempt ends")
 
     def share(self, job: str, *, seconds: int = SHARE_SECONDS) -> str:
         """A link to the viewer page that anybody can open for a while."""
@@ -180,6 +179,6 @@ class Client:
 def _is_id(name: str) -> bool:
     try:
         check_id(name)
-    except StoreError:
+    except NoJobError:
         return False
     return True

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from insaat_cli.errors import StoreError
+from insaat_cli.errors import NoJobError, StoreError
 from insaat_cli.remote.job import JobState
 from insaat_cli.remote.keys import state_key
 from insaat_cli.remote.store import ConflictError, Store, UncertainError
@@ -100,7 +100,7 @@ def _settle(
             if current is not None and after.txn in (current.state.txn, *current.state.recent):
                 return current
             if current is None and before is not None:
-                raise StoreError(f"job {after.job} was removed")
+                raise NoJobError(f"job {after.job} was removed")
             if current is not None and (before is None or current.tag != before.tag):
                 raise LostRaceError(current)
         pause(attempt)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from insaat_cli.errors import Fault, StoreError
+from insaat_cli.errors import Fault, NoJobError, StoreError
 
 FORMAT = 1
 REMEMBERED_TXNS = 16
@@ -146,7 +146,7 @@ def new_txn() -> str:
 def check_id(job: str) -> str:
     """`job` itself if it looks like a job id; ids become keys, so nothing else may pass."""
     if not ID_PATTERN.fullmatch(job):
-        raise StoreError(f"there is no job {job!r}", hint="insaat jobs lists them")
+        raise NoJobError(f"there is no job {job!r}", hint="insaat jobs lists them")
     return job
 
 

@@ -13,11 +13,10 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 
-from insaat_cli.errors import StoreError
+from insaat_cli.errors import NoJobError, StoreError
 from insaat_cli.remote.commit import Held
 from insaat_cli.remote.job import Problem, Progress, RefusedError
 from insaat_cli.remote.queue import Queue
-from insaat_cli.remote.store import NotThereError
 
 BEATS_PER_LEASE = 6
 SELF_STOP_SHARE = 0.5
@@ -96,7 +95,7 @@ class Lease:
             while True:
                 try:
                     return action()
-                except NotThereError as error:
+                except NoJobError as error:
                     raise RefusedError("was removed") from error
                 except StoreError:
                     if self._clock() - self._asked > self.lease_s:

@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from insaat_cli.errors import StoreError
+from insaat_cli.errors import JobStateError, NoJobError, StoreError
 from insaat_cli.remote import job as transitions
 from insaat_cli.remote.commit import Held, LostRaceError, Pause, change, create, read
 from insaat_cli.remote.job import JobState, Problem, Progress, RefusedError, Status
@@ -27,7 +27,7 @@ from insaat_cli.remote.keys import (
     running_marker,
     spec_key,
 )
-from insaat_cli.remote.store import Entry, NotThereError, Store, UncertainError
+from insaat_cli.remote.store import Entry, Store, UncertainError
 
 CHANGE_TRIES = 20
 CANDIDATES = 200
@@ -74,10 +74,10 @@ class Queue:
         return create(self.store, first, self._pause)
 
     def read(self, job: str) -> Held:
-        """Raises NotThereError if there is no such job."""
+        """Raises NoJobError if there is no such job."""
         held = read(self.store, transitions.check_id(job))
         if held is None:
-            raise NotThereError(
+            raise NoJobError(
                 f"there is no job {job} in {self.store.describe()}", hint="insaat jobs lists them"
             )
         return held
@@ -248,7 +248,7 @@ class Queue:
         try:
             return self._insist(self.read(job), step)
         except RefusedError as error:
-            raise StoreError(f"job {job} {error}") from error
+            raise JobStateError(f"job {job} {error}") from error
 
     def _finish(self, held: Held, step: Step) -> Held:
         done = self._insist(held, step)
