@@ -354,3 +354,14 @@ def test_damaged_exif_is_no_reason_to_leave_a_photo_out(folder: Path) -> None:
 def test_natural_key() -> None:
     names = ["b10", "B9", "a", "b9", "10", "9"]
     assert sorted(names, key=natural_key) == ["9", "10", "a", "B9", "b9", "b10"]
+
+
+def test_only_photos_count_as_lost(folder: Path) -> None:
+    (folder / "same.jpg").write_bytes((folder / "IMG_1.jpg").read_bytes())
+    for name in ("cut.JPG", "raw.CR2", "empty.heic", "notes.txt", "film.gif", "paper.pdf"):
+        (folder / name).write_bytes(b"")
+    lost = {file.name: file.is_photo for file in find_photos([folder]).left_out}
+    assert lost == {
+        "same.jpg": False, "cut.JPG": True, "raw.CR2": True, "empty.heic": True,
+        "notes.txt": False, "film.gif": False, "paper.pdf": False,
+    }  # fmt: skip

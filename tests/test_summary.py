@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from insaat_cli.photos import Photo, PhotoSet
+import pytest
+
+from insaat_cli.errors import ExitCode
+from insaat_cli.photos import LeftOut, Photo, PhotoSet
 from insaat_cli.reconstruction import Reconstruction
 from insaat_cli.run_plan import RunResult, StageSummary
-from insaat_cli.summary import summary_fields, summary_lines
+from insaat_cli.summary import summary_fields, summary_lines, warning_lines
 
 ROOT = Path("/out/a\nb")
 PHOTO = Photo(name="a", path=Path("a"), width=640, height=480, sha256="0")
 
 
-def outcome(**metrics: object) -> Reconstruction:
+def outcome(
+    *degraded: str, left_out: tuple[LeftOut, ...] = (), strict: bool = False, **metrics: object
+) -> Reconstruction:
     sparse = StageSummary(
-        name="sparse", title="", status="done", metrics=metrics, degraded=("less of it",)
+        name="sparse", title="placing", status="done", metrics=metrics, degraded=degraded
     )
     run = RunResult(
         workspace=ROOT,
@@ -25,21 +31,20 @@ def outcome(**metrics: object) -> Reconstruction:
         peak_bytes=1_200_000_000,
         record=ROOT / "run.json",
     )
-    photos = PhotoSet(used=(PHOTO, PHOTO, PHOTO))
-    return Reconstruction(photos=photos, run=run, report=ROOT / "report.html")
+    photos = PhotoSet(used=(PHOTO, PHOTO, PHOTO), left_out=left_out)
+    return Reconstruction(photos=photos, run=run, report=ROOT / "report.html", strict=strict)
 
 
 def test_lines() -> None:
     assert summary_lines(outcome(registered=2)) == [
-        "done in 1:15 min: 2 of 3 photos placed, peak memory 1.2 GB",
-        "  1 setting lowered on the way, see the report",
+        "done in 1:15 min: 2 of 3 photos registered, peak memory 1.2 GB",
         r"  model   /out/a\nb/model.glb",
         r"  report  /out/a\nb/report.html",
         "  also    cloud.ply",
     ]
 
 
-def test_run_that_placed_no_cameras_does_not_speak_of_them() -> None:
+def test_run_that_registered_no_cameras_does_not_speak_of_them() -> None:
     assert summary_lines(outcome())[0] == "done in 1:15 min: peak memory 1.2 GB"
     assert summary_fields(outcome())["registered"] is None
 
@@ -48,3 +53,60 @@ def test_fields() -> None:
     fields = summary_fields(outcome(registered=2))
     assert (fields["photos"], fields["registered"]) == (3, 2)
     assert fields["results"]["model.glb"] == str(ROOT / "model.glb")
+
+
+def left_out(name: str, reason: str, *, is_photo: bool = True) -> LeftOut:
+    return LeftOut(name=name, path=Path(name), reason=reason, is_photo=is_photo)
+
+
+def test_what_is_missing_is_warned_of_first() -> None:
+    lost = outcome(
+        "less of it", left_out=(left_out("b.jpg", "truncated"),), registered=1, strict=True
+    )
+    assert warning_lines(lost) == [
+        "warning: 2 of 3 photos could not be registered; the model is made of the other 1",
+        "warning: 1 photo left out: b.jpg (truncated)",
+        "warning: 1 setting lowered on the way, see the report",
+    ]
+    fields = summary_fields(lost)
+    assert fields["complete"] is False
+    assert (fields["unregistered"], fields["left_out"]) == (2, ["b.jpg (truncated)"])
+    assert fields["given_up"] == ["placing: less of it"]
+    assert len(fields["warnings"]) == 3
+
+
+def test_a_photo_that_no_stage_could_decode_is_left_out_and_not_unregistered() -> None:
+    cut = [{"name": "a", "reason": "cannot be decoded"}]
+    lost = outcome(registered=2)
+    assert lost.shortfall.unregistered == 1
+    run = replace(
+        lost.run,
+        stages=(
+            StageSummary(name="resize", title="", status="done", metrics={"left_out": cut}),
+            *lost.run.stages,
+        ),
+    )
+    decoded = replace(lost, run=run).shortfall
+    assert (decoded.unregistered, decoded.left_out) == (0, ("a (cannot be decoded)",))
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        outcome("less", registered=3, strict=True),
+        outcome(registered=2, strict=True),
+        outcome(registered=3, left_out=(left_out("b.jpg", "empty file"),), strict=True),
+    ],
+)
+def test_strict_makes_an_error_of_what_is_missing(lost: Reconstruction) -> None:
+    assert lost.error is not None
+    assert lost.error.code is ExitCode.DO_NOT_FIT
+    assert replace(lost, strict=False).error is None
+    assert replace(lost, report=None).error is None, "a dry run has lost nothing yet"
+
+
+def test_strict_does_not_mind_what_is_no_photo() -> None:
+    others = (left_out("notes.txt", "not an image", is_photo=False),)
+    whole = outcome(registered=3, left_out=others, strict=True)
+    assert (whole.error, warning_lines(whole)) == (None, [])
+    assert summary_fields(whole)["complete"] is True

@@ -25,7 +25,10 @@ from insaat_cli.wording import printable
 
 @dataclass(frozen=True, kw_only=True)
 class SetOutcome:
-    """How one photo set ended: with a model, or with an error."""
+    """How one photo set ended: with a model, or with an error.
+
+    Under --strict with both, where the model is not all that was asked for.
+    """
 
     name: str
     done: Reconstruction | None = None
@@ -118,7 +121,8 @@ class _Batch:
 def _outcome(name: str, prepared: Prepared, outcome: Outcome, listener: Listener) -> SetOutcome:
     if isinstance(outcome, RunResult):
         try:
-            return SetOutcome(name=name, done=after_success(prepared, outcome, listener))
+            done = after_success(prepared, outcome, listener)
+            return SetOutcome(name=name, done=done, error=done.error)
         except InsaatError as error:
             return SetOutcome(name=name, error=error)
     after_failure(prepared, outcome)

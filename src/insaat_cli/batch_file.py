@@ -190,6 +190,7 @@ FIELDS: Mapping[str, Callable[[Options, Any, Path], Options]] = {
     "masks": _masks,
     "recursive": _truth_field("recursive"),
     "keep": _text_field("keep"),
+    "strict": _truth_field("strict"),
 }
 
 

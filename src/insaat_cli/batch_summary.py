@@ -6,41 +6,44 @@ from typing import Any
 
 from insaat_cli.batch import BatchResult, SetOutcome
 from insaat_cli.console import error_fields
-from insaat_cli.summary import given_up, registered, summary_fields
+from insaat_cli.summary import summary_fields, warning_lines
 from insaat_cli.wording import counted, duration, printable, size
 
-HEAD = ("set", "result", "placed", "time", "memory", "lowered", "")
+HEAD = ("set", "result", "registered", "time", "memory", "lowered", "")
 LONGEST_NAME = 32
 
 
 def outcome_line(outcome: SetOutcome) -> str:
     """One set that is over, in one line."""
     name = printable(outcome.name)
-    if outcome.error:
+    if outcome.done is None:
+        assert outcome.error is not None
         return f"{name}: failed: {printable(outcome.error.message.splitlines()[0])}"
     row = _row(outcome)
-    return f"{name}: done in {row[3]}, peak {row[4]}, {row[6]}"
+    warnings = "".join(f"; {line}" for line in warning_lines(outcome.done))
+    return f"{name}: done in {row[3]}, peak {row[4]}, {row[6]}{warnings}"
 
 
 def batch_lines(result: BatchResult) -> list[str]:
-    """The table, and below it the sum and what failed with its hint."""
+    """The table, and below it the sum, what failed with its hint, and what the others lost."""
     rows = [HEAD, *map(_row, result.sets)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    failed = [outcome for outcome in result.sets if outcome.error]
-    done = len(result.sets) - len(failed)
+    done = sum(outcome.done is not None for outcome in result.sets)
     lines += [
         "",
         f"{counted(done, 'model')} of {counted(len(result.sets), 'photo set')} in "
         f"{duration(result.seconds)}, peak memory of all {size(result.peak_bytes)}",
     ]
-    for outcome in failed:
-        if outcome.error and outcome.error.hint:
-            hint = printable(outcome.error.hint.splitlines()[0])
-            lines.append(f"  {printable(outcome.name)}: try: {hint}")
+    for outcome in result.sets:
+        name = printable(outcome.name)
+        if outcome.done is not None:
+            lines += [f"  {name}: {line}" for line in warning_lines(outcome.done)]
+        elif outcome.error and outcome.error.hint:
+            lines.append(f"  {name}: try: {printable(outcome.error.hint.splitlines()[0])}")
     return lines
 
 
@@ -58,10 +61,10 @@ def batch_fields(result: BatchResult) -> dict[str, Any]:
 def outcome_fields(outcome: SetOutcome) -> dict[str, Any]:
     """One set for a program; with the fields of a single reconstruction's summary or error."""
     fields = {"set": outcome.name, "code": int(outcome.code)}
-    if outcome.error:
-        return {**error_fields(outcome.error), **fields, "event": "set_failed"}
-    assert outcome.done is not None
-    return {**summary_fields(outcome.done), **fields, "event": "set_done"}
+    if outcome.done is not None:
+        return {**summary_fields(outcome.done), **fields, "event": "set_done"}
+    assert outcome.error is not None
+    return {**error_fields(outcome.error), **fields, "event": "set_failed"}
 
 
 def _row(outcome: SetOutcome) -> tuple[str, ...]:
@@ -70,16 +73,16 @@ def _row(outcome: SetOutcome) -> tuple[str, ...]:
         assert outcome.error is not None
         message = printable(outcome.error.message.splitlines()[0])
         return (name, f"failed ({int(outcome.code)})", "", "", "", "", message)
-    run = outcome.done.run
-    placed = registered(run)
+    run, shortfall = outcome.done.run, outcome.done.shortfall
+    registered = shortfall.registered
     photos = len(outcome.done.photos.used)
     model = next((path for path in run.results if path.suffix == ".glb"), run.workspace)
     return (
         name,
-        "done",
-        f"{placed if placed is not None else '?'}/{photos}",
+        f"incomplete ({int(outcome.code)})" if outcome.error else "done",
+        f"{registered if registered is not None else '?'}/{photos}",
         duration(run.seconds),
         size(run.peak_bytes),
-        str(len(given_up(run)) or ""),
+        str(len(shortfall.lowered) or ""),
         printable(str(model)),
     )

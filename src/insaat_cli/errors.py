@@ -90,6 +90,12 @@ class DoNotFitError(InsaatError):
     code = ExitCode.DO_NOT_FIT
 
 
+class IncompleteError(InsaatError):
+    """Under --strict: there is a result, but it is not all that was asked for."""
+
+    code = ExitCode.DO_NOT_FIT
+
+
 class StoreError(InsaatError):
     """The store is unreachable, or refused."""
 

@@ -74,6 +74,13 @@ def picture_readers() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
+def is_named_like_a_photo(path: Path) -> bool:
+    """By the ending of its name: one that is read, or a camera's own. Call in `picture_readers`."""
+    ending = path.suffix.lower()
+    kind = Image.registered_extensions().get(ending)
+    return kind in PHOTO_FORMATS or ending in RAW_ENDINGS
+
+
 def examine(path: Path, *, max_pixels: int = MAX_PIXELS) -> PhotoHeader:
     """The header of a usable photo. Call within `picture_readers`.
 

@@ -19,6 +19,7 @@ from insaat_cli.photo_file import (
     PhotoHeader,
     UnusableError,
     examine,
+    is_named_like_a_photo,
     picture_readers,
 )
 from insaat_cli.wording import counted, printable
@@ -86,13 +87,20 @@ class LeftOut:
     name: str
     path: Path
     reason: str
+    is_photo: bool = False
+    """Something is lost with it: a photo, or a folder of them, but no duplicate."""
 
     def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "path": str(self.path), "reason": self.reason}
+        return {
+            "name": self.name,
+            "path": str(self.path),
+            "reason": self.reason,
+            "is_photo": self.is_photo,
+        }
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> LeftOut:
-        return cls(name=fields["name"], path=Path(fields["path"]), reason=fields["reason"])
+        return cls(**{"is_photo": False, **fields, "path": Path(fields["path"])})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,9 +174,12 @@ def _sorted_out(
     name_of: dict[str, str] = {}
     for candidate, name, header in results:
         if isinstance(header, PhotoHeader) and header.sha256 in name_of:
-            header = f"the same picture as {name_of[header.sha256]}"  # noqa: PLW2901
+            same = f"the same picture as {name_of[header.sha256]}"
+            left_out.append(LeftOut(name=name, path=candidate.path, reason=same))
+            continue
         if isinstance(header, str):
-            left_out.append(LeftOut(name=name, path=candidate.path, reason=header))
+            lost = is_named_like_a_photo(candidate.path) or _is_unseen_folder(candidate)
+            left_out.append(LeftOut(name=name, path=candidate.path, reason=header, is_photo=lost))
             continue
         name_of[header.sha256] = name
         used.append(
@@ -182,6 +193,10 @@ def _sorted_out(
             )
         )
     return PhotoSet(used=tuple(used), left_out=tuple(left_out))
+
+
+def _is_unseen_folder(candidate: _Candidate) -> bool:
+    return bool(candidate.fault) and candidate.fault != EARLIER_RESULTS
 
 
 def _candidates(

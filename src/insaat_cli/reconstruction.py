@@ -20,6 +20,7 @@ from insaat_cli.resources import machine_limits
 from insaat_cli.run_events import Listener, PhotosFound, ReportWritten
 from insaat_cli.run_plan import RunPlan, RunResult
 from insaat_cli.runner import run_pipeline
+from insaat_cli.shortfall import Shortfall, shortfall_of
 from insaat_cli.wording import printable
 from insaat_cli.workspace import Workspace, explain_disk
 
@@ -69,6 +70,8 @@ class ReconstructionOptions:
     """A folder of masks, see `masks.py`."""
     degrade: bool = True
     """Whether what does not fit the memory may run with cheaper settings."""
+    strict: bool = False
+    """Whether a result that is not all that was asked for counts as a failure."""
     keep: Keep = Keep.ALL
     command: tuple[str, ...] = ()
     """The command line, for the report: how to do it again."""
@@ -82,6 +85,19 @@ class Reconstruction:
     run: RunResult
     report: Path | None
     """None after a dry run."""
+    strict: bool = False
+    """A shortfall is to be told as an error; the result stands."""
+
+    @property
+    def shortfall(self) -> Shortfall:
+        return shortfall_of(self.run, len(self.photos.used), self.photos.left_out)
+
+    @property
+    def error(self) -> InsaatError | None:
+        """What is to be told of a run that ended well; a dry run lost nothing yet."""
+        if not self.strict or self.report is None:
+            return None
+        return self.shortfall.error() if self.shortfall else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +164,9 @@ def after_success(prepared: Prepared, result: RunResult, listener: Listener) -> 
         if prepared.options.keep is Keep.RESULT and result.results:
             Workspace(result.workspace).drop_stages()
     listener(ReportWritten(report=report))
-    return Reconstruction(photos=prepared.photos, run=result, report=report)
+    return Reconstruction(
+        photos=prepared.photos, run=result, report=report, strict=prepared.options.strict
+    )
 
 
 def output_of(options: ReconstructionOptions) -> Path:

@@ -6,23 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from insaat_cli.reconstruction import Reconstruction
-from insaat_cli.run_plan import RunResult
 from insaat_cli.wording import counted, duration, printable, size
 
 MODEL_NAME = "model.glb"
-REGISTERING_STAGE = "sparse"
+
+
+def warning_lines(outcome: Reconstruction) -> list[str]:
+    """What has to be read before anything else; a dry run has nothing to say here."""
+    if outcome.report is None:
+        return []
+    return [f"warning: {sentence}" for sentence in outcome.shortfall.sentences()]
 
 
 def summary_lines(outcome: Reconstruction) -> list[str]:
-    """What is said when a reconstruction has ended well."""
+    """What is said when a reconstruction has ended well, below the warnings."""
     run = outcome.run
     if outcome.report is None:
         return [f"nothing was written; the results would be in {printable(str(run.workspace))}"]
     words = [_verdict(outcome), f"peak memory {size(run.peak_bytes)}" if run.peak_bytes else ""]
     facts = ", ".join(word for word in words if word)
     lines = [f"done in {duration(run.seconds)}{': ' if facts else ''}{facts}"]
-    if lowered := given_up(run):
-        lines.append(f"  {counted(len(lowered), 'setting')} lowered on the way, see the report")
     lines += [f"  model   {printable(str(path))}" for path in run.results if _is_model(path)]
     lines.append(f"  report  {printable(str(outcome.report))}")
     others = [printable(path.name) for path in run.results if not _is_model(path)]
@@ -38,33 +41,19 @@ def summary_fields(outcome: Reconstruction) -> dict[str, Any]:
         "event": "summary",
         "workspace": str(run.workspace),
         "photos": len(outcome.photos.used),
-        "registered": registered(run),
+        "registered": outcome.shortfall.registered,
         "results": {path.name: str(path) for path in run.results},
         "report": str(outcome.report) if outcome.report else None,
         "seconds": round(run.seconds, 3),
         "peak_bytes": run.peak_bytes,
-        "given_up": given_up(run),
+        **outcome.shortfall.to_json(),
     }
 
 
-def given_up(run: RunResult) -> list[str]:
-    """What ran with lower settings than asked for, one sentence each."""
-    return [f"{stage.title}: {step}" for stage in run.stages for step in stage.degraded]
-
-
-def registered(run: RunResult) -> int | None:
-    """How many photos found their place; None before the stage that says so."""
-    for stage in run.stages:
-        count = stage.metrics.get("registered")
-        if stage.name == REGISTERING_STAGE and isinstance(count, int):
-            return count
-    return None
-
-
 def _verdict(outcome: Reconstruction) -> str:
-    count = registered(outcome.run)
+    count = outcome.shortfall.registered
     photos = counted(len(outcome.photos.used), "photo")
-    return "" if count is None else f"{count} of {photos} placed"
+    return "" if count is None else f"{count} of {photos} registered"
 
 
 def _is_model(path: Path) -> bool:

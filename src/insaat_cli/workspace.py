@@ -27,6 +27,7 @@ from insaat_cli.errors import InsaatError, StageError, UsageError
 
 MARKER_NAME = "stage.json"
 RESULT_NAME = "result.json"
+RECORD_NAME = "run.json"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
@@ -39,7 +40,7 @@ class Workspace:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
-        self.record = self.root / "run.json"
+        self.record = self.root / RECORD_NAME
         self.photos = self.root / "photos.json"
         self.stages = self.root / "stages"
         self.logs = self.root / "logs"

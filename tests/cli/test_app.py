@@ -245,3 +245,40 @@ def test_reader_that_goes_away_does_not_stop_the_run(photos: Path, fake: Fake) -
     assert running.stderr.read() == b""
     running.stderr.close()
     assert (photos.with_name("my photos-3d") / "report.html").exists()
+
+
+def with_a_photo_cut_short(photos: Path) -> Path:
+    whole = (photos / "IMG_0.jpg").read_bytes()
+    (photos / "IMG_9.jpg").write_bytes(whole[: len(whole) // 2])
+    (photos / "notes.txt").write_text("of the day")
+    return photos
+
+
+def test_a_lost_photo_is_warned_of_above_the_results(
+    photos: Path, fake: Fake, capsys: Capture
+) -> None:
+    command = ["reconstruct", str(with_a_photo_cut_short(photos)), "--pipeline", fake()]
+    assert run(command) == ExitCode.DONE
+    _, summary = capsys.readouterr().out.split("\n\n")
+    first, then, *_ = summary.splitlines()
+    assert first.startswith("warning: 1 photo left out: IMG_9.jpg (truncated")
+    assert then.startswith("done in ")
+
+
+def test_strict_is_exit_7_with_the_results_in_their_place(
+    photos: Path, fake: Fake, capsys: Capture
+) -> None:
+    command = ["reconstruct", str(photos), "--pipeline", fake(), "--strict"]
+    assert run(command) == ExitCode.DONE, "nothing is missing"
+    with_a_photo_cut_short(photos)
+    output = photos.with_name("my photos-3d")
+    (output / "out.txt").unlink()
+    capsys.readouterr()
+    assert run(command) == ExitCode.DO_NOT_FIT
+    assert (output / "out.txt").exists()
+    assert "left out: IMG_9.jpg" in capsys.readouterr().err
+    assert run([*command, "--json"]) == ExitCode.DO_NOT_FIT, "reused results are as incomplete"
+    *_, summary, error = lines_of(capsys)
+    assert (summary["event"], summary["complete"]) == ("summary", False)
+    assert (error["event"], error["code"]) == ("error", 7)
+    assert run([*command, "--dry-run"]) == ExitCode.DONE

@@ -149,3 +149,24 @@ def test_keep_result_leaves_no_intermediate_files(photos: Path, fake: Fake, tmp_
     assert (output / "report.html").exists()
     assert run([*command, "-q"]) == 0
     assert len(list((output / "stages").iterdir())) == 2
+
+
+def test_strict_is_of_each_set(sets: Path, fake: Fake, capsys: Capture) -> None:
+    shutil.rmtree(sets / "b")
+    whole = (sets / "c" / "IMG_0.jpg").read_bytes()
+    (sets / "c" / "IMG_9.jpg").write_bytes(whole[: len(whole) // 2])
+    command = ["batch", str(sets), "--pipeline", fake()]
+    assert run(command) == ExitCode.DONE
+    out = capsys.readouterr().out
+    assert "c: warning: 1 photo left out: IMG_9.jpg" in out
+    assert "a: warning" not in out
+    assert run([*command, "--strict"]) == ExitCode.DO_NOT_FIT
+    assert "incomplete (7)" in capsys.readouterr().out
+    assert (sets / "c-3d" / "out.txt").exists()
+    assert run([*command, "--strict", "--json"]) == ExitCode.DO_NOT_FIT
+    ended = {e["set"]: e for e in events_of(capsys) if e["event"] == "set_done"}
+    assert {name: one["code"] for name, one in ended.items()} == {"a": 0, "c": 7}
+    assert [ended[name]["complete"] for name in "ac"] == [True, False]
+    jobs = sets / "jobs.yaml"
+    jobs.write_text(yaml.safe_dump({"jobs": [{"photos": "c", "strict": True}]}))
+    assert run(["batch", str(jobs), "--pipeline", fake()]) == ExitCode.DO_NOT_FIT

@@ -92,6 +92,31 @@ def test_to_wait_for_a_job_is_to_share_its_end(
     assert states == sorted(states, key=["QUEUED", "RUNNING", states[-1]].index)
 
 
+@pytest.mark.parametrize("strict", [False, True])
+def test_to_wait_strictly_is_to_hear_of_photos_that_were_never_sent(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, *, strict: bool
+) -> None:
+    remote = str(tmp_path / "queue")
+    pipeline = write_pipeline(tmp_path, seconds=0.1)
+    photos = make_photos(tmp_path / "photos")
+    (photos / "cut.jpg").write_bytes(b"")
+    worker = WorkerProcess(remote, pipeline, tmp_path / "w", "--idle-exit", "20", lease_s=20.0)
+    submit = ("submit", str(photos), "--remote", remote, "--pipeline", "fake")
+    flags = ("--allow-pipeline", str(pipeline), *["--strict"] * strict)
+    try:
+        assert run([*submit, *flags]) == (2 if strict else 0), "there is nothing to be strict about"
+        capsys.readouterr()
+        ended = run([*submit, *flags, "--wait", "--json"])
+    finally:
+        worker.close()
+    shown = capsys.readouterr()
+    facts = [json.loads(line) for line in shown.out.splitlines()]
+    assert ended == (7 if strict else 0), shown.err
+    (told,) = [fact for fact in facts if fact["event"] == "shortfall"]
+    assert told["complete"] is False
+    assert told["left_out"] == ["cut.jpg (empty file)"]
+
+
 def test_the_doctor_tries_a_queue(
     capsys: pytest.CaptureFixture[str], s3_address: S3Address, tmp_path: Path
 ) -> None:

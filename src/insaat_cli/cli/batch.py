@@ -23,6 +23,7 @@ from insaat_cli.cli.options import (
     RestartOption,
     RoiOption,
     SetOption,
+    StrictOption,
     ThreadsOption,
     VerboseOption,
 )
@@ -60,6 +61,7 @@ def batch_command(
     threads: ThreadsOption = None,
     restart: RestartOption = False,
     no_degrade: NoDegradeOption = False,
+    strict: StrictOption = False,
     keep: KeepOption = Keep.ALL,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -81,6 +83,7 @@ def batch_command(
         threads=threads,
         restart=restart,
         degrade=not no_degrade,
+        strict=strict,
         keep=keep,
         command=("insaat", *session_of(context).arguments),
     )

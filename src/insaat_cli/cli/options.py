@@ -95,6 +95,15 @@ NoDegradeOption = Annotated[
         rich_help_panel=RUN_PANEL,
     ),
 ]
+StrictOption = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Exit 7 if a photo was left out or not registered, or a setting was lowered. "
+        "Results are written all the same.",
+        rich_help_panel=RUN_PANEL,
+    ),
+]
 KeepOption = Annotated[
     Keep,
     typer.Option(

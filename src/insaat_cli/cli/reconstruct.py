@@ -25,6 +25,7 @@ from insaat_cli.cli.options import (
     RestartOption,
     RoiOption,
     SetOption,
+    StrictOption,
     ThreadsOption,
     UntilOption,
     VerboseOption,
@@ -34,7 +35,7 @@ from insaat_cli.console import Talk
 from insaat_cli.errors import UsageError
 from insaat_cli.reconstruction import DEFAULT_PRESET, Keep, ReconstructionOptions, reconstruct
 from insaat_cli.region_option import AUTO
-from insaat_cli.summary import summary_fields, summary_lines
+from insaat_cli.summary import summary_fields, summary_lines, warning_lines
 from insaat_cli.wording import printable
 
 PhotosArgument = Annotated[
@@ -73,6 +74,7 @@ def reconstruct_command(
     dry_run: DryRunOption = False,
     together: TogetherOption = False,
     no_degrade: NoDegradeOption = False,
+    strict: StrictOption = False,
     keep: KeepOption = Keep.ALL,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -100,6 +102,7 @@ def reconstruct_command(
         restart=restart,
         dry_run=dry_run,
         degrade=not no_degrade,
+        strict=strict,
         keep=keep,
         command=("insaat", *session_of(context).arguments),
     )
@@ -124,10 +127,14 @@ def are_several_sets(sources: tuple[Path, ...]) -> bool:
 
 
 def run_and_tell(options: ReconstructionOptions, talk: Talk) -> None:
-    """Run, show progress, then the summary."""
+    """Run, show progress, then warnings and summary; what --strict finds is raised after them."""
     with talk.listening(board=not options.dry_run) as listener:
         outcome = reconstruct(options, listener)
     talk.json(summary_fields(outcome))
     talk.line()
+    for line in warning_lines(outcome):
+        talk.line(line, style="yellow")
     for line in summary_lines(outcome):
         talk.line(line)
+    if outcome.error:
+        raise outcome.error

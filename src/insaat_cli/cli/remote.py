@@ -16,6 +16,7 @@ from insaat_cli.cli.options import (
     QuietOption,
     RoiOption,
     SetOption,
+    StrictOption,
 )
 from insaat_cli.cli.remote_options import (
     AllowOption,
@@ -71,6 +72,7 @@ def submit_command(
     ] = None,
     notify: Annotated[str, typer.Option(metavar="MAIL", help="Tell this address when done.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Stay until the job has ended.")] = False,
+    strict: StrictOption = False,
     allow_pipeline: AllowOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -82,6 +84,10 @@ def submit_command(
         raise UsageError(
             "a remote job takes no --masks",
             hint="make the masked parts of the photos transparent (PNG), or run it here",
+        )
+    if strict and not wait:
+        raise UsageError(
+            "--strict is about the result", hint="add --wait, to stay until it is there"
         )
     options = SubmitOptions(
         sources=tuple(photos),
@@ -117,6 +123,12 @@ def submit_command(
     talk.line(f"job {done.job}: {len(done.photos.used)} photos, {size(done.sent_bytes)} sent")
     if wait:
         _follow(client, done.job, context, json=json, quiet=quiet)
+        shortfall = client.shortfall(done.job, done.photos.left_out)
+        talk.json({"event": "shortfall", "job": done.job, **shortfall.to_json()})
+        for sentence in shortfall.sentences():
+            talk.line(f"warning: {sentence}", style="yellow")
+        if strict and shortfall:
+            raise shortfall.error()
 
 
 def jobs_command(

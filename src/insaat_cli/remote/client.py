@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from insaat_cli.errors import JobStateError, NoJobError, UsageError
+from insaat_cli.photos import LeftOut
 from insaat_cli.remote.commit import read
 from insaat_cli.remote.doorbell import Doorbell
 from insaat_cli.remote.job import JobState, Status, check_id
@@ -30,6 +32,8 @@ from insaat_cli.remote.queue import Queue
 from insaat_cli.remote.spec import JobSpec
 from insaat_cli.remote.store import CorruptError, NotThereError, Progress, Store
 from insaat_cli.remote.transfer import download
+from insaat_cli.shortfall import Shortfall, shortfall_of_record
+from insaat_cli.workspace import RECORD_NAME
 
 READERS = 16
 SHARE_SECONDS = 24 * 3600
@@ -107,6 +111,20 @@ class Client:
         if (manifest.job, manifest.epoch) != (job, state.result.epoch):
             raise CorruptError(f"the manifest of job {job} is that of another attempt")
         return manifest
+
+    def shortfall(self, job: str, left_out: Iterable[LeftOut] = ()) -> Shortfall:
+        """What the published result lacks, by its run.json; `left_out` were never submitted."""
+        manifest = self.manifest(job)
+        found = [entry for entry in manifest.files if entry.path == RECORD_NAME]
+        blob = self.store.get(result_key(job, manifest.epoch, found[0].sha256)) if found else None
+        if blob is None:
+            raise NotThereError(f"the {RECORD_NAME} of job {job} is gone")
+        if hashlib.sha256(blob.body).hexdigest() != found[0].sha256:
+            raise CorruptError(f"the {RECORD_NAME} of job {job} is damaged, or was tampered with")
+        try:
+            return shortfall_of_record(json.loads(blob.body), left_out)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CorruptError(f"the {RECORD_NAME} of job {job} cannot be read") from error
 
     def fetch(self, job: str, folder: Path, *, progress: Progress | None = None) -> Fetched:
         """Bring the result into `folder`; what is there already is not fetched again."""
