@@ -8,12 +8,12 @@ from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
 from rich.constrain import Constrain
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from insaat_cli.board import NARROW_COLUMNS, WIDEST_COLUMNS, BoardState, Status
+from insaat_cli.live_area import SPARE_ROWS, LiveArea
 from insaat_cli.run_events import MemorySample, RunEvent, RunFailed, RunFinished
 from insaat_cli.wording import counted, duration, printable, size
 
@@ -66,11 +66,11 @@ class BatchBoard:
     def __init__(self, console: Console, names: Sequence[str]) -> None:
         self.state = BatchState(names)
         self._console = console
-        self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
+        self._area = LiveArea(console)
         self._drawn = self._started = time.monotonic()
 
     def __enter__(self) -> BatchBoard:
-        self._live.start()
+        self._area.__enter__()
         return self
 
     def __exit__(
@@ -80,13 +80,13 @@ class BatchBoard:
         trace: TracebackType | None,
     ) -> None:
         self._draw(height=None)
-        self._live.stop()
+        self._area.__exit__(kind, error, trace)
 
     def __call__(self, name: str, event: RunEvent) -> None:
         now = time.monotonic()
         self.state.take(name, event, now)
         if now - self._drawn >= REDRAW_EVERY_S:
-            self._draw(height=self._console.height)
+            self._draw(height=self._console.height - SPARE_ROWS)
 
     def _draw(self, *, height: int | None) -> None:
         self._drawn = time.monotonic()
@@ -98,7 +98,7 @@ class BatchBoard:
             elapsed_s=elapsed,
             ascii_only=self._console.options.ascii_only,
         )
-        self._live.update(board, refresh=True)
+        self._area.show(board, whole=height is None)
 
 
 def draw_batch(

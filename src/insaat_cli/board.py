@@ -12,12 +12,12 @@ from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
 from rich.constrain import Constrain
-from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from insaat_cli.live_area import SPARE_ROWS, LiveArea
 from insaat_cli.plain_lines import degraded_words, left_out_lines, run_words
 from insaat_cli.run_events import (
     MemorySample,
@@ -137,13 +137,11 @@ class Board:
     def __init__(self, console: Console) -> None:
         self.state = BoardState()
         self._console = console
-        self._live = Live(
-            console=console, auto_refresh=False, vertical_overflow="crop", transient=False
-        )
+        self._area = LiveArea(console)
         self._drawn = 0.0
 
     def __enter__(self) -> Board:
-        self._live.start()
+        self._area.__enter__()
         return self
 
     def __exit__(
@@ -153,7 +151,7 @@ class Board:
         trace: TracebackType | None,
     ) -> None:
         self._draw(whole=True)
-        self._live.stop()
+        self._area.__exit__(kind, error, trace)
 
     def __call__(self, event: RunEvent) -> None:
         if isinstance(event, PhotosFound):
@@ -166,7 +164,7 @@ class Board:
 
     def _draw(self, *, whole: bool = False) -> None:
         self._drawn = time.monotonic()
-        height = None if whole else self._console.height
+        height = None if whole else self._console.height - SPARE_ROWS
         board = draw(
             self.state,
             width=self._console.width,
@@ -174,7 +172,7 @@ class Board:
             now=self._drawn,
             ascii_only=self._console.options.ascii_only,
         )
-        self._live.update(board, refresh=True)
+        self._area.show(board, whole=whole)
 
 
 def draw(
