@@ -17,6 +17,7 @@ from insaat_cli.errors import InsaatError
 from insaat_cli.json_lines import JsonLines
 from insaat_cli.plain_lines import PlainLines
 from insaat_cli.run_events import Listener, RunEvent
+from insaat_cli.standard_streams import fault_of
 from insaat_cli.wording import printable
 
 SetListener = Callable[[str, RunEvent], None]
@@ -51,6 +52,17 @@ class Talk:
     def is_silent(self) -> bool:
         return self.display is Display.QUIET
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether what is said on stdout still gets anywhere."""
+        return fault_of(sys.stdout) is None
+
+    @property
+    def _can_draw(self) -> bool:
+        """Whether stdout is a terminal that can paint over what it shows. Neither is one of
+        TERM=dumb, nor a log whose colours were forced (FORCE_COLOR)."""
+        return self.out.is_interactive and self.out.file.isatty()
+
     def line(self, text: str = "", style: str = "") -> None:
         """One line for people; names in it must be `printable`."""
         self.out.print(Text(text, style=style))
@@ -68,7 +80,7 @@ class Talk:
                 yield self._json
             case Display.QUIET:
                 yield _ignore
-            case Display.NORMAL if board and self.out.is_terminal:
+            case Display.NORMAL if board and self._can_draw:
                 with Board(Console(highlight=False)) as live:
                     yield live
             case _:
@@ -83,7 +95,7 @@ class Talk:
                 yield self._json.of_set
             case Display.QUIET:
                 yield lambda name, event: None
-            case Display.NORMAL if self.out.is_terminal:
+            case Display.NORMAL if self._can_draw:
                 usual, self.out = self.out, Console(highlight=False)
                 try:  # lines told meanwhile stand above the board
                     with BatchBoard(self.out, names) as live:

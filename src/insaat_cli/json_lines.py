@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping
 from typing import Any, TextIO
@@ -16,10 +15,10 @@ FREQUENT_EVERY_S = 1.0
 
 
 class JsonLines:
-    """A listener that writes every event; a reader that went away does not stop the run."""
+    """A listener that writes every event to a stream."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream: TextIO | None = stream
+        self._stream = stream
         self._sent: dict[tuple[str, type[RunEvent]], float] = {}
 
     def __call__(self, event: RunEvent) -> None:
@@ -42,18 +41,5 @@ class JsonLines:
 
     def write(self, fields: Mapping[str, Any]) -> None:
         """One line; ASCII only, so that no name and no locale can break it."""
-        if self._stream is None:
-            return
-        try:
-            self._stream.write(json.dumps(fields, default=str) + "\n")
-            self._stream.flush()
-        except BrokenPipeError:
-            _silence(self._stream)
-            self._stream = None
-
-
-def _silence(stream: TextIO) -> None:
-    """Point the descriptor at nothing: the interpreter flushes it once more when it ends."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, stream.fileno())
-    os.close(nothing)
+        self._stream.write(json.dumps(fields, default=str) + "\n")
+        self._stream.flush()

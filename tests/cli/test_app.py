@@ -47,6 +47,35 @@ def test_usage_errors_exit_with_2(arguments: list[str], capsys: Capture) -> None
     assert captured.err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["reconstruct", "--json"],
+        ["reconstruct", "photos", "--threads", "many", "--json"],
+        ["reconstruct", "photos", "--nonsense", "--json"],
+        ["batch", "--json"],
+        ["status", "--json"],
+        ["pipelines", "show", "--json"],
+        ["nonsense", "--json"],
+        ["--json"],
+    ],
+)
+def test_usage_errors_under_json_are_one_object(arguments: list[str], capsys: Capture) -> None:
+    assert run(arguments) == ExitCode.USAGE
+    captured = capsys.readouterr()
+    [line] = captured.out.splitlines()
+    error = json.loads(line)
+    assert (error["event"], error["code"], error["kind"]) == ("error", 2, "UsageError")
+    assert error["hint"].startswith("insaat ") and error["hint"].endswith("--help")
+    assert error["message"] in captured.err and "\n" not in error["message"]
+    assert set(error) == {"event", "code", "kind", "message", "stage", "hint", "log"}
+
+
+def test_file_named_like_the_option_asks_for_no_json(capsys: Capture) -> None:
+    assert run(["reconstruct", "--nonsense", "--", "--json"]) == ExitCode.USAGE
+    assert capsys.readouterr().out == ""
+
+
 def test_reconstruct_ends_with_results_beside_the_photos(
     photos: Path, fake: Fake, capsys: Capture
 ) -> None:
@@ -230,21 +259,6 @@ def test_signal_stops_the_run_and_the_same_command_finishes_it(
     assert time.monotonic() - started < 10
     assert "run the same command again" in errors
     assert run([*arguments, fake()]) == ExitCode.DONE
-
-
-def test_reader_that_goes_away_does_not_stop_the_run(photos: Path, fake: Fake) -> None:
-    code = "from insaat_cli.cli.app import main; main()"
-    arguments = ["reconstruct", str(photos), "--json", "--pipeline", fake()]
-    running = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert running.stdout and running.stderr
-    running.stdout.readline()
-    running.stdout.close()
-    assert running.wait(timeout=60) == ExitCode.DONE
-    assert running.stderr.read() == b""
-    running.stderr.close()
-    assert (photos.with_name("my photos-3d") / "report.html").exists()
 
 
 def with_a_photo_cut_short(photos: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import sys
@@ -10,6 +9,7 @@ import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -33,12 +33,19 @@ from insaat_cli.cli import (
     view,
     worker,
 )
-from insaat_cli.cli.session import Session
+from insaat_cli.cli.session import Session, session_of
 from insaat_cli.compiled_code import cache_variables
-from insaat_cli.errors import ExitCode, InsaatError, StoppedError
+from insaat_cli.console import Display, Talk
+from insaat_cli.errors import ExitCode, InsaatError, StoppedError, UsageError
+from insaat_cli.standard_streams import fault_of, is_reader_gone, outlast_readers
 
 UNEXPECTED = 1
 """The exit code of a bug."""
+UNWRITTEN = 1
+"""The exit code of a command that only tells things, and whose output could not be written."""
+TELLING_COMMANDS = frozenset(
+    ["jobs", "status", "logs", "share", "plan", "check", "doctor", "history", "pipelines", "config"]
+)
 EXIT_CODE_OF_SIGNAL = {
     signal.SIGINT: ExitCode.INTERRUPTED,
     signal.SIGTERM: ExitCode.TERMINATED,
@@ -86,23 +93,35 @@ def top(
     ] = False,
 ) -> None:
     """Show help when no command is given."""
+    session_of(context).only_tells = context.invoked_subcommand in TELLING_COMMANDS
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
 def main() -> None:
     """Entry point of the program."""
+    outlast_readers()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Do what `arguments` say; the exit code."""
-    session = Session(arguments=tuple(arguments))
-    _never_fail_to_print()
+    display = Display.JSON if _asks_for_json(arguments) else Display.NORMAL
+    session = Session(talk=Talk(display), arguments=tuple(arguments))
     os.environ.update(cache_variables(os.environ, Path(insaat_cli.__file__).parent))
+    code = _done(session)
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()
+    return _unless_unwritten(code, session)
+
+
+def _done(session: Session) -> int:
+    """Run the command; what went wrong is said, and becomes the exit code."""
+    arguments, as_json = list(session.arguments), session.talk.is_json
     try:
         with _signals_are_errors():
-            app(args=list(arguments), obj=session, prog_name="insaat")
+            # Where typer does not stand alone it raises what it else would print.
+            code = app(args=arguments, obj=session, prog_name="insaat", standalone_mode=not as_json)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except InsaatError as error:
@@ -111,9 +130,38 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
     except Exception as error:
+        if (wrong := _usage_error(error)) is not None:
+            session.talk.error(wrong)
+            return int(wrong.code)
         session.talk.bug(error, _write_bug_log(error, arguments))
         return UNEXPECTED
-    return int(ExitCode.DONE)
+    return code if isinstance(code, int) else int(ExitCode.DONE)
+
+
+def _unless_unwritten(code: int, session: Session) -> int:
+    """`code`; but a listing that somebody wants and that could not be written is not done."""
+    fault = fault_of(sys.stdout)
+    if code or fault is None or is_reader_gone(fault) or not session.only_tells:
+        return code
+    return UNWRITTEN
+
+
+def _asks_for_json(arguments: Sequence[str]) -> bool:
+    """Known before the options are read: what is wrong with them is said in JSON as well."""
+    options = takewhile(lambda argument: argument != "--", arguments)
+    return "--json" in options
+
+
+def _usage_error(error: Exception) -> UsageError | None:
+    """The error of wrong arguments as ours; None for any other. Typer has click's classes, or its
+    own copies of them, depending on its version."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "ClickException" not in kinds:
+        return None
+    context = getattr(error, "ctx", None)
+    hint = f"{context.command_path} --help" if context else "insaat --help"
+    message = str(error.format_message()).strip()  # type: ignore[attr-defined]
+    return UsageError(message.rstrip("."), hint=hint)
 
 
 @contextmanager
@@ -136,13 +184,6 @@ def _signals_are_errors() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _never_fail_to_print() -> None:
-    """Characters that the terminal's encoding lacks are escaped, not an error."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _write_bug_log(error: Exception, arguments: Sequence[str]) -> str:

@@ -16,6 +16,8 @@ class Session:
     talk: Talk = field(default_factory=lambda: Talk(Display.NORMAL))
     arguments: tuple[str, ...] = ()
     """As given, for the report."""
+    only_tells: bool = True
+    """Whether the command does nothing but say things, as `insaat jobs` and `--help` do."""
 
 
 def talk_of(
