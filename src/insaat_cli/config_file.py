@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from insaat_cli.errors import InsaatError, UsageError
+from insaat_cli.errors import UsageError
 
 VARIABLES = {
     "max_memory": "INSAAT_MAX_MEMORY",
@@ -90,4 +90,7 @@ def write_setting(name: str, value: str, path: Path) -> None:
         fresh.write_text("".join(lines), encoding="utf-8")
         fresh.replace(path)
     except OSError as error:
-        raise InsaatError(f"cannot write {path}: {error}") from error
+        raise UsageError(
+            f"cannot write {path}: {error.strerror}",
+            hint="XDG_CONFIG_HOME names another folder for settings",
+        ) from error

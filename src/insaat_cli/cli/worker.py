@@ -21,11 +21,11 @@ from insaat_cli.cli.session import talk_of
 from insaat_cli.errors import UsageError
 from insaat_cli.remote.config import (
     MEANING,
+    change_setting,
     config_path,
     open_bell,
     open_store,
     settings,
-    write_setting,
 )
 from insaat_cli.remote.mail import MailServer
 from insaat_cli.remote.notification import Notifier
@@ -135,7 +135,7 @@ def config_command(
     """Show the settings of the queue's commands and where they come from, or change one."""
     talk = talk_of(context, json=json)
     if name is not None and value is not None:
-        write_setting(name, value, config_path())
+        change_setting(name, value, config_path())
     elif name is not None and name not in MEANING:
         raise UsageError(f"there is no setting {name!r}", hint=f"there is {', '.join(MEANING)}")
     found = settings({})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from insaat_cli.config_file import (
@@ -16,21 +16,24 @@ from insaat_cli.config_file import (
     write_setting,
 )
 from insaat_cli.errors import UsageError
+from insaat_cli.remote.aws import check_endpoint, check_region, open_session
 from insaat_cli.remote.doorbell import Doorbell
 from insaat_cli.remote.local import LocalStore
 from insaat_cli.remote.s3 import S3Address, S3Store
-from insaat_cli.remote.sqs import SqsQueue
+from insaat_cli.remote.sqs import SqsQueue, checked_url
 from insaat_cli.remote.store import Store
+from insaat_cli.resources import machine_limits, parse_memory
+from insaat_cli.wording import printable
 
 __all__ = [
     "MEANING",
     "Setting",
+    "change_setting",
     "config_path",
     "open_bell",
     "open_store",
     "read_config",
     "settings",
-    "write_setting",
 ]
 
 
@@ -67,11 +70,7 @@ def open_store(
             profile=found.get("profile"),
         )
         return S3Store(address)
-    if "://" in remote and not remote.startswith("file://"):
-        raise UsageError(
-            f"{remote!r} is not a store", hint="write s3://bucket/prefix, or the path of a folder"
-        )
-    return LocalStore(Path(remote.removeprefix("file://")).expanduser())
+    return LocalStore(_store_folder(remote))
 
 
 def open_bell(
@@ -83,6 +82,59 @@ def open_bell(
     if not url:
         return None
     return Doorbell(SqsQueue(url, region=found.get("region"), profile=found.get("profile")))
+
+
+def change_setting(name: str, value: str, path: Path) -> None:
+    """Set one value in the file, after the check that its user makes; remove it if it is empty."""
+    check = CHECKS.get(name)
+    write_setting(name, check(value) if check and value else value, path)
+
+
+def _checked_remote(value: str) -> str:
+    if value.startswith("s3://"):
+        S3Address.parse(value)
+        return value
+    # Absolute: the next command may be given elsewhere.
+    return str(_store_folder(value).absolute())
+
+
+def _store_folder(remote: str) -> Path:
+    """The folder that `remote` names; UsageError where it names none."""
+    path = remote.removeprefix("file://")
+    if "://" in path:
+        raise UsageError(
+            f"{remote!r} is not a store", hint="write s3://bucket/prefix, or the path of a folder"
+        )
+    try:
+        folder = Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(
+            f"{printable(path)}: there is no such home folder", hint="write the path of a folder"
+        ) from error
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(
+            f"{printable(path)} is a file, not a folder", hint="choose another --remote"
+        )
+    return folder
+
+
+def _unchanged(check: Callable[[str], object]) -> Callable[[str], str]:
+    def checked(value: str) -> str:
+        check(value)
+        return value
+
+    return checked
+
+
+CHECKS: Mapping[str, Callable[[str], str]] = {
+    "max_memory": _unchanged(lambda text: parse_memory(text, machine_limits().memory_bytes)),
+    "remote": _checked_remote,
+    "endpoint": _unchanged(check_endpoint),
+    "region": _unchanged(check_region),
+    "profile": _unchanged(open_session),
+    "queue_url": _unchanged(checked_url),
+}
+"""By setting: what its user makes of the text, and the text to be kept."""
 
 
 def _aws_endpoint(environment: Mapping[str, str]) -> str | None:

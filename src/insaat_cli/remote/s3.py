@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from insaat_cli.errors import StoreError, UsageError
+from insaat_cli.remote.aws import check_endpoint, check_region, open_session
 from insaat_cli.remote.s3_errors import conditional_faults, faults
 from insaat_cli.remote.s3_multipart import MULTIPART_FROM_BYTES, upload_parts
 from insaat_cli.remote.store import Blob, Entry, NotThereError, Progress, check_key
@@ -60,6 +61,10 @@ class S3Address:
                     f"the prefix {prefix!r} has characters that are not allowed",
                     hint="use letters, digits and ! _ . + = - between slashes",
                 ) from None
+        if endpoint:
+            check_endpoint(endpoint)
+        if region:
+            check_region(region)
         return cls(bucket=bucket, prefix=prefix, endpoint=endpoint, region=region, profile=profile)
 
 
@@ -68,7 +73,7 @@ class S3Store:
 
     def __init__(self, address: S3Address) -> None:
         self.address = address
-        session = self._session()
+        session = open_session(address.profile)
         self._plain = self._client(session, SMALL_ATTEMPTS, SMALL_READ_SECONDS)
         self._bulk = self._client(session, BULK_ATTEMPTS, BULK_READ_SECONDS)
         self._once = self._client(session, 1, SMALL_READ_SECONDS)
@@ -202,15 +207,6 @@ class S3Store:
                 return
             arguments["ContinuationToken"] = page["NextContinuationToken"]
             left = None if left is None else left - len(page.get("Contents", []))
-
-    def _session(self) -> Any:
-        import boto3
-        from botocore.exceptions import BotoCoreError
-
-        try:
-            return boto3.session.Session(profile_name=self.address.profile)
-        except BotoCoreError as error:
-            raise StoreError(str(error), hint="check AWS_PROFILE and ~/.aws/config") from error
 
     def _client(self, session: Any, attempts: int, read_seconds: float) -> Any:
         from botocore.config import Config

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from insaat_cli.errors import StoreError, UsageError
+from insaat_cli.remote.aws import open_session
 from insaat_cli.remote.s3_errors import faults
 
 CONNECT_SECONDS = 3.0
@@ -31,19 +32,14 @@ class SqsQueue:
     def __init__(
         self, url: str, *, region: str | None = None, profile: str | None = None, wait_s: int = 20
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.netloc or len(parts.path) < 2:
-            raise UsageError(
-                f"{url!r} is not the address of an SQS queue",
-                hint="write https://sqs.REGION.amazonaws.com/ACCOUNT/NAME",
-            )
+        parts = checked_url(url)
         self.url = url
         self._wait_s = wait_s
         # boto3 would go to AWS whatever the address says.
         self._endpoint = f"{parts.scheme}://{parts.netloc}"
         named = AWS_HOST.fullmatch(parts.hostname or "")
         self._region = named[1] if named else region
-        self._session = self._new_session(profile)
+        self._session = open_session(profile)
         self._quick = self._client(READ_SECONDS)
         self._slow = self._client(READ_SECONDS + wait_s)
 
@@ -84,15 +80,6 @@ class SqsQueue:
             reply = self._quick.get_queue_attributes(QueueUrl=self.url, AttributeNames=[name])
         return int(reply["Attributes"][name])
 
-    def _new_session(self, profile: str | None) -> Any:
-        import boto3
-        from botocore.exceptions import BotoCoreError
-
-        try:
-            return boto3.session.Session(profile_name=profile)
-        except BotoCoreError as error:
-            raise StoreError(str(error), hint="check AWS_PROFILE and ~/.aws/config") from error
-
     def _client(self, read_seconds: float) -> Any:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
@@ -109,6 +96,21 @@ class SqsQueue:
             )
         except (BotoCoreError, ValueError) as error:
             raise StoreError(f"cannot use {self.url}: {error}") from error
+
+
+def checked_url(url: str) -> SplitResult:
+    """The parts of a queue's address; UsageError where it cannot be one."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and parts.hostname and len(parts.path) > 1
+    except ValueError:
+        good = False
+    if not good:
+        raise UsageError(
+            f"{url!r} is not the address of an SQS queue",
+            hint="write https://sqs.REGION.amazonaws.com/ACCOUNT/NAME",
+        )
+    return parts
 
 
 def _seconds(seconds: float) -> int:
