@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 from typing import Annotated
@@ -35,6 +36,7 @@ from insaat_cli.cli.remote_words import (
     status_lines,
 )
 from insaat_cli.cli.session import talk_of
+from insaat_cli.console import Talk
 from insaat_cli.errors import UsageError
 from insaat_cli.reconstruction import DEFAULT_PIPELINE, DEFAULT_PRESET
 from insaat_cli.region_option import AUTO
@@ -45,6 +47,7 @@ from insaat_cli.remote.submission import SubmitOptions, submit
 from insaat_cli.wording import size
 
 FOLLOW_S = 2.0
+READER_LEFT = 128 + signal.SIGPIPE
 PhotosArgument = Annotated[
     list[Path], typer.Argument(metavar="PHOTOS...", help="Folders, files or patterns.")
 ]
@@ -122,7 +125,7 @@ def submit_command(
     )
     talk.line(f"job {done.job}: {len(done.photos.used)} photos, {size(done.sent_bytes)} sent")
     if wait:
-        _follow(client, done.job, context, json=json, quiet=quiet)
+        _follow(client, done.job, talk)
         shortfall = client.shortfall(done.job, done.photos.left_out)
         talk.json({"event": "shortfall", "job": done.job, **shortfall.to_json()})
         for sentence in shortfall.sentences():
@@ -161,7 +164,7 @@ def status_command(
     talk = talk_of(context, json=json)
     client = client_of(remote, endpoint)
     if follow:
-        _follow(client, job, context, json=json)
+        _follow(client, job, talk, only_tell=True)
         return
     state = client.status(job)
     talk.json(state_fields(state))
@@ -269,15 +272,16 @@ def rm_command(
         talk.line(f"job {job} is gone ({count} objects)")
 
 
-def _follow(
-    client: Client, job: str, context: typer.Context, *, json: bool, quiet: bool = False
-) -> None:
-    """Show every change; a job that ends otherwise than well is this command's error."""
-    talk = talk_of(context, json=json, quiet=quiet)
+def _follow(client: Client, job: str, talk: Talk, *, only_tell: bool = False) -> None:
+    """Show every change; a job that ends otherwise than well is this command's error.
+
+    `only_tell`: end when nobody reads any more, as if SIGPIPE had ended us."""
     states = client.follow(job, every_s=FOLLOW_S, wait=time.sleep)
     for state in states:
         talk.json(state_fields(state))
         talk.line(" ".join(status_lines(state)))
+        if only_tell and not talk.is_heard:
+            raise typer.Exit(READER_LEFT)
     if state.status is not Status.SUCCEEDED:
         raise ended_error(state)
 

@@ -69,7 +69,7 @@ def status_lines(state: JobState) -> list[str]:
     if counts:
         lines.append(", ".join(counts))
     if state.problem and state.status is not Status.SUCCEEDED:
-        lines += [state.problem.message, state.problem.hint]
+        lines += [*state.problem.message.splitlines(), *state.problem.hint.splitlines()]
     return [printable(line) for line in lines if line]
 
 
@@ -80,7 +80,7 @@ def ended_error(state: JobState) -> InsaatError:
         return JobStateError(f"job {state.job} is {state.status.value}")
     kind = ERROR_OF_FAULT[problem.fault]
     hint = problem.hint or f"insaat logs {state.job} shows its log"
-    return kind(f"job {state.job} failed: {printable(problem.message)}", hint=printable(hint))
+    return kind(f"job {state.job} failed: {problem.message}", hint=hint)
 
 
 def _progress(state: JobState) -> str:
@@ -90,4 +90,6 @@ def _progress(state: JobState) -> str:
 
 
 def _problem(state: JobState) -> str:
-    return state.problem.message[:80] if state.problem else ""
+    """The first line of what went wrong."""
+    message = state.problem.message if state.problem else ""
+    return message.partition("\n")[0][:80]
