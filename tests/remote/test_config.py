@@ -8,7 +8,7 @@ import pytest
 
 from insaat_cli.cli.app import run
 from insaat_cli.config_file import write_setting
-from insaat_cli.errors import InsaatError, UsageError
+from insaat_cli.errors import InsaatError, StoreError, UsageError
 from insaat_cli.remote.config import (
     CHECKS,
     MEANING,
@@ -120,5 +120,5 @@ def test_folder_is_kept_for_commands_given_elsewhere(
     assert read_config(path) == {"remote": str(tmp_path / "queue")}
     assert not (tmp_path / "queue").exists()
     path.touch()
-    with pytest.raises(UsageError, match="is a file"):
+    with pytest.raises(StoreError, match="is a file"):
         change_setting("remote", "config.toml", path)

@@ -15,7 +15,7 @@ from insaat_cli.config_file import (
     setting_of,
     write_setting,
 )
-from insaat_cli.errors import UsageError
+from insaat_cli.errors import StoreError, UsageError
 from insaat_cli.remote.aws import check_endpoint, check_region, open_session
 from insaat_cli.remote.doorbell import Doorbell
 from insaat_cli.remote.local import LocalStore
@@ -99,7 +99,7 @@ def _checked_remote(value: str) -> str:
 
 
 def _store_folder(remote: str) -> Path:
-    """The folder that `remote` names; UsageError where it names none."""
+    """The folder that `remote` names; UsageError where it names none, StoreError for a file."""
     path = remote.removeprefix("file://")
     if "://" in path:
         raise UsageError(
@@ -112,7 +112,7 @@ def _store_folder(remote: str) -> Path:
             f"{printable(path)}: there is no such home folder", hint="write the path of a folder"
         ) from error
     if folder.exists() and not folder.is_dir():
-        raise UsageError(
+        raise StoreError(
             f"{printable(path)} is a file, not a folder", hint="choose another --remote"
         )
     return folder
