@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from insaat_cli.engine.texture.adjacency import face_adjacency
-from insaat_cli.engine.texture.atlas import copy_patches, plan_layout
+from insaat_cli.engine.texture.atlas import copy_patches
+from insaat_cli.engine.texture.bilinear import sample
 from insaat_cli.engine.texture.charts import cut_charts
+from insaat_cli.engine.texture.layout import plan_layout
 from insaat_cli.engine.texture.levelling import apply_offsets, solve_offsets
-from insaat_cli.engine.texture.seams import find_seams, sample, smooth_seams
+from insaat_cli.engine.texture.seams import find_seams, smooth_seams
 
 from .conftest import TakePhoto, painted, square_grid
 
@@ -24,7 +26,7 @@ def test_levelling_closes_the_seam_between_two_exposures(take_photo: TakePhoto) 
     labels = (vertices[faces].mean(axis=1)[:, 0] > 0).astype(np.int32)
     adjacency = face_adjacency(faces)
     charts = cut_charts(faces, labels, adjacency)
-    layout = plan_layout(vertices, charts, photos, largest_side=1024, spare_rows=lambda width: 0)
+    charts, layout = plan_layout(vertices, charts, photos, largest_side=1024)
     atlas = copy_patches(charts, layout, photos, threads=2, progress=lambda share: None)
     seams = find_seams(faces, charts, adjacency)
     assert len(seams.ends) == 24

@@ -22,7 +22,9 @@ def test_charts_stay_apart_by_twice_the_padding(padding: int) -> None:
     count, width = 300, 512
     points, corners, chart_of_face = _triangles(count)
     outlines = chart_outlines(points, corners, chart_of_face, count, padding)
-    place, height = pack(outlines, width)
+    place = pack(outlines, width, 4096)
+    assert place is not None
+    height = int((place[:, 1] + outlines.height).max())
 
     owner = np.full((height, width), -1)
     moved = points + np.repeat(place - outlines.origin, 4, axis=0)
@@ -59,4 +61,16 @@ def test_a_chart_wider_than_the_image_is_refused() -> None:
     points = np.array([[0.0, 0], [600, 0], [0, 10]])
     outlines = chart_outlines(points, np.array([[0, 1, 2]], np.int32), np.array([0]), 1, 2)
     with pytest.raises(ValueError, match="wider"):
-        pack(outlines, 512)
+        pack(outlines, 512, 512)
+
+
+def test_no_chart_lies_across_the_end_of_a_page() -> None:
+    count, width, page_height = 300, 256, 300
+    points, corners, chart_of_face = _triangles(count)
+    outlines = chart_outlines(points, corners, chart_of_face, count, 2)
+    assert pack(outlines, width, page_height, pages=2) is None
+    place = pack(outlines, width, page_height, pages=20)
+    assert place is not None
+    page = place[:, 1] // page_height
+    assert page.max() >= 2
+    assert np.all(page == (place[:, 1] + outlines.height - 1) // page_height)

@@ -12,30 +12,13 @@ from numpy.typing import NDArray
 
 from insaat_cli.engine.raster import rasterize
 from insaat_cli.engine.texture.charts import Charts
-from insaat_cli.engine.texture.packing import chart_outlines, pack
+from insaat_cli.engine.texture.layout import Layout, scaled_size
+from insaat_cli.engine.texture.loose import LooseFaces
 from insaat_cli.engine.texture.photo import Photo
 
-PADDING_PX = 3
 RING_PX = 2
 """So many texels around a chart also come from its photo, for bilinear sampling at its edge."""
-SMALLEST_SIDE_PX = 128
 UNUSED, RING, INSIDE = 0, 1, 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """Where each chart lies in its photo and in the atlas."""
-
-    scale: float
-    """Texels per photo pixel, at most 1."""
-    width: int
-    height: int
-    texel: NDArray[np.float64]
-    """(N, 2) place of every chart vertex in the atlas; texel centres at +0.5."""
-    shift: NDArray[np.int32]
-    """(C, 2) from the pixel of the (scaled) photo to the texel of the atlas."""
-    used_share: float
-    """Share of the atlas covered by faces."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,78 +31,6 @@ class Atlas:
     """(H, W) `UNUSED`, `RING` or `INSIDE`."""
 
 
-def scaled_size(photo: Photo, scale: float) -> tuple[int, int]:
-    """(width, height) of a photo at `scale`, whole pixels."""
-    return max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
-
-
-def plan_layout(
-    vertices: NDArray[np.float64],
-    charts: Charts,
-    photos: Sequence[Photo],
-    *,
-    largest_side: int,
-    spare_rows: Callable[[int], int],
-) -> Layout:
-    """Pack the charts at one texel a photo pixel, or as close to that as `largest_side` allows.
-
-    `spare_rows` says how many rows, at a given width, are needed below the charts.
-    """
-    at_full_size = _photo_points(vertices, charts, photos)
-    seen = charts.chart_of_face >= 0
-    corners, chart_of_face = charts.corners[seen], charts.chart_of_face[seen]
-    a, b, c = np.moveaxis(at_full_size[corners], 1, 0)
-    ab, ac = b - a, c - a
-    area = 0.5 * float(np.abs(ab[:, 0] * ac[:, 1] - ab[:, 1] * ac[:, 0]).sum())
-    scale = min(1.0, 1.1 * largest_side / max(area, 1.0) ** 0.5)
-    sizes = np.array([[photo.width, photo.height] for photo in photos], float)
-    while True:
-        factor = np.array([scaled_size(photo, scale) for photo in photos]) / sizes
-        points = at_full_size * factor[charts.photo_of_chart[charts.chart]]
-        outlines = chart_outlines(
-            points, corners, chart_of_face, len(charts.photo_of_chart), PADDING_PX
-        )
-        width = _width_for(area * scale**2, int(np.diff(outlines.start).max()), largest_side)
-        if width <= largest_side:
-            place, used = pack(outlines, width)
-            height = used + spare_rows(width)
-            if height <= largest_side:
-                break
-            scale *= min(0.98, (largest_side / height) ** 0.5)
-        else:
-            scale *= 0.9
-    height = min(max(16, -(-height // 16) * 16), largest_side)
-    shift = place - outlines.origin
-    return Layout(
-        scale=scale,
-        width=width,
-        height=height,
-        texel=points + shift[charts.chart],
-        shift=shift,
-        used_share=area * scale**2 / (width * height),
-    )
-
-
-def _photo_points(
-    vertices: NDArray[np.float64], charts: Charts, photos: Sequence[Photo]
-) -> NDArray[np.float64]:
-    """(N, 2) pixel of every chart vertex in the photo of its chart, at full size."""
-    points = np.empty((len(charts.vertex), 2))
-    photo_of_vertex = charts.photo_of_chart[charts.chart]
-    for index, photo in enumerate(photos):
-        mine = photo_of_vertex == index
-        points[mine] = photo.project(vertices[charts.vertex[mine]])
-    return points
-
-
-def _width_for(area: float, widest_columns: int, largest_side: int) -> int:
-    """The power of two (or the largest side) whose square holds the charts, roughly."""
-    width = SMALLEST_SIDE_PX
-    while width < largest_side and (width * width < 1.25 * area or width < 4 * widest_columns):
-        width *= 2
-    return max(min(width, largest_side), 4 * widest_columns)
-
-
 def copy_patches(
     charts: Charts,
     layout: Layout,
@@ -127,23 +38,27 @@ def copy_patches(
     *,
     threads: int,
     progress: Callable[[float], None],
+    loose: LooseFaces | None = None,
 ) -> Atlas:
-    """Copy every chart's pixels from its photo; one photo in memory at a time."""
+    """Copy every chart's pixels from its photo; one photo in memory at a time.
+
+    The photos also give the faces in no chart, `loose`, their colours.
+    """
     colour = np.zeros((layout.height, layout.width, 3), np.uint8)
     use = np.zeros((layout.height, layout.width), np.uint8)
     points = layout.texel - layout.shift[charts.chart]
     flat = np.column_stack([points, np.ones(len(points))])
-    photo_of_face = np.where(
-        charts.chart_of_face >= 0, charts.photo_of_chart[charts.chart_of_face], -1
-    )
+    photo_of_face = np.append(charts.photo_of_chart, np.int32(-1))[charts.chart_of_face]
     for index, photo in enumerate(photos):
         mine = np.flatnonzero(photo_of_face == index)
-        if len(mine):
+        if len(mine) or (loose is not None and loose.wants(index)):
             width, height = scaled_size(photo, layout.scale)
             pixels = photo.read()
             if (width, height) != (photo.width, photo.height):
                 small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
                 pixels = np.asarray(small, np.uint8)
+            if loose is not None:
+                loose.look(index, photo, pixels)
             raster = rasterize(
                 flat, charts.corners[mine], np.eye(3), width, height, threads=threads
             )
@@ -161,11 +76,11 @@ def _bounds(points: NDArray[np.float64], charts: Charts, photo: int) -> NDArray[
     start = np.searchsorted(charts.chart, mine)
     end = np.searchsorted(charts.chart, mine, side="right")
     # Vertices are ordered by chart, so each chart's are one slice.
-    rows = [
-        (chart, *np.floor(points[a:b].min(axis=0)), *np.floor(points[a:b].max(axis=0)))
-        for chart, a, b in zip(mine, start, end, strict=True)
-    ]
-    return np.array(rows, np.int32).reshape(-1, 5)
+    slices = np.stack([start, end], axis=1).ravel()
+    slices = slices[:-1] if len(slices) and slices[-1] == len(points) else slices
+    low = np.floor(np.minimum.reduceat(points, slices)[::2])
+    high = np.floor(np.maximum.reduceat(points, slices)[::2])
+    return np.column_stack([mine, low, high]).astype(np.int32)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -23,15 +23,29 @@ class Charts:
     """The mesh cut into charts. A chart vertex is a vertex of the mesh in one of its charts."""
 
     chart_of_face: NDArray[np.int32]
-    """(F,); -1 for faces that no photo saw."""
+    """(F,); -1 for faces in no chart."""
     photo_of_chart: NDArray[np.int32]
     """(C,)"""
     corners: NDArray[np.int32]
-    """(F, 3) chart vertices of each face; -1 for faces that no photo saw."""
+    """(F, 3) chart vertices of each face; -1 for faces in no chart."""
     vertex: NDArray[np.int32]
     """(N,) mesh vertex of each chart vertex."""
     chart: NDArray[np.int32]
     """(N,) chart of each chart vertex; ascending."""
+
+    def keeping(self, kept: NDArray[np.bool_]) -> Charts:
+        """Only the charts in the mask `kept` (C,); the faces of the others are in no chart."""
+        number = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)
+        stays = kept[self.chart]
+        place = np.where(stays, np.cumsum(stays) - 1, -1).astype(np.int32)
+        # The last entry is for faces that were in no chart already.
+        return Charts(
+            chart_of_face=np.append(number, np.int32(-1))[self.chart_of_face],
+            photo_of_chart=self.photo_of_chart[kept],
+            corners=np.append(place, np.int32(-1))[self.corners],
+            vertex=self.vertex[stays],
+            chart=number[self.chart[stays]],
+        )
 
 
 def absorb_small_charts(

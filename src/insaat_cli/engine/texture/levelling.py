@@ -17,8 +17,9 @@ from scipy.sparse.linalg import cg
 
 from insaat_cli.engine.raster import rasterize
 from insaat_cli.engine.texture.atlas import INSIDE, RING, Atlas
+from insaat_cli.engine.texture.bilinear import sample
 from insaat_cli.engine.texture.charts import Charts
-from insaat_cli.engine.texture.seams import Seams, sample
+from insaat_cli.engine.texture.seams import Seams
 
 SMOOTHNESS = 0.1
 """Weight of the change along an edge inside a chart, against 1 for a jump across a seam."""

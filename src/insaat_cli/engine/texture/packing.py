@@ -54,20 +54,25 @@ def chart_outlines(
     return Outlines(origin=origin, height=size[:, 1], start=start, low=column_low, high=column_high)
 
 
-def pack(outlines: Outlines, width: int) -> tuple[NDArray[np.int32], int]:
-    """Place the charts in an image `width` texels wide.
+def pack(
+    outlines: Outlines, width: int, page_height: int, pages: int = 1
+) -> NDArray[np.int32] | None:
+    """Place the charts on pages of `width` by `page_height` texels, one page below the other.
 
-    Returns the texel (C, 2) of every chart's origin, and the height used. ValueError if a chart is
-    wider than the image.
+    Returns the texel (C, 2) of every chart's origin, no chart across the end of a page; None if
+    they do not fit. ValueError if a chart is wider than a page.
     """
     columns = np.diff(outlines.start)
     if len(columns) and columns.max() * COLUMN_PX > width:
         raise ValueError("a chart is wider than the atlas")
     order = np.lexsort((np.arange(len(columns)), -columns, -outlines.height))
     place = np.zeros((len(columns), 2), np.int32)
-    horizon = np.zeros(width // COLUMN_PX, np.int32)
-    _drop(order, outlines.start, outlines.low, outlines.high, horizon, place)
-    return place, int(horizon.max(initial=0))
+    horizon = np.zeros((pages, width // COLUMN_PX), np.int32)
+    fits = _drop(
+        order, outlines.start, outlines.height, outlines.low, outlines.high, page_height, horizon,
+        place,
+    )  # fmt: skip
+    return place if fits else None
 
 
 @numba.njit(cache=True, nogil=True)
@@ -87,21 +92,30 @@ def _trace(points, corners, chart_of_face, origin, start, padding, low, high):  
 
 
 @numba.njit(cache=True, nogil=True)
-def _drop(order, start, low, high, horizon, place):  # type: ignore[no-untyped-def]
-    """Let each chart fall where its origin comes to lie deepest."""
+def _drop(order, start, height, low, high, page_height, horizon, place):  # type: ignore[no-untyped-def]
+    """Let each chart fall where its origin comes to lie deepest, on the first page with room."""
     for chart in order:
         first, end = start[chart], start[chart + 1]
         count = end - first
-        best_x, best_y = 0, np.iinfo(np.int32).max
-        for x in range(len(horizon) - count + 1):
-            y = 0
-            for k in range(count):
-                y = max(y, horizon[x + k] - low[first + k])
-                if y >= best_y:
-                    break
-            if y < best_y:
-                best_x, best_y = x, y
-        place[chart, 0] = best_x * COLUMN_PX
-        place[chart, 1] = best_y
-        for k in range(count):
-            horizon[best_x + k] = best_y + high[first + k]
+        landed = False
+        for page in range(len(horizon)):
+            ground = horizon[page]
+            best_x, best_y = -1, page_height - height[chart] + 1
+            for x in range(len(ground) - count + 1):
+                y = 0
+                for k in range(count):
+                    y = max(y, ground[x + k] - low[first + k])
+                    if y >= best_y:
+                        break
+                if y < best_y:
+                    best_x, best_y = x, y
+            if best_x >= 0:
+                place[chart, 0] = best_x * COLUMN_PX
+                place[chart, 1] = page * page_height + best_y
+                for k in range(count):
+                    ground[best_x + k] = best_y + high[first + k]
+                landed = True
+                break
+        if not landed:
+            return False
+    return True

@@ -8,16 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from insaat_cli.engine.texture import unseen
 from insaat_cli.engine.texture.adjacency import Adjacency, face_adjacency
-from insaat_cli.engine.texture.atlas import Atlas, Layout, copy_patches, fill_gaps, plan_layout
+from insaat_cli.engine.texture.atlas import Atlas, copy_patches, fill_gaps
+from insaat_cli.engine.texture.bilinear import sample
 from insaat_cli.engine.texture.candidates import find_candidates
+from insaat_cli.engine.texture.cells import paint_cells
 from insaat_cli.engine.texture.charts import Charts, absorb_small_charts, cut_charts
 from insaat_cli.engine.texture.labels import NO_PHOTO, choose_photos
+from insaat_cli.engine.texture.layout import Layout, plan_layout
 from insaat_cli.engine.texture.levelling import apply_offsets, solve_offsets
+from insaat_cli.engine.texture.loose import LooseFaces
 from insaat_cli.engine.texture.outliers import reject_outliers
 from insaat_cli.engine.texture.photo import Photo
-from insaat_cli.engine.texture.seams import find_seams, sample, smooth_seams
+from insaat_cli.engine.texture.seams import find_seams, smooth_seams
 from insaat_cli.engine.textured_mesh import TexturedMesh
 from insaat_cli.errors import StageError
 
@@ -41,6 +44,8 @@ class PaintSummary:
 
     faces: int
     unseen_faces: int
+    loose_faces: int
+    """Seen, but of charts too small for a place of their own in the atlas."""
     rejected_share: float
     """Of all (face, photo) pairs: those dropped because the photo disagrees with the others."""
     charts: int
@@ -79,27 +84,31 @@ def paint(
     labels = absorb_small_charts(labels, candidates, adjacency)
     del candidates
     progress(0.6)
-    charts = cut_charts(faces, labels, adjacency)
-    blank = faces[labels == NO_PHOTO]
-    layout = plan_layout(
-        vertices, charts, photos, largest_side=options.largest_side,
-        spare_rows=lambda width: unseen.rows_for(len(blank), width),
-    )  # fmt: skip
-    progress(0.65)
-    atlas = copy_patches(
-        charts, layout, photos, threads=threads, progress=lambda s: progress(0.65 + 0.15 * s)
+    charts, layout = plan_layout(
+        vertices,
+        cut_charts(faces, labels, adjacency),
+        photos,
+        largest_side=options.largest_side,
     )
+    progress(0.65)
+    alone = charts.chart_of_face < 0
+    loose = LooseFaces(vertices, faces[alone], labels[alone])
+    atlas = copy_patches(
+        charts, layout, photos, threads=threads, progress=lambda s: progress(0.65 + 0.15 * s),
+        loose=loose,
+    )  # fmt: skip
     if options.levelling:
         _level(atlas, layout, faces, charts, adjacency, threads)
     progress(0.95)
     fill_gaps(atlas)
-    mesh = _assemble(vertices, faces, charts, layout, atlas)
+    mesh = _assemble(vertices, faces, charts, layout, atlas, loose)
     return mesh, PaintSummary(
         faces=len(faces),
-        unseen_faces=len(blank),
+        unseen_faces=int((labels == NO_PHOTO).sum()),
+        loose_faces=int((labels[alone] != NO_PHOTO).sum()),
         rejected_share=rejected / pairs,
         charts=len(charts.photo_of_chart),
-        photos_used=len(np.unique(charts.photo_of_chart)),
+        photos_used=len(np.unique(labels[labels != NO_PHOTO])),
         atlas_width=layout.width,
         atlas_height=layout.height,
         texels_per_pixel=layout.scale,
@@ -131,19 +140,17 @@ def _assemble(
     charts: Charts,
     layout: Layout,
     atlas: Atlas,
+    loose: LooseFaces,
 ) -> TexturedMesh:
-    """Join chart vertices and the unseen faces' own into one mesh; paint the unseen."""
-    blank = charts.chart_of_face < 0
-    blank_faces = faces[blank]
-    colour = unseen.spread_colours(
-        blank_faces, len(vertices), charts.vertex, sample(atlas.colour, layout.texel)
-    )
-    first_row = layout.height - unseen.rows_for(len(blank_faces), layout.width)
-    cells = unseen.paint_cells(atlas.colour, colour[blank_faces], first_row)
+    """Join chart vertices and the loose faces' own into one mesh; paint the loose faces."""
+    colours = loose.colours(charts.vertex, sample(atlas.colour, layout.texel))
+    cells = paint_cells(atlas.colour, colours, layout.cells)
     corners = charts.corners.copy()
-    corners[blank] = len(charts.vertex) + np.arange(blank_faces.size).reshape(-1, 3)
+    corners[charts.chart_of_face < 0] = len(charts.vertex) + np.arange(loose.faces.size).reshape(
+        -1, 3
+    )
     texel = np.concatenate([layout.texel, cells.reshape(-1, 2)])
-    positions = vertices[np.concatenate([charts.vertex, blank_faces.ravel()])]
+    positions = vertices[np.concatenate([charts.vertex, loose.faces.ravel()])]
     return TexturedMesh(
         vertices=positions.astype(np.float32),
         uv=(texel / [layout.width, layout.height]).astype(np.float32),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from insaat_cli.engine.texture.adjacency import Adjacency
 from insaat_cli.engine.texture.atlas import UNUSED, Atlas
+from insaat_cli.engine.texture.bilinear import sample
 from insaat_cli.engine.texture.charts import Charts
 
 BAND_PX = 12
@@ -59,14 +60,6 @@ def find_seams(faces: NDArray[np.int32], charts: Charts, adjacency: Adjacency) -
     return Seams(ends=ends, opposite=opposite[..., 0])
 
 
-def sample(colour: NDArray[np.uint8], texel: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Bilinear colours (..., 3) of an image at texel positions (..., 2), centres at +0.5."""
-    flat = np.ascontiguousarray(texel.reshape(-1, 2))
-    out = np.empty((len(flat), 3))
-    _sample(colour, flat, out)
-    return out.reshape(*texel.shape[:-1], 3)
-
-
 def smooth_seams(atlas: Atlas, texel: NDArray[np.float64], seams: Seams) -> None:
     """Let the remaining jump across each seam fade out over a band on both sides, in place."""
     length = np.linalg.norm(texel[seams.ends[..., 1]] - texel[seams.ends[..., 0]], axis=-1)
@@ -99,21 +92,6 @@ def _spread(atlas: Atlas, index: NDArray[np.int64], residual: NDArray[np.float64
     del slot
     _relax(correction, near, len(seam_texel), RELAXATIONS)
     _apply(atlas.colour.reshape(-1, 3), band, correction)
-
-
-@numba.njit(cache=True, nogil=True)
-def _sample(colour, texel, out):  # type: ignore[no-untyped-def]
-    height, width = colour.shape[:2]
-    for i in range(len(texel)):
-        x = min(max(texel[i, 0] - 0.5, 0.0), width - 1.0)
-        y = min(max(texel[i, 1] - 0.5, 0.0), height - 1.0)
-        x0, y0 = int(x), int(y)
-        x1, y1 = min(x0 + 1, width - 1), min(y0 + 1, height - 1)
-        fx, fy = x - x0, y - y0
-        for k in range(3):
-            top = (1 - fx) * colour[y0, x0, k] + fx * colour[y0, x1, k]
-            bottom = (1 - fx) * colour[y1, x0, k] + fx * colour[y1, x1, k]
-            out[i, k] = (1 - fy) * top + fy * bottom
 
 
 @numba.njit(cache=True, nogil=True)
