@@ -157,15 +157,6 @@ class Database:
         rows = self._sql.execute("SELECT pair_id, rows FROM two_view_geometries WHERE rows > 0")
         return {image_ids_of(pair_id): count for pair_id, count in rows}
 
-    def let_read_while_written(self) -> None:
-        """Keep changes in a log of their own, as newer COLMAPs do: a reader stops no writer."""
-        self._sql.execute("PRAGMA journal_mode=WAL")
-
-    def verified_count(self) -> int:
-        """Pairs that were verified, whatever came out."""
-        (count,) = self._sql.execute("SELECT count(*) FROM two_view_geometries").fetchone()
-        return int(count)
-
     def match_count(self, first: int, second: int) -> int:
         """Matches of two image ids before they were verified."""
         query = "SELECT rows FROM matches WHERE pair_id = ?"
@@ -212,7 +203,10 @@ class Database:
 
 @contextmanager
 def open_database(path: Path) -> Iterator[Database]:
-    """The database at `path`, with empty tables where there was none."""
+    """The database at `path`, with empty tables where there was none.
+
+    Not while pycolmap works on it in this process: see `pycolmap_door`.
+    """
     is_new = not path.exists()
     with closing(sqlite3.connect(path)) as connection:
         if is_new:

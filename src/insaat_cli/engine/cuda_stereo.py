@@ -40,7 +40,7 @@ def why_no_cuda() -> str:
     """What is missing for COLMAP's PatchMatch on this machine; "" if nothing is."""
     if find_spec("pycolmap") is None:  # no wheel for this platform
         return "pycolmap is not installed"
-    import pycolmap
+    from insaat_cli.engine.pycolmap_door import pycolmap
 
     if not pycolmap.has_cuda:
         return "this pycolmap was built without CUDA"

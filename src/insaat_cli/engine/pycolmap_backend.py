@@ -1,4 +1,7 @@
-"""Structure from motion by the pycolmap package."""
+"""Structure from motion by the pycolmap package.
+
+Databases are read by pycolmap's own SQLite alone, which writes them: see `pycolmap_door`.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
-import pycolmap
-
-from insaat_cli.engine.colmap_database import open_database
 from insaat_cli.engine.colmap_files import read_models, write_model
 from insaat_cli.engine.colmap_model import Model
 from insaat_cli.engine.mapping_backend import (
@@ -22,6 +22,7 @@ from insaat_cli.engine.mapping_backend import (
     NamePair,
     write_pairs,
 )
+from insaat_cli.engine.pycolmap_door import pycolmap
 from insaat_cli.engine.refinement import Free
 
 LOSS_SCALE_PX = 0.5
@@ -75,8 +76,8 @@ class PycolmapBackend:
         on_image: Callable[[], None],
     ) -> list[Model]:
         options = pycolmap.IncrementalPipelineOptions()
-        with open_database(database) as photos:
-            options.num_threads = adjusting_threads(len(photos.longest_sides()), threads)
+        with pycolmap.Database.open(database) as photos:
+            options.num_threads = adjusting_threads(photos.num_images(), threads)
         options.random_seed = SEED
         options.mapper.random_seed = SEED
         options.triangulation.random_seed = SEED
@@ -118,29 +119,30 @@ class PycolmapBackend:
 
 @contextmanager
 def _pairs_counted(database: Path, tell: Callable[[int], None]) -> Iterator[None]:
-    """Tell how many pairs have been verified in `database`, now and then and at the end."""
+    """Tell how many pairs have been verified in `database`, now and then and at the end.
+
+    COLMAP keeps its changes in a log of their own (WAL), so that a reader stops no writer. It stays
+    open all the while, so that nobody is ever the last to leave and clears the log away.
+    """
     ended = Event()
+    with pycolmap.Database.open(database) as store:
+        before = store.num_verified_image_pairs()
 
-    def count() -> None:
-        with open_database(database) as store:
-            tell(store.verified_count() - before)
+        def count() -> None:
+            tell(store.num_verified_image_pairs() - before)
 
-    def watch() -> None:
-        while not ended.wait(COUNT_EVERY_S):
-            count()
+        def watch() -> None:
+            while not ended.wait(COUNT_EVERY_S):
+                count()
 
-    with open_database(database) as store:
-        # COLMAP would do so itself, but fails where somebody reads at that moment.
-        store.let_read_while_written()
-        before = store.verified_count()
-    watcher = Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join()
-    count()
+        watcher = Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
+        count()
 
 
 def matching_threads(library: str, threads: int) -> int:

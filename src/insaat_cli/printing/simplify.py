@@ -40,7 +40,7 @@ def fewer_faces(
         faces = collapse(vertices, np.zeros((len(vertices), 2)), faces, max_faces)
         used, faces = np.unique(faces, return_inverse=True)
         return vertices[used], faces.reshape(-1, 3)
-    import pycolmap
+    from insaat_cli.engine.pycolmap_door import pycolmap
 
     with tempfile.TemporaryDirectory(prefix="insaat-") as folder:
         before, after = Path(folder) / "before.ply", Path(folder) / "after.ply"

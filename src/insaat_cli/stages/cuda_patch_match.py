@@ -87,7 +87,8 @@ def run_in_own_process(folder: Path, job: CudaJob, progress: Callable[[float], N
 def main(arguments: Sequence[str]) -> int:
     """The process of its own."""
     folder, max_side, cache_gb = arguments
-    import pycolmap  # not on every platform, and only this process needs it
+    # Not on every platform, and only this process needs it.
+    from insaat_cli.engine.pycolmap_door import pycolmap
 
     options = pycolmap.PatchMatchOptions()
     options.max_image_size = int(max_side)
