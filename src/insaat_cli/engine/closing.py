@@ -100,9 +100,9 @@ def surrounded(
     """
     if not len(points):
         return np.zeros(0, bool)
-    count = min(ROUND_ABOUT, len(cloud))
+    nearest = np.arange(1, min(ROUND_ABOUT, len(cloud)) + 1)  # a list keeps the axis of just one
     distance, index = cKDTree(cloud).query(
-        points, k=count, distance_upper_bound=radius, workers=threads
+        points, k=nearest, distance_upper_bound=radius, workers=threads
     )
     known = np.isfinite(distance)
     towards = cloud[np.minimum(index, len(cloud) - 1)] - points[:, None]

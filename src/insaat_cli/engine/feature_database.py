@@ -96,7 +96,7 @@ def features_of_file(path: Path, options: SiftOptions, *, max_side: int) -> Feat
     height, width = gray.shape
     factor = min(1.0, max_side / max(height, width))
     if factor < 1.0:
-        size = (round(width * factor), round(height * factor))
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
         gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
     kept = read_mask(path, gray.shape[1], gray.shape[0])
     features = extract_features(np.asarray(gray, np.uint8), options, kept)

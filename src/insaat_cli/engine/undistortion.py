@@ -40,12 +40,13 @@ class PinholeView:
 def pinhole_view(camera: Camera, multiple_of: int = 1) -> PinholeView:
     """The largest pinhole camera of one focal length that sees only what `camera` saw.
 
-    Its sides are multiples of `multiple_of` pixels, cut off evenly on both sides.
+    Its sides are multiples of `multiple_of` pixels, cut off evenly on both sides; a side below that
+    stays as it is.
     """
     width, height = (
         max(1, int(s * side)) for s, side in zip(_scales(camera), _size(camera), strict=True)
     )
-    cut_x, cut_y = width % multiple_of, height % multiple_of
+    cut_x, cut_y = (side % multiple_of if side > multiple_of else 0 for side in (width, height))
     focal = float(np.sqrt(camera.focal_px[0] * camera.focal_px[1]))
     x, y = camera.principal_point
     x, y = x * width / camera.width, y * height / camera.height
