@@ -47,7 +47,7 @@ LARGE_WIDTH = 4000
 """Of Sceaux upsampled: 12 megapixels."""
 LARGE_PHOTOS = 6
 """So that full size takes minutes, not an hour."""
-FULL = 20_000
+FULL = 5_000
 WITHOUT_RESIZING = {
     "embedded": tuple(
         f"--set={stage}.max_side={FULL}" for stage in ("resize", "features", "sparse", "dense")

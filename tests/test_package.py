@@ -30,10 +30,12 @@ def test_every_pipeline_is_inside(wheel: zipfile.ZipFile) -> None:
     assert inside == shipped
 
 
-def test_every_module_is_inside(wheel: zipfile.ZipFile) -> None:
+@pytest.mark.parametrize("kind", ["*.py", "stages/*.yaml"])
+def test_every_module_and_description_is_inside(wheel: zipfile.ZipFile, kind: str) -> None:
     source = ROOT / "src"
-    modules = {path.relative_to(source).as_posix() for path in source.rglob("*.py")}
-    assert modules <= set(wheel.namelist())
+    files = {path.relative_to(source).as_posix() for path in source.rglob(kind)}
+    assert files
+    assert files <= set(wheel.namelist())
 
 
 def test_nothing_native_is_built(wheel: zipfile.ZipFile) -> None:

@@ -144,7 +144,7 @@ def test_preset_and_settings_change_only_what_they_name() -> None:
 def test_a_wrong_setting_is_explained(setting: str, says: str) -> None:
     with pytest.raises(UsageError) as caught:
         with_settings(parse_pipeline(GOOD, "tiny.yaml"), [setting])
-    assert says in caught.value.hint
+    assert says in f"{caught.value.message} {caught.value.hint}"
 
 
 def test_an_unknown_preset_lists_the_known() -> None:
@@ -155,9 +155,9 @@ def test_an_unknown_preset_lists_the_known() -> None:
 
 def test_a_ladder_keeps_earlier_rungs_and_multiplies_the_original() -> None:
     one = parse_pipeline(GOOD, "tiny.yaml").stage("one")
-    assert climb(one.on_memory, 0, one.params) == (one.params, None)
-    assert climb(one.on_memory, 1, one.params)[1] == 1
-    params, threads = climb(one.on_memory, 3, one.params)
+    assert climb(one, one.on_memory, 0, one.params) == (one.params, None)
+    assert climb(one, one.on_memory, 1, one.params)[1] == 1
+    params, threads = climb(one, one.on_memory, 3, one.params)
     assert (params["max_side"], params["fast"], threads) == (1200, True, 1)
 
 

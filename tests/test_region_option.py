@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from insaat_cli.errors import UsageError
-from insaat_cli.pipeline import with_settings
+from insaat_cli.pipeline import region_settings, with_settings
 from insaat_cli.pipeline_file import find_pipeline
-from insaat_cli.region_option import region_settings
 from insaat_cli.remote.spec import SETTING
 
 

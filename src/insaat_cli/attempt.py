@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from insaat_cli.errors import MemoryLimitError, StageError
-from insaat_cli.pipeline import Params, ParamValue, Stage
+from insaat_cli.parameters import Params, ParamValue
+from insaat_cli.pipeline import Stage
 from insaat_cli.process import ChildProcess, ChildSpec
 from insaat_cli.resources import oom_kills
 from insaat_cli.run_events import RunEvent, StageProgress, StageWarning

@@ -14,6 +14,7 @@ from insaat_cli.reconstruction import (
     ReconstructionOptions,
     after_failure,
     after_success,
+    chosen_pipeline,
     output_of,
     prepare,
 )
@@ -61,10 +62,12 @@ def reconstruct_all(
 ) -> BatchResult:
     """Reconstruct every photo set; `ended` hears of each as soon as it is over.
 
-    A fault of one set is its outcome and stops no other. Raises UsageError where two sets would
-    write to the same folder.
+    A fault of one set is its outcome and stops no other. Raises UsageError before any work where
+    two sets would write to the same folder, and where one asks for a pipeline, preset or setting
+    that there is not.
     """
     _check_outputs(sets)
+    _check_pipelines(sets)
     started = time.monotonic()
     batch = _Batch(sets, listener, ended)
     batch.run()
@@ -140,3 +143,16 @@ def _check_outputs(sets: Mapping[str, ReconstructionOptions]) -> None:
                 hint="give each its own output, in a jobs file or with -o",
             )
         taken[output] = name
+
+
+def _check_pipelines(sets: Mapping[str, ReconstructionOptions]) -> None:
+    checked = set()
+    for name, options in sets.items():
+        asked = (options.pipeline, options.preset, options.settings, options.roi, options.formats)
+        if asked in checked:
+            continue
+        checked.add(asked)
+        try:
+            chosen_pipeline(options)
+        except UsageError as error:
+            raise UsageError(f"{printable(name)}: {error.message}", hint=error.hint) from error

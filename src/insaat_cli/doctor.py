@@ -21,8 +21,7 @@ from insaat_cli.budget import memory_budget
 from insaat_cli.classic.programs import family_of
 from insaat_cli.errors import MissingError
 from insaat_cli.pipeline import Requirement
-from insaat_cli.pipeline_file import find_pipeline, shipped_pipelines
-from insaat_cli.reconstruction import DEFAULT_PIPELINE
+from insaat_cli.pipeline_file import DEFAULT_PIPELINE, find_pipeline, shipped_pipelines
 from insaat_cli.requirements import Found, find_program
 from insaat_cli.resources import machine_limits
 from insaat_cli.surroundings import Surroundings

@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from insaat_cli.pipeline import Params, Stage
+from insaat_cli.parameters import Params
+from insaat_cli.pipeline import Stage
 
 
 def stage_fingerprint(stage: Stage, needs: Mapping[str, str], photos: str) -> str:

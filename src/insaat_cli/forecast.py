@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from insaat_cli.pipeline import Params, Stage
+from insaat_cli.parameters import Params
+from insaat_cli.pipeline import Stage
 from insaat_cli.planning import Planner, changes
 from insaat_cli.run_events import Listener, RunPlanned
 from insaat_cli.run_plan import RunPlan, RunResult, StageSummary

@@ -6,22 +6,20 @@ ones, and how presets and settings change them.
 
 from __future__ import annotations
 
-import difflib
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from insaat_cli.errors import Fault, UsageError
+from insaat_cli.parameters import Parameter, Params, ParamValue
+from insaat_cli.region_option import AUTO, OFF, PARAMETER, read_box
+from insaat_cli.wording import suggestion
 
-ParamValue = bool | int | float | str | None
-Params = Mapping[str, ParamValue]
 THREADS_KEY = "threads"
 """In a ladder: the number of threads, not a parameter of the stage."""
 SWITCH = "enabled"
 """The parameter of a stage that can be left out."""
 MEMORY_KEY = "memory"
 """In a ladder: the share of the predicted memory that is left, where the model cannot know it."""
-TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,10 @@ class Multiplier:
     """A ladder value relative to the parameter's setting: "* 0.7"."""
 
     factor: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.factor < float("inf"):
+            raise ValueError(f"a parameter cannot be multiplied by {self.factor}")
 
     def apply(self, value: ParamValue) -> ParamValue:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -119,6 +121,8 @@ class Stage:
     version: int = 1
     needs: tuple[str, ...] = ()
     params: Params = field(default_factory=dict)
+    described: Mapping[str, Parameter] = field(default_factory=dict)
+    """What the values of `params` may be, as far as it was said."""
     outputs: tuple[str, ...] = ()
     memory: MemoryModel = MemoryModel()
     time: TimeModel = TimeModel()
@@ -129,6 +133,10 @@ class Stage:
     expect: tuple[Expectation, ...] = ()
     on_memory: Ladder = ()
     on_failure: Ladder = ()
+
+    def parameter(self, name: str) -> Parameter:
+        """What the parameter `name` may be; where nothing was said, what is like its value."""
+        return self.described.get(name) or Parameter.like(self.params[name])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +180,10 @@ def with_preset(pipeline: Pipeline, preset: str) -> Pipeline:
 
 
 def with_settings(pipeline: Pipeline, settings: Sequence[str]) -> Pipeline:
-    """`pipeline` with "STAGE.PARAMETER=VALUE" settings; each keeps its parameter's type."""
+    """`pipeline` with "STAGE.PARAMETER=VALUE" settings.
+
+    Raises UsageError for a setting of nothing, or outside of what its parameter may be.
+    """
     changes: dict[str, dict[str, ParamValue]] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
@@ -188,38 +199,34 @@ def with_settings(pipeline: Pipeline, settings: Sequence[str]) -> Pipeline:
                 f"stage {stage_name} has no parameter {param!r}",
                 hint=suggestion(param, stage.params) if stage.params else "it has none at all",
             )
-        value = parse_value(f"{stage_name}.{param}", text.strip(), stage.params[param])
+        value = stage.parameter(param).parsed(f"{stage_name}.{param}", text.strip())
         changes.setdefault(stage_name, {})[param] = value
     return _with_params(pipeline, changes)
 
 
-def parse_value(name: str, text: str, default: ParamValue) -> ParamValue:
-    """`text` in the type of `default`; a parameter whose default is null takes any value."""
-    try:
-        if isinstance(default, bool):
-            return TRUTH[text.lower()]
-        if isinstance(default, int):
-            return int(text)
-        if isinstance(default, float):
-            return _finite(text)
-        return _guess(text) if default is None else text
-    except (KeyError, ValueError):
-        kind = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
-        raise UsageError(f"{name} is {text!r}", hint=f"it must be {kind}") from None
+def region_settings(pipeline: Pipeline, choice: str) -> tuple[str, ...]:
+    """The settings that `--roi choice` stands for, STAGE.PARAMETER=VALUE.
+
+    Raises UsageError for a text that is no choice, and where no stage of `pipeline` can do it.
+    """
+    if choice not in (AUTO, OFF):
+        low, high = read_box(choice)
+        choice = ",".join(f"{value:.6f}" for value in (*low, *high))
+    stages = [stage.name for stage in pipeline.stages if PARAMETER in stage.params]
+    if not stages and choice not in (AUTO, OFF):
+        raise UsageError(
+            f"pipeline {pipeline.name} cannot leave out what is outside a region",
+            hint="--pipeline embedded can; or cut the model in another program",
+        )
+    # The default is left to the pipeline file, and to --set.
+    return () if choice == AUTO else tuple(f"{name}.{PARAMETER}={choice}" for name in stages)
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """A hint that lists `known`, and the closest of them first."""
-    names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1)
-    start = f"did you mean {close[0]}? " if close else ""
-    return f"{start}there is {', '.join(names)}"
-
-
-def climb(ladder: Ladder, rungs: int, params: Params) -> tuple[Params, int | None]:
+def climb(stage: Stage, ladder: Ladder, rungs: int, params: Params) -> tuple[Params, int | None]:
     """`params` and the number of threads (None: unchanged) after the first `rungs` rungs.
 
-    A rung keeps what the rungs before it set; a multiplier is relative to `params` themselves.
+    A rung keeps what the rungs before it set; a multiplier is relative to `params` themselves, and
+    leads to the end of the parameter's range at most.
     """
     changed = dict(params)
     threads: int | None = None
@@ -230,7 +237,7 @@ def climb(ladder: Ladder, rungs: int, params: Params) -> tuple[Params, int | Non
             elif key == MEMORY_KEY and key not in params:
                 continue
             elif isinstance(value, Multiplier):
-                changed[key] = value.apply(params[key])
+                changed[key] = stage.parameter(key).clamped(value.apply(params[key]))
             else:
                 changed[key] = value
     return changed, threads
@@ -256,23 +263,3 @@ def _with_params(pipeline: Pipeline, changes: Mapping[str, Params]) -> Pipeline:
         for stage in pipeline.stages
     ]
     return replace(pipeline, stages=tuple(stages))
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return number
-
-
-def _guess(text: str) -> ParamValue:
-    if text.lower() in ("null", "none", ""):
-        return None
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, _finite):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from importlib.util import find_spec
@@ -18,6 +17,8 @@ from typing import Any, TypeVar
 import yaml
 
 from insaat_cli.errors import Fault, UsageError
+from insaat_cli.parameter_file import ParameterReader, built_in_parameters
+from insaat_cli.parameters import Parameter, Params, ParamValue
 from insaat_cli.pipeline import (
     MEMORY_KEY,
     THREADS_KEY,
@@ -26,17 +27,17 @@ from insaat_cli.pipeline import (
     Ladder,
     MemoryModel,
     Multiplier,
-    Params,
-    ParamValue,
     Pipeline,
     Requirement,
     Stage,
     Threads,
     TimeModel,
-    suggestion,
 )
+from insaat_cli.wording import suggestion
+from insaat_cli.yaml_nodes import compose
 
 Model = TypeVar("Model", MemoryModel, TimeModel, DiskModel)
+DEFAULT_PIPELINE = "embedded"
 PLAIN_PLACEHOLDERS = ("workspace", "output", "photos", "threads", "memory_mb")
 RUNG_KEYS = (THREADS_KEY, MEMORY_KEY)
 STAGE_NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")
@@ -77,16 +78,7 @@ def load_pipeline(path: Path) -> Pipeline:
 
 def parse_pipeline(text: str, source: str) -> Pipeline:
     """The pipeline written in `text`; `source` is its name in error messages."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise UsageError(f"{source}{line}: not valid YAML: {problem}") from error
-    if root is None:
-        raise UsageError(f"{source}:1: the file is empty")
-    return _Reader(source).pipeline(root)
+    return _Reader(source).pipeline(compose(text, source))
 
 
 def _shipped() -> Iterator[tuple[str, Traversable]]:
@@ -99,83 +91,8 @@ def _shipped() -> Iterator[tuple[str, Traversable]]:
                 yield file.name.removesuffix(".yaml"), file
 
 
-class _Reader:
-    """Turns YAML nodes into values, and what is wrong with them into errors with a line."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-
-    def fail(self, node: yaml.Node, message: str, hint: str = "") -> UsageError:
-        return UsageError(f"{self.source}:{node.start_mark.line + 1}: {message}", hint=hint)
-
-    @contextmanager
-    def blaming(self, node: yaml.Node) -> Iterator[None]:
-        try:
-            yield
-        except ValueError as error:
-            raise self.fail(node, str(error)) from error
-
-    # nodes to plain values
-
-    def mapping(self, node: yaml.Node, what: str, known: Iterable[str] | None) -> dict[str, Any]:
-        if not isinstance(node, yaml.MappingNode):
-            raise self.fail(node, f"{what} must be a mapping (key: value)")
-        found: dict[str, yaml.Node] = {}
-        for key_node, value_node in node.value:
-            key = self.scalar(key_node, str, f"a key of {what}")
-            if key in found:
-                raise self.fail(key_node, f"{what} has the key {key!r} twice")
-            if known is not None and key not in known:
-                raise self.fail(
-                    key_node, f"{what} has the unknown key {key!r}", suggestion(key, known)
-                )
-            found[key] = value_node
-        return found
-
-    def sequence(self, node: yaml.Node, what: str) -> list[yaml.Node]:
-        if not isinstance(node, yaml.SequenceNode):
-            raise self.fail(node, f"{what} must be a list")
-        return list(node.value)
-
-    def value(self, node: yaml.Node, what: str) -> ParamValue:
-        if not isinstance(node, yaml.ScalarNode):
-            raise self.fail(node, f"{what} must be a single value")
-        loader = yaml.SafeLoader("")
-        try:
-            built = loader.construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
-            raise self.fail(node, f"{what}: cannot read {node.value!r}") from error
-        finally:
-            loader.dispose()
-        if built is not None and not isinstance(built, bool | int | float | str):
-            raise self.fail(node, f"{what} is a {type(built).__name__}, put it in quotes")
-        return built
-
-    def scalar(self, node: yaml.Node, kind: type, what: str) -> Any:
-        built = self.value(node, what)
-        if kind is float and isinstance(built, int) and not isinstance(built, bool):
-            return float(built)
-        if not isinstance(built, kind) or (kind is not bool and isinstance(built, bool)):
-            names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-            raise self.fail(node, f"{what} is {built!r}, it must be {names[kind]}")
-        return built
-
-    def texts(self, node: yaml.Node, what: str) -> tuple[str, ...]:
-        return tuple(
-            self.scalar(item, str, f"an item of {what}") for item in self.sequence(node, what)
-        )
-
-    def number(self, node: yaml.Node, what: str) -> float:
-        number = self.scalar(node, float, what)
-        if not 0 <= number < float("inf"):
-            raise self.fail(node, f"{what} is {number}, it must not be negative or infinite")
-        return float(number)
-
-    def params(self, node: yaml.Node, what: str) -> Params:
-        fields = self.mapping(node, what, None)
-        return {key: self.value(value, f"{what}.{key}") for key, value in fields.items()}
-
-    # the parts of a pipeline
+class _Reader(ParameterReader):
+    """Turns the nodes of a pipeline file into a pipeline."""
 
     def pipeline(self, root: yaml.Node) -> Pipeline:
         fields = self.mapping(
@@ -219,13 +136,16 @@ class _Reader:
         by_name = {stage.name: stage for stage in stages}
         presets: dict[str, dict[str, Params]] = {}
         for preset, preset_node in self.mapping(node, "presets", None).items():
-            presets[preset] = {}
             what = f"preset {preset}"
-            for name, changes in self.mapping(preset_node, what, by_name).items():
-                declared = by_name[name].params
-                for key, value in self.mapping(changes, f"{what}.{name}", declared).items():
-                    self._same_type(value, f"{what}.{name}.{key}", declared[key])
-                presets[preset][name] = self._typed(self.params(changes, what), declared)
+            presets[preset] = {
+                name: {
+                    key: self._checked(value, f"{name}.{key}", by_name[name].parameter(key))
+                    for key, value in self.mapping(
+                        changes, f"{what}.{name}", by_name[name].params
+                    ).items()
+                }
+                for name, changes in self.mapping(preset_node, what, by_name).items()
+            }
         return presets
 
     def stage(self, node: yaml.Node, earlier: list[str], names: list[str]) -> Stage:
@@ -236,7 +156,7 @@ class _Reader:
         if ("run" in fields) == ("command" in fields):
             raise self.fail(node, f"stage {name} must have either 'run' or 'command'")
         needs = self.needs(fields["needs"], name, earlier, names) if "needs" in fields else ()
-        params = self.params(fields["params"], f"{name}.params") if "params" in fields else {}
+        params, described = self.params(fields, name)
         values: dict[str, Any] = {
             "title": self.scalar(fields["title"], str, "title") if "title" in fields else name
         }
@@ -255,11 +175,33 @@ class _Reader:
             "disk": lambda at: self.model(at, "disk", DiskModel),
             "threads": self.threads,
             "expect": lambda at: tuple(self.expectation(x) for x in self.sequence(at, "expect")),
-            "on_memory": lambda at: self.ladder(at, "on_memory", params),
-            "on_failure": lambda at: self.ladder(at, "on_failure", params),
+            "on_memory": lambda at: self.ladder(at, f"{name}.on_memory", described),
+            "on_failure": lambda at: self.ladder(at, f"{name}.on_failure", described),
         }
         values |= {key: read(fields[key]) for key, read in readers.items() if key in fields}
-        return Stage(name=name, needs=needs, params=params, **values)
+        return Stage(name=name, needs=needs, params=params, described=described, **values)
+
+    def params(
+        self, stage: Mapping[str, yaml.Node], name: str
+    ) -> tuple[dict[str, ParamValue], dict[str, Parameter]]:
+        """Defaults and descriptions of a stage's parameters."""
+        if "params" not in stage:
+            return {}, {}
+        module = self.scalar(stage["run"], str, "run") if "run" in stage else ""
+        known = built_in_parameters(module)
+        params: dict[str, ParamValue] = {}
+        described: dict[str, Parameter] = {}
+        for key, node in self.mapping(stage["params"], f"{name}.params", known).items():
+            if known is None:
+                params[key], described[key] = self.described(node, f"{name}.{key}")
+            else:
+                described[key] = known[key]
+                params[key] = self._checked(node, f"{name}.{key}", known[key])
+        return params, described
+
+    def _checked(self, node: yaml.Node, what: str, parameter: Parameter) -> ParamValue:
+        with self.blaming(node):
+            return parameter.checked(what, self.value(node, what))
 
     def _stage_name(self, node: yaml.Node) -> str:
         fields = self.mapping(node, "a stage", STAGE_KEYS)
@@ -354,42 +296,27 @@ class _Reader:
             values["fault"] = Fault(fault)
         return Expectation(**values)
 
-    def ladder(self, node: yaml.Node, what: str, params: Params) -> Ladder:
-        return tuple(self._rung(rung, what, params) for rung in self.sequence(node, what))
+    def ladder(self, node: yaml.Node, what: str, described: Mapping[str, Parameter]) -> Ladder:
+        return tuple(self._rung(rung, what, described) for rung in self.sequence(node, what))
 
     def _rung(
-        self, node: yaml.Node, what: str, params: Params
+        self, node: yaml.Node, what: str, described: Mapping[str, Parameter]
     ) -> dict[str, ParamValue | Multiplier]:
         rung: dict[str, ParamValue | Multiplier] = {}
-        for key, value_node in self.mapping(node, what, (*RUNG_KEYS, *params)).items():
+        for key, value_node in self.mapping(node, what, (*RUNG_KEYS, *described)).items():
             text = value_node.value if isinstance(value_node, yaml.ScalarNode) else ""
-            if key == THREADS_KEY and key not in params:
+            if key == THREADS_KEY and key not in described:
                 rung[key] = max(1, self.scalar(value_node, int, key))
             elif text.startswith("*"):
-                default = params.get(key, 1.0)
-                if isinstance(default, bool) or not isinstance(default, int | float):
+                if key in described and not described[key].kind.is_number:
                     raise self.fail(value_node, f"{key} is no number, it cannot be multiplied")
                 with self.blaming(value_node):
                     rung[key] = Multiplier(float(text[1:]))
-            elif key not in params:
+            elif key not in described:
                 raise self.fail(value_node, f"{key} must be a share, such as '* 0.6'")
             else:
-                self._same_type(value_node, f"{what}.{key}", params[key])
-                rung |= self._typed({key: self.value(value_node, key)}, params)
+                rung[key] = self._checked(value_node, f"{what}.{key}", described[key])
         return rung
-
-    def _same_type(self, node: yaml.Node, what: str, default: ParamValue) -> None:
-        value = self.value(node, what)
-        if default is not None and value is not None:
-            self.scalar(node, type(default), what)
-
-    def _typed(self, values: Params, declared: Params) -> dict[str, ParamValue]:
-        return {
-            key: float(value)
-            if isinstance(declared[key], float) and isinstance(value, int)
-            else value
-            for key, value in values.items()
-        }
 
 
 def _is_needed(requirement: Requirement) -> bool:

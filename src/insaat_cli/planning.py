@@ -9,7 +9,8 @@ from typing import Any
 from insaat_cli.errors import UsageError
 from insaat_cli.fingerprint import photos_fingerprint, stage_fingerprint, stage_identity
 from insaat_cli.history import History, Measurement, correction, stage_key
-from insaat_cli.pipeline import Params, Stage, climb, idle, memory_share
+from insaat_cli.parameters import Params
+from insaat_cli.pipeline import Stage, climb, idle, memory_share
 from insaat_cli.prediction import (
     Correction,
     Workload,
@@ -79,9 +80,9 @@ class Planner:
     def settings(self, stage: Stage, memory_rung: int) -> Settings:
         """Parameters and threads on a rung of `on_memory`, after what `on_failure` has changed."""
         threads = min(self.plan.threads, stage.threads.maximum or self.plan.threads)
-        params, fewer = climb(stage.on_failure, self.failure_rung[stage.name], stage.params)
+        params, fewer = climb(stage, stage.on_failure, self.failure_rung[stage.name], stage.params)
         threads = min(threads, fewer or threads)
-        params, fewer = climb(stage.on_memory, memory_rung, params)
+        params, fewer = climb(stage, stage.on_memory, memory_rung, params)
         return Settings(params=params, threads=min(threads, fewer or threads))
 
     def options(self, stage: Stage, first_rung: int = 0) -> tuple[Option, ...]:

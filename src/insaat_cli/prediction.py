@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from insaat_cli.pipeline import Params, Pipeline, Stage
+from insaat_cli.parameters import Params
+from insaat_cli.pipeline import Pipeline, Stage
 
 MEGABYTE = 1_000_000
 SIZE_PARAMETER = "max_side"

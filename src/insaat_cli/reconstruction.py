@@ -12,9 +12,8 @@ from insaat_cli.budget import memory_budget
 from insaat_cli.errors import InsaatError, StoppedError, UsageError
 from insaat_cli.masks import fingerprints, with_masks
 from insaat_cli.photos import PhotoSet, find_photos, is_workspace
-from insaat_cli.pipeline import Pipeline, with_preset, with_settings
-from insaat_cli.pipeline_file import find_pipeline
-from insaat_cli.region_option import region_settings
+from insaat_cli.pipeline import Pipeline, region_settings, with_preset, with_settings
+from insaat_cli.pipeline_file import DEFAULT_PIPELINE, find_pipeline
 from insaat_cli.report.page import write_report
 from insaat_cli.resources import machine_limits
 from insaat_cli.run_events import Listener, PhotosFound, ReportWritten
@@ -24,7 +23,6 @@ from insaat_cli.shortfall import Shortfall, shortfall_of
 from insaat_cli.wording import printable
 from insaat_cli.workspace import Workspace, explain_disk
 
-DEFAULT_PIPELINE = "embedded"
 DEFAULT_PRESET = "normal"
 AUTO = "auto"
 """Let the program choose the pipeline."""

@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
-from insaat_cli.pipeline import THREADS_KEY, Params, Stage
+from insaat_cli.parameters import Params
+from insaat_cli.pipeline import THREADS_KEY, Stage
 from insaat_cli.planning import Planner, changes
 from insaat_cli.scheduler import Budget, Option, Task, ways_on
 from insaat_cli.verdict import Remedy

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Iterable
 
 MEGABYTE = 1_000_000
 GIGABYTE = 1_000_000_000
@@ -49,3 +51,16 @@ def duration(seconds: float) -> str:
         return f"{minutes}:{rest:02d} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d} h"
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """A hint that lists `known`, and the closest of them first."""
+    names = sorted(known)
+    return f"{did_you_mean(word, names)} there is {', '.join(names)}".strip()
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint with the closest of `known`, whatever the case of its letters; "" if none is near."""
+    by_lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    return f"did you mean {by_lower[close[0]]}?" if close else ""

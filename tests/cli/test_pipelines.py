@@ -11,6 +11,8 @@ import yaml
 
 from insaat_cli.cli.app import run
 from insaat_cli.errors import ExitCode
+from insaat_cli.pipeline_file import find_pipeline, shipped_pipelines
+from insaat_cli.pipeline_words import pipeline_lines
 
 Capture = pytest.CaptureFixture[str]
 
@@ -28,6 +30,35 @@ def test_show_in_words_and_as_json(capsys: Capture) -> None:
     fields = json.loads(capsys.readouterr().out)
     assert fields["stages"][0]["name"] == "resize"
     assert all(stage["name"] in shown for stage in fields["stages"])
+    assert fields["stages"][0]["parameters"]["max_side"] == {
+        "default": 2400,
+        "type": "int",
+        "min": 128,
+        "max": 65500,
+        "choices": None,
+        "nullable": False,
+        "unit": "px",
+        "about": find_pipeline("embedded").stages[0].parameter("max_side").about,
+    }
+
+
+@pytest.mark.parametrize("name", shipped_pipelines())
+@pytest.mark.parametrize("width", [40, 80, 120, None])
+def test_every_parameter_is_shown_with_default_range_and_meaning(
+    name: str, width: int | None
+) -> None:
+    pipeline = find_pipeline(name)
+    lines = pipeline_lines(pipeline, width)
+    for stage in pipeline.stages:
+        for key in stage.params:
+            rows = [line for line in lines if line.startswith(f"  {key} ")]
+            assert rows
+            parameter = stage.parameter(key)
+            if width is None:
+                assert any(parameter.range in row and parameter.about in row for row in rows)
+    if width in (80, 120):
+        longest = max(len(line) for line in lines if not line.startswith("  from "))
+        assert longest <= width
 
 
 def test_check_of_a_good_file(fake: Callable[..., str], capsys: Capture) -> None:

@@ -56,6 +56,7 @@ def test_the_store_cannot_be_used(
         ["submit", "PHOTOS", "--pipeline", "/bin/sh"],
         ["submit", "PHOTOS", "--pipeline", "nothing"],
         ["submit", "PHOTOS", "--set", "dense.max_side=/etc/passwd"],
+        ["submit", "PHOTOS", "--set", "dense.max_side=-5"],
         ["submit", "PHOTOS", "--notify", "a@b\nBcc: c@d"],
         ["submit", "PHOTOS", "--priority", "100"],
         ["submit", "PHOTOS", "--tag", "No Good"],

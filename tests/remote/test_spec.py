@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from insaat_cli.errors import InsaatError, StoreError, UsageError
+from insaat_cli.errors import Fault, InsaatError, StoreError, UsageError
 from insaat_cli.remote.job import JobState, Status, new_txn
 from insaat_cli.remote.local import LocalStore
 from insaat_cli.remote.queue import Queue
@@ -38,6 +38,10 @@ def test_a_good_spec_comes_back_and_is_applied() -> None:
         {"settings": ("dense.run=os",)},
         {"settings": ("dense.max_side=/etc/passwd",)},
         {"settings": ("dense.max_side=--help",)},
+        {"settings": ("dense.max_side=-5",)},
+        {"settings": ("dense.max_side=99999",)},
+        {"settings": ("dense.max_cost=nan",)},
+        {"settings": ("dense.stereo=metal",)},
         {"settings": ("nothing.x=1",)},
         {"settings": ("dense.max_side",)},
         {"settings": ("dense.max_side=800",) * 101},
@@ -77,6 +81,9 @@ def test_hostile_specs_end_failed_and_the_worker_goes_on(tmp_path: Path) -> None
         "garbage": b"\xff\x00",
         "path": json.dumps({**base, "photos": [photo]}).encode(),
         "pipeline": json.dumps({**base, "pipeline": "/bin/sh"}).encode(),
+        "range": json.dumps(
+            {**base, "pipeline": "embedded", "settings": ["dense.max_side=-5"]}
+        ).encode(),
     }
     jobs = {}
     for what, body in bodies.items():
@@ -88,6 +95,10 @@ def test_hostile_specs_end_failed_and_the_worker_goes_on(tmp_path: Path) -> None
         for what, job in jobs.items():
             state = wait_end(client, job)
             assert (state.status, state.failures) == (Status.FAILED, 1), what
+            if what == "range":
+                assert state.problem is not None
+                assert state.problem.fault is Fault.USAGE
+                assert "from 64 to 5000 px" in state.problem.message
         assert worker.process.poll() is None
     finally:
         worker.close()

@@ -104,3 +104,10 @@ def test_glb_is_always_written_and_unknown_formats_are_refused() -> None:
 def test_a_file_with_too_few_faces_is_an_error(request_for: Any, tmp_path: Path) -> None:
     with pytest.raises(StageError, match="128 faces instead of 200"):
         check_opens(tmp_path / "texture" / "model.glb", 200)
+
+
+def test_the_smallest_preview(request_for: Any) -> None:
+    request = request_for(preview_width=16)
+    main(request, Events())
+    with Image.open(request.output / "preview.png") as preview:
+        assert preview.size == (32, 24)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import trimesh
 from PIL import Image
 
+from fakes.extremes import extremes
 from insaat_cli.engine.ply import write_mesh
 from insaat_cli.errors import StageError
 from insaat_cli.stages.contract import Events, StageRequest
@@ -68,3 +70,9 @@ def test_an_empty_surface_is_an_error(request_for_ball: StageRequest) -> None:
     write_mesh(mesh, np.eye(3, dtype=np.float32), np.zeros((0, 3), np.int32))
     with pytest.raises(StageError, match="surface is empty"):
         main(request_for_ball, Events())
+
+
+@pytest.mark.parametrize(("name", "value"), extremes("texture"))
+def test_ends_of_every_range(request_for_ball: StageRequest, name: str, value: float) -> None:
+    metrics = main(replace(request_for_ball, params={"size": 512, name: value}), Events())
+    assert metrics["photos_used"] == 6

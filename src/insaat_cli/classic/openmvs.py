@@ -66,11 +66,11 @@ def run_openmvs(
 
 
 def option_arguments(options: Any) -> list[str]:
-    """An options dataclass as --long-options; fields that are "" are left to the program."""
+    """An options dataclass as --long-options; fields that are None are left to the program."""
     arguments = []
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
-        if field.name in NO_OPTIONS or value == "":
+        if field.name in NO_OPTIONS or value is None:
             continue
         whole = isinstance(value, int)  # truth values too
         text = str(int(value)) if whole else f"{value:g}" if isinstance(value, float) else value

@@ -7,6 +7,13 @@ from typing import Annotated
 
 import typer
 
+from insaat_cli.cli.completion import (
+    offer_formats,
+    offer_pipelines,
+    offer_presets,
+    offer_settings,
+    offer_stages,
+)
 from insaat_cli.reconstruction import Keep
 
 RUN_PANEL = "Limits and resuming"
@@ -20,18 +27,37 @@ OutputOption = Annotated[
 ]
 PipelineOption = Annotated[
     str,
-    typer.Option(metavar="NAME|FILE", help="auto, a pipeline's name, or a .yaml file of your own."),
+    typer.Option(
+        metavar="NAME|FILE",
+        help="auto, a pipeline's name, or a .yaml file of your own.",
+        autocompletion=offer_pipelines,
+    ),
 ]
 PresetOption = Annotated[
-    str, typer.Option(metavar="draft|normal|high", help="How much detail, against time.")
+    str,
+    typer.Option(
+        metavar="draft|normal|high",
+        help="How much detail, against time.",
+        autocompletion=offer_presets,
+    ),
 ]
 FormatOption = Annotated[
     str,
-    typer.Option("--format", metavar="LIST", help="Any of glb,obj,ply,stl; glb is always made."),
+    typer.Option(
+        "--format",
+        metavar="LIST",
+        help="Any of glb,obj,ply,stl; glb is always made.",
+        autocompletion=offer_formats,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Change one parameter; can be repeated."),
+    typer.Option(
+        "--set",
+        metavar="STAGE.KEY=VALUE",
+        help="Change one parameter; can be repeated. `insaat pipelines show` lists them.",
+        autocompletion=offer_settings,
+    ),
 ]
 MasksOption = Annotated[
     Path | None,
@@ -69,13 +95,18 @@ FromOption = Annotated[
         "--from",
         metavar="STAGE",
         help="Do this stage and what depends on it again.",
+        autocompletion=offer_stages,
         rich_help_panel=RUN_PANEL,
     ),
 ]
 UntilOption = Annotated[
     str | None,
     typer.Option(
-        "--until", metavar="STAGE", help="Stop after this stage.", rich_help_panel=RUN_PANEL
+        "--until",
+        metavar="STAGE",
+        help="Stop after this stage.",
+        rich_help_panel=RUN_PANEL,
+        autocompletion=offer_stages,
     ),
 ]
 RestartOption = Annotated[

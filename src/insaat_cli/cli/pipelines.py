@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from insaat_cli.cli.completion import offer_pipelines
 from insaat_cli.cli.options import JsonOption
 from insaat_cli.cli.session import talk_of
 from insaat_cli.pipeline_file import find_pipeline, shipped_pipelines
@@ -13,7 +14,12 @@ from insaat_cli.pipeline_words import pipeline_fields, pipeline_lines
 from insaat_cli.requirements import check_requirements, find_program
 
 PipelineArgument = Annotated[
-    str, typer.Argument(metavar="NAME|FILE", help="A pipeline's name, or a .yaml file.")
+    str,
+    typer.Argument(
+        metavar="NAME|FILE",
+        help="A pipeline's name, or a .yaml file.",
+        autocompletion=offer_pipelines,
+    ),
 ]
 
 app = typer.Typer(no_args_is_help=True, help="List, show and check pipelines.")
@@ -36,11 +42,11 @@ def list_command(context: typer.Context, json: JsonOption = False) -> None:
 def show_command(
     context: typer.Context, pipeline: PipelineArgument, json: JsonOption = False
 ) -> None:
-    """The stages of a pipeline with their parameters, and its presets."""
+    """The stages of a pipeline with their parameters (ranges, units, meanings), and its presets."""
     talk = talk_of(context, json=json)
     found = find_pipeline(pipeline)
     talk.json(pipeline_fields(found))
-    for line in pipeline_lines(found):
+    for line in pipeline_lines(found, talk.out.width if talk.out.is_terminal else None):
         talk.line(line)
 
 

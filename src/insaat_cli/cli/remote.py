@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from insaat_cli.cli.completion import offer_pipelines
 from insaat_cli.cli.options import (
     FormatOption,
     JsonOption,
@@ -38,7 +39,8 @@ from insaat_cli.cli.remote_words import (
 from insaat_cli.cli.session import talk_of
 from insaat_cli.console import Talk
 from insaat_cli.errors import UsageError
-from insaat_cli.reconstruction import DEFAULT_PIPELINE, DEFAULT_PRESET
+from insaat_cli.pipeline_file import DEFAULT_PIPELINE
+from insaat_cli.reconstruction import DEFAULT_PRESET
 from insaat_cli.region_option import AUTO
 from insaat_cli.remote.client import Client
 from insaat_cli.remote.job import Status
@@ -59,7 +61,9 @@ def submit_command(
     remote: RemoteOption = None,
     endpoint: EndpointOption = None,
     queue_url: BellOption = None,
-    pipeline: Annotated[str, typer.Option(metavar="NAME")] = DEFAULT_PIPELINE,
+    pipeline: Annotated[
+        str, typer.Option(metavar="NAME", autocompletion=offer_pipelines)
+    ] = DEFAULT_PIPELINE,
     preset: PresetOption = DEFAULT_PRESET,
     formats: FormatOption = "glb",
     settings: SetOption = None,

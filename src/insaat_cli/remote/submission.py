@@ -16,7 +16,8 @@ from pathlib import Path
 
 from insaat_cli.errors import UsageError
 from insaat_cli.photos import Photo, PhotoSet, find_photos
-from insaat_cli.region_option import AUTO, region_settings
+from insaat_cli.pipeline import region_settings
+from insaat_cli.region_option import AUTO
 from insaat_cli.remote.job import MAX_PRIORITY, TAG_PATTERN, JobState, Status, new_txn
 from insaat_cli.remote.keys import input_key
 from insaat_cli.remote.manifest import FileEntry, sha256_of

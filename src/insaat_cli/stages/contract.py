@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import signal
 import sys
@@ -171,4 +172,6 @@ def _convert(key: str, hint: Any, value: Any) -> Any:
         return int(value)
     if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
         raise UsageError(f"{key} is {value!r}, which is not a {hint.__name__}")
+    if hint is float and not math.isfinite(value):
+        raise UsageError(f"{key} is {value!r}, which is not a finite number")
     return value

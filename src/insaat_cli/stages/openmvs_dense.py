@@ -22,7 +22,7 @@ ALL_AT_ONCE, DEPTH_MAPS_ONLY = 0, 1
 
 @dataclass(frozen=True, kw_only=True)
 class DenseOptions:
-    """The program's own options, under its own names; "" leaves one to the program."""
+    """The program's own options, under its own names; None leaves one to the program."""
 
     resolution_level: int = 1
     max_resolution: int = 2560
@@ -46,7 +46,7 @@ class DenseOptions:
     crop_to_roi: bool = True
     tower_mode: int = 0
     """Off: it takes Z for up."""
-    cuda_device: str = ""
+    cuda_device: int | None = None
     """Only builds with CUDA know it: -2 CPU, -1 best GPU, 0 and up one GPU."""
 
 

@@ -36,7 +36,7 @@ class RefineOptions:
     gradient_step: float = 45.05
     planar_vertex_ratio: float = 0.0
     reduce_memory: bool = True
-    cuda_device: str = ""
+    cuda_device: int | None = None
 
 
 def main(request: StageRequest, events: Events) -> Metrics:

@@ -32,7 +32,7 @@ class SurfaceOptions:
     smooth: int = 2
     edge_length: float = 0.0
     crop_to_roi: bool = True
-    cuda_device: str = ""
+    cuda_device: int | None = None
 
 
 def main(request: StageRequest, events: Events) -> Metrics:

@@ -38,7 +38,7 @@ class TextureOptions:
     patch_packing_heuristic: int = 3
     sharpness_weight: float = 0.5
     max_texture_size: int = 8192
-    cuda_device: str = ""
+    cuda_device: int | None = None
 
 
 def paint_mesh(

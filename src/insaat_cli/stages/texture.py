@@ -19,6 +19,9 @@ from insaat_cli.engine.textured_mesh import write_glb
 from insaat_cli.errors import StageError
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
 
+LARGEST_SIZE = 16384
+"""Graphics cards take no larger textures."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextureOptions:
@@ -102,10 +105,10 @@ def main(request: StageRequest, events: Events) -> Metrics:
         threads=request.threads,
         progress=events.progress,
     )
-    if summary.texels_per_pixel < 0.7:
+    if summary.texels_per_pixel < 0.7 and options.size < LARGEST_SIZE:
         events.warning(
             f"the texture holds {summary.texels_per_pixel:.0%} of the photos' resolution; "
-            f"--set texture.size={2 * options.size} keeps more"
+            f"--set texture.size={min(2 * options.size, LARGEST_SIZE)} keeps more"
         )
     return asdict(summary)
 
