@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PHOTOS ?= 24
 
-.PHONY: demo test lint format bench faults package viewer clean help
+.PHONY: demo test lint format docs bench faults package viewer clean help
 
 help:            ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -25,6 +25,9 @@ lint: $(VENV)/.dev        ## formatting, lint, types, layers
 format: $(VENV)/.dev      ## put the code into its format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.run        ## write docs/parameters.md again
+	$(BIN)/python docs/write_parameters.py
 
 bench: $(VENV)/.bench     ## time, memory and accuracy on the benchmark sets
 	$(BIN)/python benchmarks/reconstruct.py --json bench-out/reconstruct.json
