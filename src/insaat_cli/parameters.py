@@ -111,7 +111,7 @@ class Parameter:
         """The allowed values in short, for tables: `64 to 5000 px`, `auto, own or cuda`."""
         words = self._range() if self.kind.is_number and not self.choices else self._choices()
         words = words.replace(BOX_FORM, "a box")
-        return f"{words}, null" if self.nullable and self.kind is not Kind.ANY else words
+        return f"{words} or null" if self.nullable and self.kind is not Kind.ANY else words
 
     @property
     def allowed(self) -> str:
