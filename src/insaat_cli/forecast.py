@@ -24,6 +24,8 @@ class Forecast:
     option: Option
     """How it would run; where nothing fits the budget, its cheapest way."""
     fits: bool
+    least_bytes: int
+    """With the same settings, on as few threads as it takes."""
     params: Params
     seconds: float
     disk_bytes: int
@@ -60,6 +62,7 @@ def forecast(planner: Planner, workspace: Workspace, again: Collection[str]) -> 
             skipped=marker is not None,
             option=option,
             fits=bool(ways),
+            least_bytes=min(one.memory_bytes for one in task.options if one.rung == option.rung),
             params=params,
             seconds=planner.seconds(stage),
             disk_bytes=planner.disk_bytes(stage),

@@ -56,18 +56,23 @@ class Planner:
         self._photos = photos_fingerprint([*contents, *plan.masks])
         self._raised: dict[str, float] = {}
         """By stage: what it needed above its prediction in this very run."""
-        self._corrections: dict[str, Correction] = {}
+        self._measured: dict[str, list[Measurement]] = {}
         self.learn()
 
     def learn(self) -> None:
-        """Correct the models by what this machine has measured so far."""
+        """Read what this machine has measured so far, to correct the models by it."""
         measured = self.history.read()
-        for stage in self.stages:
-            known = [_modelled(stage, entry) for entry in measured.get(self.key(stage), [])]
-            load = self.load(stage, self.params[stage.name])
-            learned = correction(known, load, self._photos)
-            least = self._raised.get(stage.name, 0.0)
-            self._corrections[stage.name] = replace(learned, memory=max(learned.memory, least))
+        self._measured = {
+            stage.name: [_modelled(stage, entry) for entry in measured.get(self.key(stage), [])]
+            for stage in self.stages
+        }
+
+    def correction(self, stage: Stage) -> Correction:
+        """For the photos as `stage` would see them now; so it follows the settings in force."""
+        load = self.load(stage, self.params[stage.name])
+        learned = correction(self._measured[stage.name], load, self._photos)
+        least = self._raised.get(stage.name, 0.0)
+        return replace(learned, memory=max(learned.memory, least))
 
     def key(self, stage: Stage) -> str:
         return stage_key(self.pipeline.name, stage.name, stage.version)
@@ -89,6 +94,7 @@ class Planner:
         """All ways to run `stage` from `first_rung` of its `on_memory` ladder on."""
         first_rung = max(first_rung, self.least_rung[stage.name])
         last = len(stage.on_memory) if self.plan.degrade else 0
+        known = self.correction(stage)
         found = []
         for rung in range(first_rung, max(last, first_rung) + 1):
             settings = self.settings(stage, rung)
@@ -96,7 +102,6 @@ class Planner:
                 found.append(Option(rung=rung, threads=1, memory_bytes=IDLE_BYTES))
                 continue
             load = self.load(stage, settings.params)
-            known = self._corrections[stage.name]
             share = memory_share(stage.on_memory, rung)
             fix = replace(known, memory=known.memory * share)
             for threads in range(settings.threads, 0, -1):
@@ -131,7 +136,7 @@ class Planner:
         if idle(self.params[stage.name]):
             return IDLE_SECONDS
         load = self.load(stage, self.params[stage.name])
-        return predicted_seconds(stage, load, self._corrections[stage.name])
+        return predicted_seconds(stage, load, self.correction(stage))
 
     def disk_bytes(self, stage: Stage) -> int:
         """Predicted size of its outputs with the settings in force."""
@@ -140,10 +145,8 @@ class Planner:
     def correct(self, stage: Stage, option: Option, peak_bytes: int) -> None:
         """`stage` went above its prediction: predict at least that much from now on."""
         if peak_bytes > option.memory_bytes > 0:
-            known = self._corrections[stage.name]
-            higher = known.memory * peak_bytes / option.memory_bytes
-            self._raised[stage.name] = higher
-            self._corrections[stage.name] = replace(known, memory=higher)
+            known = self.correction(stage).memory
+            self._raised[stage.name] = known * peak_bytes / option.memory_bytes
 
     def remember(
         self, stage: Stage, params: Params, option: Option, seconds: float, peak: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
 from collections.abc import Mapping
@@ -17,9 +16,11 @@ from insaat_cli.expect import check_outputs, read_metrics
 from insaat_cli.fitting import fitted
 from insaat_cli.forecast import Forecast, budget_of
 from insaat_cli.history import History
+from insaat_cli.memory_advice import enough_memory
 from insaat_cli.meter import Meter
 from insaat_cli.pipeline import Stage
 from insaat_cli.planning import Planner, changes
+from insaat_cli.resources import machine_limits
 from insaat_cli.retries import Retries, Retry
 from insaat_cli.run_events import (
     Listener,
@@ -310,11 +311,12 @@ class Run:
 
     def refusal(self, stage: Stage, needed_bytes: int) -> MemoryLimitError:
         """Why `stage` cannot run at all, and what would do."""
-        enough = f"--max-memory {math.ceil(needed_bytes / 1e6)}M"
+        plan, history = self.plan, self.planner.history
+        enough = enough_memory(plan, history, self.workspace, stages_to_redo(plan))
         return MemoryLimitError(
             f"{stage.title}: needs about {size(needed_bytes)} of memory, the budget is "
-            f"{size(self.plan.memory_budget_bytes)}",
-            hint=f"{enough} would do; or {MEMORY_HINT}",
+            f"{size(plan.memory_budget_bytes)}",
+            hint=enough.hint(machine_limits().memory_bytes),
             stage=stage.name,
         )
 
