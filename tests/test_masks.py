@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from insaat_cli import masks
 from insaat_cli.errors import PhotosError, UsageError
 from insaat_cli.masks import fingerprints, with_masks
 from insaat_cli.photos import Photo, PhotoSet
@@ -64,7 +65,7 @@ def test_changed_mask_changes_the_fingerprint(tmp_path: Path) -> None:
     mask(tmp_path / "1.png")
     before = fingerprints(with_masks(photos, tmp_path))
     assert [name for name, _ in before] == ["1.jpg"]
-    Image.new("L", (300, 200), 0).save(tmp_path / "1.png")
+    Image.new("L", (300, 200), 128).save(tmp_path / "1.png")
     assert fingerprints(with_masks(photos, tmp_path)) != before
 
 
@@ -102,3 +103,54 @@ def test_photo_with_a_mask_survives_json(tmp_path: Path) -> None:
     (one,) = with_masks(PhotoSet(used=(photo("1.jpg"),)), tmp_path).used
     assert one.mask == path
     assert Photo.from_json(one.to_json()) == one
+
+
+def five_photos(folder: Path) -> PhotoSet:
+    """Each with a white mask."""
+    for number in range(5):
+        mask(folder / f"{number}.png")
+    return PhotoSet(used=tuple(photo(f"{number}.jpg") for number in range(5)))
+
+
+@pytest.mark.parametrize(
+    "black", [Image.new("L", (300, 200), 0), Image.new("RGBA", (300, 200), (255, 255, 255, 0))]
+)
+def test_a_photo_of_which_its_mask_leaves_nothing_is_left_out(
+    tmp_path: Path, black: Image.Image
+) -> None:
+    photos = five_photos(tmp_path)
+    black.save(tmp_path / "3.png")
+    found = with_masks(photos, tmp_path)
+    assert [one.name for one in found.used] == ["0.jpg", "1.jpg", "2.jpg", "4.jpg"]
+    (lost,) = found.left_out
+    assert (lost.name, lost.is_photo) == ("3.jpg", True)
+    assert "black throughout" in lost.reason
+
+
+def test_masks_that_leave_too_few_photos_are_refused_by_name(tmp_path: Path) -> None:
+    photos = five_photos(tmp_path)
+    for number in (0, 2, 3, 4):
+        Image.new("L", (300, 200), 0).save(tmp_path / f"{number}.png")
+    with pytest.raises(UsageError) as caught:
+        with_masks(photos, tmp_path)
+    assert "leave nothing of 4 of 5 photos to use" in caught.value.message
+    assert "0.png, 2.png, 3.png and 1 more" in caught.value.message
+    assert "black is what is not used" in caught.value.hint
+
+
+def test_a_single_white_pixel_and_a_one_for_white_leave_something(tmp_path: Path) -> None:
+    photos = five_photos(tmp_path)
+    dot = Image.new("L", (300, 200), 0)
+    dot.putpixel((150, 100), 255)
+    dot.save(tmp_path / "1.png")
+    Image.new("L", (300, 200), 1).save(tmp_path / "2.png")
+    assert len(with_masks(photos, tmp_path).used) == 5
+
+
+def test_very_large_masks_are_left_to_the_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = five_photos(tmp_path)
+    Image.new("L", (300, 200), 0).save(tmp_path / "1.png")
+    monkeypatch.setattr(masks, "LOOKED_AT_PIXELS", 300 * 200 - 1)
+    assert len(with_masks(photos, tmp_path).used) == 5

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -18,11 +18,16 @@ from PIL import Image
 from insaat_cli.errors import PhotosError, UsageError
 from insaat_cli.exif import DAMAGED_EXIF
 from insaat_cli.photo_file import MAX_PIXELS, picture_readers
-from insaat_cli.photos import LeftOut, Photo, PhotoSet, natural_key
-from insaat_cli.wording import printable
+from insaat_cli.photos import MIN_PHOTOS, LeftOut, Photo, PhotoSet, natural_key
+from insaat_cli.stages.photo_masks import kept_of
+from insaat_cli.wording import counted, printable
 
 ASPECT_TOLERANCE = 0.01
 """Ratio of sides that rounding to whole pixels explains."""
+LOOKED_AT_PIXELS = 50_000_000
+"""Larger masks are not decoded here, outside of the memory budget."""
+HIDDEN = "its mask is black throughout, which leaves nothing of it to use"
+NAMES_SHOWN = 3
 TURNED = 5
 """EXIF orientations from here on lie on their side."""
 
@@ -30,8 +35,9 @@ TURNED = 5
 def with_masks(photos: PhotoSet, folder: Path) -> PhotoSet:
     """`photos`, each with its mask in `folder`, if there is one; other files there are left out.
 
-    Raises UsageError where `folder` cannot be read or fits no photo, PhotosError where a mask
-    cannot be read or is not of its photo's shape.
+    So are photos of which their mask leaves nothing. Raises UsageError where `folder` cannot be
+    read, fits no photo or leaves too few, PhotosError where a mask cannot be read or is not of its
+    photo's shape.
     """
     names = _Names(photos.used)
     mask_of: dict[str, Path] = {}
@@ -53,8 +59,40 @@ def with_masks(photos: PhotoSet, folder: Path) -> PhotoSet:
             hint=f"the mask of {photos.used[0].name} is {Path(photos.used[0].name).stem}.png",
         )
     with picture_readers():
-        used = tuple(_masked(photo, mask_of) for photo in photos.used)
-    return replace(photos, used=used, left_out=(*photos.left_out, *strangers))
+        masked = [_masked(photo, mask_of) for photo in photos.used]
+        hidden = [photo for photo in masked if photo.mask and _hides_all(photo.mask)]
+    if hidden and len(masked) - len(hidden) < MIN_PHOTOS:
+        raise _too_much_hidden(hidden, len(masked))
+    lost = [
+        LeftOut(name=photo.name, path=photo.path, reason=HIDDEN, is_photo=True) for photo in hidden
+    ]
+    return replace(
+        photos,
+        used=tuple(photo for photo in masked if photo not in hidden),
+        left_out=(*photos.left_out, *strangers, *lost),
+    )
+
+
+def _hides_all(path: Path) -> bool:
+    """Whether a mask is black throughout. What is damaged or very large is left to `resize`."""
+    try:
+        with Image.open(path) as mask:
+            if mask.width * mask.height > LOOKED_AT_PIXELS:
+                return False
+            return not kept_of(mask).any()
+    except (*DAMAGED_EXIF, EOFError):
+        return False
+
+
+def _too_much_hidden(hidden: Sequence[Photo], photos: int) -> UsageError:
+    shown = ", ".join(printable(photo.mask.name) for photo in hidden[:NAMES_SHOWN] if photo.mask)
+    more = f" and {len(hidden) - NAMES_SHOWN} more" if len(hidden) > NAMES_SHOWN else ""
+    return UsageError(
+        f"the masks leave nothing of {len(hidden)} of {counted(photos, 'photo')} to use: "
+        f"{shown}{more} are black throughout",
+        hint="in a mask, black is what is not used, and white is the subject; invert them if "
+        "they were made the other way round",
+    )
 
 
 def fingerprints(photos: PhotoSet) -> tuple[tuple[str, str], ...]:

@@ -183,11 +183,7 @@ def default_output(sources: tuple[Path, ...]) -> Path:
 
 def chosen_pipeline(options: ReconstructionOptions) -> Pipeline:
     """The pipeline with preset, settings and output formats applied."""
-    name = DEFAULT_PIPELINE if options.pipeline == AUTO else options.pipeline
-    pipeline = find_pipeline(name)
-    if pipeline.presets or options.preset != DEFAULT_PRESET:
-        pipeline = with_preset(pipeline, options.preset)
-    pipeline = with_settings(pipeline, options.settings)
+    pipeline = with_settings(usual_pipeline(options), options.settings)
     pipeline = with_settings(pipeline, region_settings(pipeline, options.roi))
     formats = tuple(dict.fromkeys((ALWAYS_WRITTEN, *options.formats)))
     unknown = [name for name in formats if name not in FORMATS]
@@ -200,6 +196,15 @@ def chosen_pipeline(options: ReconstructionOptions) -> Pipeline:
     return with_settings(pipeline, [f"{EXPORT_STAGE}.formats={','.join(formats)}"])
 
 
+def usual_pipeline(options: ReconstructionOptions) -> Pipeline:
+    """The pipeline with its preset, as it would be without the user's own settings."""
+    name = DEFAULT_PIPELINE if options.pipeline == AUTO else options.pipeline
+    pipeline = find_pipeline(name)
+    if pipeline.presets or options.preset != DEFAULT_PRESET:
+        return with_preset(pipeline, options.preset)
+    return pipeline
+
+
 def plan_of(options: ReconstructionOptions, photos: PhotoSet) -> RunPlan:
     """What is to be done with `photos`, within the limits of this machine."""
     limits = machine_limits()
@@ -207,6 +212,7 @@ def plan_of(options: ReconstructionOptions, photos: PhotoSet) -> RunPlan:
     return RunPlan(
         pipeline=chosen_pipeline(options),
         preset=options.preset,
+        usual=usual_pipeline(options),
         photos=photos.used,
         left_out=photos.left_out,
         masks=fingerprints(photos),

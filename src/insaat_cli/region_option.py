@@ -9,7 +9,11 @@ from insaat_cli.errors import UsageError
 AUTO, OFF = "auto", "off"
 PARAMETER = "roi"
 """A stage that can leave out the background has a parameter of this name."""
-HINT = "give auto, off, or xmin,ymin,zmin,xmax,ymax,zmax in the units of cameras.json"
+FRAME = (
+    "xmin,ymin,zmin,xmax,ymax,zmax in the frame of cameras.json and model.glb: Y up, the subject "
+    "over the origin, ground at y = 0; in metres where photos have GPS, else the subject is 2 large"
+)
+HINT = f"give auto, off, or a box: {FRAME}"
 
 Corner = tuple[float, float, float]
 

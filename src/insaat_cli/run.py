@@ -37,6 +37,7 @@ from insaat_cli.run_events import (
 from insaat_cli.run_plan import RunPlan, RunResult
 from insaat_cli.run_record import DONE, FAILED, RUNNING, STOPPED, RunRecord, StageRecord
 from insaat_cli.scheduler import Option, Start, Task, ways_on
+from insaat_cli.suspect_settings import with_suspects
 from insaat_cli.verdict import MEMORY_HINT, Verdict, judge, judge_result
 from insaat_cli.wording import size
 from insaat_cli.workspace import Workspace, write_json
@@ -253,7 +254,7 @@ class Run:
         stage, option = attempt.spec.stage, attempt.spec.option
         retry = self._retries.after(stage, option, verdict.remedy, attempt.child.peak_bytes)
         if retry is None:
-            raise verdict.error
+            raise with_suspects(verdict.error, stage, self.planner)
         return self._again(stage, verdict.error.message, retry)
 
     def _again(self, stage: Stage, reason: str, retry: Retry) -> Ended:

@@ -37,6 +37,8 @@ class RunPlan:
     pipeline: Pipeline
     """Preset and settings already applied."""
     preset: str
+    usual: Pipeline | None = None
+    """The same with the preset alone: `pipeline` differs from it by what the user has set."""
     photos: tuple[PhotoFacts, ...]
     left_out: tuple[LeftOutFacts, ...] = ()
     masks: tuple[tuple[str, str], ...] = ()

@@ -1,6 +1,7 @@
 """From photos of a plane to its mesh, through the three stages as the runner calls them."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -15,12 +16,18 @@ from plane_scene import SLANTED, plane_scene
 from insaat_cli.engine.contradiction import Witness
 from insaat_cli.engine.depth_maps import DepthView
 from insaat_cli.engine.ply import read_cloud, read_mesh
-from insaat_cli.engine.roi import Box
+from insaat_cli.engine.roi import Box, Capture, Region, parse_box
 from insaat_cli.engine.views import Scene, View
-from insaat_cli.errors import StageError
+from insaat_cli.errors import DoNotFitError, StageError, UsageError
 from insaat_cli.stages import dense
 from insaat_cli.stages.dense import DenseOptions, make_depth_maps
-from insaat_cli.stages.fuse import FuseOptions, fuse_depth_maps, subject_pixel
+from insaat_cli.stages.fuse import (
+    FuseOptions,
+    OutsideError,
+    explain,
+    fuse_depth_maps,
+    subject_pixel,
+)
 from insaat_cli.stages.surface import SurfaceOptions, build_surface, carved
 
 
@@ -115,7 +122,7 @@ def test_photos_without_shared_points_are_an_expected_fault(work, tmp_path, monk
     folder, scene = work
     lone = Scene(views=scene.views[:2], points=scene.points, seen=[np.arange(3), np.arange(3, 6)])
     monkeypatch.setattr(dense, "load_scene", lambda model: lone)
-    with pytest.raises(StageError, match="no two photos"):
+    with pytest.raises(DoNotFitError, match="no two photos"):
         make_depth_maps(folder, folder, tmp_path, DenseOptions())
 
 
@@ -151,6 +158,29 @@ def test_only_what_is_in_the_box_is_fused(meshed, tmp_path):
     assert cut["outside_roi_share"] > 0
 
 
+def test_a_box_away_from_the_subject_is_to_blame_and_not_the_photos(work, meshed, tmp_path):
+    folder, *_ = meshed
+    _, scene = work
+    away = Box(low=(50.0, 0.0, 50.0), high=(51.0, 1.0, 51.0))
+    with pytest.raises(OutsideError) as caught:
+        fuse_depth_maps(
+            folder / "depth", folder, tmp_path / "cloud.ply", FuseOptions(), box=away, threads=2
+        )
+    told = explain(caught.value, Region(capture=None, box=away), scene)
+    assert isinstance(told, UsageError)
+    assert "50.000,0.000,50.000,51.000,1.000,51.000 leaves 0 of " in told.message
+    assert "Y up" in told.hint
+    box = parse_box(re.search(r"--roi (\S+)", told.hint)[1])
+    assert box.holds(scene.points).mean() > 0.95
+    kept = fuse_depth_maps(
+        folder / "depth", folder, tmp_path / "cloud.ply", FuseOptions(), box=box, threads=2
+    )
+    assert kept["points"] > 1000, "what is advised keeps the subject"
+    found = explain(caught.value, Region(capture=Capture.ORBIT, box=away), scene)
+    assert isinstance(found, StageError), "nobody has used it wrongly"
+    assert "--roi off" in found.hint
+
+
 def test_a_surface_that_all_photos_contradict_is_an_error():
     vertices = np.array([[-1, -1, 3], [1, -1, 3], [0, 1, 3]], np.float32)
     from_behind = np.array([[0, 1, 2]], np.int32)
@@ -161,5 +191,5 @@ def test_a_surface_that_all_photos_contradict_is_an_error():
     )
     seen_right = carved(vertices, from_behind[:, ::-1].copy(), [witness] * 2, SurfaceOptions(), 1)
     assert len(seen_right[1]) == 1
-    with pytest.raises(StageError, match="no surface"):
+    with pytest.raises(DoNotFitError, match="no surface"):
         carved(vertices, from_behind, [witness] * 2, SurfaceOptions(), 1)

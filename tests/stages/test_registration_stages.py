@@ -15,6 +15,7 @@ import pytest
 
 from availability import missing
 from insaat_cli.classic.programs import locate
+from insaat_cli.engine.photo_mask import write_mask
 from insaat_cli.errors import DoNotFitError, PhotosError
 from insaat_cli.stages.contract import Events
 from insaat_cli.stages.features import FeaturesOptions, find_features
@@ -223,6 +224,17 @@ def test_black_photos_are_named_as_such(tmp_path: Path) -> None:
     black = np.zeros((HEIGHT, WIDTH), np.uint8)
     with pytest.raises(PhotosError, match="black"):
         place(make_set(tmp_path / "resize", [black] * 4), tmp_path / "out")
+
+
+def test_masks_that_hide_the_subject_are_to_blame_and_not_the_photos(tmp_path: Path) -> None:
+    resized = make_set(tmp_path / "resize", [photograph(center, 10) for center in centers_of(4)])
+    keyhole = np.zeros((HEIGHT, WIDTH), bool)
+    keyhole[HEIGHT // 2 : HEIGHT // 2 + 8, WIDTH // 2 : WIDTH // 2 + 8] = True
+    for number in range(4):
+        write_mask(resized / "images" / f"{number:05d}.jpg", keyhole)
+    with pytest.raises(PhotosError, match="the masks leave next to nothing") as caught:
+        place(resized, tmp_path / "out")
+    assert "black in a mask is not used" in caught.value.hint
 
 
 def test_two_subjects_keep_the_larger_and_name_the_rest(tmp_path: Path) -> None:

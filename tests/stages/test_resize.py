@@ -189,3 +189,36 @@ def test_damaged_mask_is_named(tmp_path: Path) -> None:
     out.mkdir()
     with pytest.raises(PhotosError, match=r"m\.png"):
         run(photos, out)
+
+
+def cut_out(tmp_path: Path, transparent: int, photos: int) -> list[dict[str, Any]]:
+    """Photos of which the first few are transparent throughout."""
+    made = []
+    for number in range(photos):
+        picture = gradient(200, 100 + number).convert("RGBA")
+        picture.putalpha(0 if number < transparent else 255)
+        made.append(photo(tmp_path / f"{number}.png", picture))
+    return made
+
+
+def test_a_photo_with_nothing_to_use_is_left_out_by_name(tmp_path: Path) -> None:
+    photos = cut_out(tmp_path, 1, 4)
+    out = tmp_path / "out"
+    out.mkdir()
+    metrics, images, events = run(photos, out)
+    assert [entry["source"] for entry in images] == ["set/1.png", "set/2.png", "set/3.png"]
+    assert metrics["left_out"] == [{"name": "set/0.png", "reason": "it is transparent throughout"}]
+    assert "set/0.png is left out: it is transparent" in events
+
+
+def test_masks_that_leave_too_little_are_blamed_and_not_the_files(tmp_path: Path) -> None:
+    photos = cut_out(tmp_path, 0, 5)
+    for entry in photos[:4]:
+        mask = tmp_path / "black.png"
+        Image.new("L", (entry["width"], entry["height"]), 0).save(mask)
+        entry["mask"] = str(mask)
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(PhotosError, match="leave nothing of 4 of 5 photos") as caught:
+        run(photos, out)
+    assert "black in a mask" in caught.value.hint

@@ -73,7 +73,7 @@ RoiOption = Annotated[
         "--roi",
         metavar="auto|off|BOX",
         help="What is kept. auto: photos taken around a subject lose their background. "
-        "BOX: xmin,ymin,zmin,xmax,ymax,zmax in units of cameras.json.",
+        "BOX: xmin,ymin,zmin,xmax,ymax,zmax in the frame of cameras.json: Y up, ground at y = 0.",
     ),
 ]
 MemoryOption = Annotated[

@@ -165,6 +165,17 @@ def region_for(choice: str, scene: Scene) -> Region | None:
     return find_region(centers, forwards, scene.points, scene.seen)
 
 
+def subject_box(scene: Scene) -> Box:
+    """Where the subject is: its region where the photos were taken around it, else all points."""
+    found = region_for(AUTO, scene)
+    if found and found.box:
+        return found.box
+    percents = [STRAY_PERCENT, 100 - STRAY_PERCENT]
+    low, high = np.percentile(scene.points, percents, axis=0)
+    margin = MARGIN * float((high - low).max())
+    return Box(low=_triple(low - margin), high=_triple(high + margin))
+
+
 def robust_meeting_point(centers: Array, forwards: Array) -> Array | None:
     """The point that most optical axes pass; None where they diverge or run in parallel.
 

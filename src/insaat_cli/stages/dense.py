@@ -18,7 +18,7 @@ from insaat_cli.engine.depth import Effort, Gray, measure_depth
 from insaat_cli.engine.depth_maps import DepthMap, DepthView, write_index
 from insaat_cli.engine.photo_mask import read_mask
 from insaat_cli.engine.views import Scene, depth_range, load_scene, select_neighbours
-from insaat_cli.errors import StageError
+from insaat_cli.errors import DoNotFitError, StageError
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
 from insaat_cli.stages.cuda_patch_match import measure_on_cuda
 
@@ -68,15 +68,15 @@ def make_depth_maps(
 ) -> Metrics:
     """Write `output`/*.npz and `output`/views.json from an undistorted model and its photos.
 
-    At most `threads` views and their neighbours are in memory at a time. Raises StageError if
-    no view has a neighbour.
+    At most `threads` views and their neighbours are in memory at a time. Raises DoNotFitError
+    if no view has a neighbour.
     """
     stereo = chosen_stereo(options.stereo)
     scene = load_scene(model)
     neighbours = select_neighbours(scene, max(options.witnesses, options.neighbours))
     chosen = [index for index, others in enumerate(neighbours) if others]
     if not chosen:
-        raise StageError(
+        raise DoNotFitError(
             "no two photos see enough of the same points to measure depth",
             hint="take photos with more overlap",
         )

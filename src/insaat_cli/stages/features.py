@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from insaat_cli.engine.feature_database import WorkingPhoto, write_features
+from insaat_cli.engine.photo_mask import mask_path
 from insaat_cli.engine.sift import SiftOptions
 from insaat_cli.errors import PhotosError, StageError
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
@@ -58,11 +59,7 @@ def find_features(
         raise StageError(str(error), hint="run again with --from resize") from error
     poor = [p.source for p, count in zip(photos, counts, strict=True) if count < MIN_FEATURES]
     if len(photos) - len(poor) < MIN_PHOTOS:
-        raise PhotosError(
-            f"{len(poor)} of {len(photos)} photos show nothing to hold on to: "
-            "they are black, blank or out of focus",
-            hint="take sharp, well lit photos of a subject with visible texture",
-        )
+        raise _too_poor(photos, folder, poor)
     if poor:
         events.warning(f"hardly any features in {some_of(poor)}: black, blank or out of focus")
     return {
@@ -72,6 +69,23 @@ def find_features(
         "features_min": min(counts),
         "without_features": poor,
     }
+
+
+def _too_poor(photos: Sequence[WorkingPhoto], folder: Path, poor: Sequence[str]) -> PhotosError:
+    """Masks are to blame where those are masked of which nothing is known."""
+    masked = [p for p in photos if p.source in set(poor) and mask_path(folder / p.name).is_file()]
+    if 2 * len(masked) > len(poor):
+        return PhotosError(
+            f"the masks leave next to nothing to hold on to in {len(masked)} of {len(photos)} "
+            "photos",
+            hint="black in a mask is not used: do the masks keep the whole subject, and are they "
+            "the right way round?",
+        )
+    return PhotosError(
+        f"{len(poor)} of {len(photos)} photos show nothing to hold on to: "
+        "they are black, blank or out of focus",
+        hint="take sharp, well lit photos of a subject with visible texture",
+    )
 
 
 def main(request: StageRequest, events: Events) -> Metrics:

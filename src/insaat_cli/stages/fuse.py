@@ -19,10 +19,10 @@ from insaat_cli.engine.fusion import Agreement, CellGrid, Cloud, agreed_depth, n
 from insaat_cli.engine.look_ahead import in_order
 from insaat_cli.engine.photo_pixels import load_rgb
 from insaat_cli.engine.ply import write_cloud
-from insaat_cli.engine.roi import Box, Region, region_for
-from insaat_cli.engine.views import View, load_scene
-from insaat_cli.errors import StageError
-from insaat_cli.region_option import AUTO
+from insaat_cli.engine.roi import Box, Region, region_for, subject_box
+from insaat_cli.engine.views import Scene, View, load_scene
+from insaat_cli.errors import DoNotFitError, InsaatError, StageError, UsageError
+from insaat_cli.region_option import AUTO, FRAME
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
 
 FEWEST_POINTS = 200
@@ -30,6 +30,17 @@ FAR_BEYOND = 2.0
 """Depths count up to so many times that of the region's far end; ground about it lies nearer."""
 TOLD_SHARE = 0.01
 """Of what was measured. Where less is outside the region, there was no background."""
+
+
+MOSTLY_OUTSIDE = 0.5
+"""Of what was measured. Where so much is outside, it is for the region that nothing is left."""
+
+
+class OutsideError(StageError):
+    """Next to nothing that was measured lies in the region of interest."""
+
+    def __init__(self, *, inside: int, measured: int) -> None:
+        super().__init__(f"{inside:,} of {measured:,} measured points")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +74,7 @@ def fuse_depth_maps(
 ) -> Metrics:
     """Write `output`, a PLY cloud, from the depth maps in `depth`; only what is in `box`.
 
-    Raises StageError if next to nothing is agreed on.
+    Raises DoNotFitError if next to nothing is agreed on, OutsideError if that is for the box.
     """
     cv2.setNumThreads(1)
     entries = read_index(depth)
@@ -77,7 +88,9 @@ def fuse_depth_maps(
         progress(0.95 * (view + 1) / len(entries))
     cloud = _without_strays(grid.cloud(options.observations), grid.cell, options.surrounded)
     if len(cloud.points) < FEWEST_POINTS:
-        raise StageError(
+        if outside > MOSTLY_OUTSIDE * measured:
+            raise OutsideError(inside=measured - outside, measured=measured)
+        raise DoNotFitError(
             "the photos agree on next to no depth",
             hint="take sharper photos with more overlap of a subject with some texture",
         )
@@ -200,19 +213,38 @@ def describe_removal(region: Region, share: float) -> str:
     )
 
 
+def explain(error: OutsideError, region: Region, scene: Scene) -> InsaatError:
+    """What was asked for, what that left, and where the subject is."""
+    subject = subject_box(scene)
+    if region.capture:
+        return StageError(
+            f"the region that was found around the subject, {region.box}, leaves {error.message}",
+            hint=f"--roi off keeps everything; or say where the subject is, with --roi BOX {FRAME}",
+        )
+    return UsageError(
+        f"the region of interest {region.box} leaves {error.message}",
+        hint=f"the subject is in --roi {subject}\na box is {FRAME}",
+    )
+
+
 def main(request: StageRequest, events: Events) -> Metrics:
     undistorted = request.inputs["undistort"]
     options = parse_options(FuseOptions, request.params)
-    region = region_for(options.roi, load_scene(undistorted / "model"))
-    metrics = fuse_depth_maps(
-        request.inputs["dense"] / "depth",
-        undistorted / "images",
-        request.output / "cloud.ply",
-        options,
-        box=region.box if region else None,
-        threads=request.threads,
-        progress=events.progress,
-    )
+    scene = load_scene(undistorted / "model")
+    region = region_for(options.roi, scene)
+    try:
+        metrics = fuse_depth_maps(
+            request.inputs["dense"] / "depth",
+            undistorted / "images",
+            request.output / "cloud.ply",
+            options,
+            box=region.box if region else None,
+            threads=request.threads,
+            progress=events.progress,
+        )
+    except OutsideError as error:
+        assert region is not None
+        raise explain(error, region, scene) from None
     found = {} if region is None else region.to_json()
     (request.output / "roi.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
     if region and metrics["outside_roi_share"] >= TOLD_SHARE:

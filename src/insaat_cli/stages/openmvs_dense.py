@@ -13,7 +13,7 @@ from insaat_cli.classic.openmvs import SCENE, run_openmvs, scene_folder
 from insaat_cli.classic.progress import Phase
 from insaat_cli.classic.sub_scenes import join_sub_scenes, remove_sub_scenes, split_scene
 from insaat_cli.engine.ply import write_cloud
-from insaat_cli.errors import StageError
+from insaat_cli.errors import DoNotFitError, StageError
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
 
 DENSE_SCENE, DENSE_CLOUD = "scene_dense.mvs", "scene_dense.ply"
@@ -71,7 +71,7 @@ def densify(
         raise StageError("DensifyPointCloud ended without an error, but wrote no cloud")
     cloud = read_mvs_cloud(output / DENSE_CLOUD)
     if not len(cloud.points):
-        raise StageError(
+        raise DoNotFitError(
             "DensifyPointCloud ended without an error, but its cloud is empty",
             hint="take sharper photos with more overlap of a subject with some texture",
         )

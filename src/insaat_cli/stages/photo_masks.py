@@ -50,6 +50,11 @@ def upright_mask(path: Path, photo: Image.Image, orientation: int) -> Kept:
     lies = (mask.width > mask.height) != (photo.width > photo.height)
     if orientation >= 5 and lies:
         mask = mask.transpose(TRANSPOSITIONS[orientation])
+    return kept_of(mask)
+
+
+def kept_of(mask: Image.Image) -> Kept:
+    """True where `mask` (height, width) lets its photo be used: not black, or opaque."""
     cut_out = transparency(mask)
     if cut_out is not None:
         return cut_out

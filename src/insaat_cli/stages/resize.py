@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from insaat_cli.stages.photo_masks import shrunk, transparency, upright_mask
 from insaat_cli.stages.working_photos import some_of
 
 MIN_PHOTOS = 3
+HIDDEN = "its mask leaves nothing of it to use"
+TRANSPARENT = "it is transparent throughout"
 REDUCING_GAP = 3.0
 """Pillow box-shrinks to this many times the target before its Lanczos filter."""
 
@@ -104,11 +107,14 @@ def prepare_photo(
         upright = to_rgb(upright)
         upright.thumbnail(side, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError, EOFError) as error:
-        return Outcome(size=None, reason=f"cannot be decoded: {error}")
+        return Outcome(size=None, reason=f"it cannot be decoded: {error}")
     longest_side = max(upright.size)
     if kept is not None:
         mask_picture = cut_to_multiple(shrunk(kept, upright.size), options.multiple_of)
-        write_mask(target, np.asarray(mask_picture) > 0)
+        used = np.asarray(mask_picture) > 0
+        if not used.any():
+            return Outcome(size=None, reason=TRANSPARENT if mask is None else HIDDEN)
+        write_mask(target, used)
     upright = cut_to_multiple(upright, options.multiple_of)
     upright.save(target, quality=options.quality, subsampling=0, optimize=False)
     return Outcome(size=upright.size, longest_side=longest_side, masked=kept is not None)
@@ -159,16 +165,13 @@ def resize_photos(
             outcome = future.result()
             if outcome.size is None:
                 left_out.append({"name": photo["name"], "reason": outcome.reason})
-                events.warning(f"{photo['name']} is left out: it {outcome.reason}")
+                events.warning(f"{photo['name']} is left out: {outcome.reason}")
             else:
                 entries.append(_describe(photo, target.name, outcome, cameras))
                 (masked if outcome.masked else whole).append(photo["name"])
             events.progress((done + 1) / len(photos))
     if len(entries) < MIN_PHOTOS:
-        raise PhotosError(
-            f"only {len(entries)} of {len(photos)} photos can be decoded; three are needed",
-            hint="copy the photos again from the camera, or take more",
-        )
+        raise _too_few(left_out, len(photos))
     if masked and whole:
         events.warning(f"no mask for {some_of(whole)}: used as a whole")
     text = json.dumps({"images": entries}, indent=1, ensure_ascii=False)
@@ -180,6 +183,23 @@ def resize_photos(
         "masked": len(masked),
         "megapixels_max": round(max(e["width"] * e["height"] for e in entries) / 1e6, 3),
     }
+
+
+def _too_few(left_out: list[dict[str, str]], photos: int) -> PhotosError:
+    """What is wrong with most of those that were left out."""
+    reasons = Counter(file["reason"].partition(":")[0] for file in left_out)
+    hidden = reasons[HIDDEN] + reasons[TRANSPARENT]
+    if 2 * hidden > len(left_out):
+        return PhotosError(
+            f"the masks leave nothing of {hidden} of {photos} photos to use; "
+            f"{MIN_PHOTOS} photos are needed",
+            hint="black in a mask, and what is transparent in a photo, is not used: "
+            "is it the wrong way round?",
+        )
+    return PhotosError(
+        f"only {photos - len(left_out)} of {photos} photos can be decoded; {MIN_PHOTOS} are needed",
+        hint="copy the photos again from the camera, or take more",
+    )
 
 
 def _prepare(photo: dict[str, Any], source: Path, target: Path, options: ResizeOptions) -> Outcome:

@@ -21,7 +21,7 @@ from insaat_cli.engine.mesh import Faces, Vertices, without_folds, without_islan
 from insaat_cli.engine.photo_pixels import load_rgb
 from insaat_cli.engine.ply import read_cloud, write_mesh
 from insaat_cli.engine.views import View
-from insaat_cli.errors import StageError
+from insaat_cli.errors import DoNotFitError
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
 
 SPACING_SAMPLE = 20_000
@@ -62,7 +62,7 @@ def build_surface(
 ) -> Metrics:
     """Write `output`, a PLY mesh, from the cloud; depth maps and photos say what is not there.
 
-    Raises StageError if the cloud holds no surface.
+    Raises DoNotFitError if the cloud holds no surface.
     """
     cloud = read_cloud(cloud_file)
     cell = options.cell * typical_spacing(cloud.points, threads)
@@ -103,7 +103,7 @@ def build_surface(
 def cleaned(surface: Surfaces, cell: float, options: SurfaceOptions) -> tuple[Vertices, Faces, int]:
     """Vertices, faces and number of components: flat parts merged, folds and islands dropped.
 
-    Raises StageError if nothing is left.
+    Raises DoNotFitError if nothing is left.
     """
     vertices, faces = merge_flat(
         surface.vertices,
@@ -125,7 +125,7 @@ def carved(
 ) -> tuple[Vertices, Faces, int]:
     """The mesh without what the photos contradict, and without the islands that this leaves.
 
-    Raises StageError if nothing is left.
+    Raises DoNotFitError if nothing is left.
     """
     said = ask_photos(vertices, faces, said_by, threads=threads)
     doubtful = inconsistent(said)[~said.contradicted]
@@ -138,7 +138,7 @@ def _largest(
 ) -> tuple[Vertices, Faces, int]:
     vertices, faces, components = without_islands(vertices, faces, options.island_share)
     if not len(faces):
-        raise StageError("the cloud holds no surface", hint="take more photos with more overlap")
+        raise DoNotFitError("the cloud holds no surface", hint="take more photos with more overlap")
     return vertices, faces, components
 
 
