@@ -66,7 +66,14 @@ class PhotosError(InsaatError):
     code = ExitCode.PHOTOS
 
 
-class MissingError(InsaatError):
+class MachineError(InsaatError):
+    """Not the work is at fault but the machine: what it has, or lacks, is not enough for it.
+
+    The same work may go well on another machine, or on this one later. A class of errors says so
+    by having this one among its bases."""
+
+
+class MissingError(MachineError):
     """A program or package that the pipeline needs is not there, or too old."""
 
     code = ExitCode.MISSING
@@ -78,7 +85,15 @@ class StageError(InsaatError):
     code = ExitCode.STAGE
 
 
-class MemoryLimitError(InsaatError):
+class DiskFullError(MachineError, StageError):
+    """The disk has too little space for what is to be written."""
+
+
+class NotWritableError(MachineError, UsageError):
+    """The disk is read-only, or its folder belongs to somebody else."""
+
+
+class MemoryLimitError(MachineError):
     """A stage ran out of memory, or cannot fit the budget."""
 
     code = ExitCode.MEMORY

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from insaat_cli.attempt import Attempt, AttemptSpec
-from insaat_cli.errors import InsaatError, MemoryLimitError, StageError, StoppedError
+from insaat_cli.errors import DiskFullError, InsaatError, MemoryLimitError, StoppedError
 from insaat_cli.estimate import TimeLeft
 from insaat_cli.expect import check_outputs, read_metrics
 from insaat_cli.fitting import fitted
@@ -132,13 +132,13 @@ class Run:
             raise self.refusal(worst.stage, worst.option.memory_bytes)
 
     def _check_disk(self, stages: list[Forecast]) -> None:
-        """StageError where the disk cannot hold what the stages will write."""
+        """DiskFullError where the disk cannot hold what the stages will write."""
         needed = sum(told.disk_bytes for told in stages if not told.skipped)
         if stages and not stages[-1].skipped:
             needed += stages[-1].disk_bytes  # results are copies
         free = shutil.disk_usage(self.workspace.root).free
         if needed > free:
-            raise StageError(
+            raise DiskFullError(
                 f"no space for this run on the disk of {self.workspace.root}: it needs about "
                 f"{size(needed)}, {size(free)} are free",
                 hint="free some space, choose another disk with -o, or use --preset draft",

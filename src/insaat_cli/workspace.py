@@ -23,7 +23,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from insaat_cli.errors import InsaatError, StageError, UsageError
+from insaat_cli.errors import (
+    DiskFullError,
+    InsaatError,
+    NotWritableError,
+    StageError,
+    UsageError,
+)
 
 MARKER_NAME = "stage.json"
 RESULT_NAME = "result.json"
@@ -170,7 +176,7 @@ def disk_error(error: OSError, where: Path) -> InsaatError:
         return disk_full(where)
     path = error.filename or where
     if error.errno in NOT_WRITABLE:
-        return UsageError(
+        return NotWritableError(
             f"cannot write to {path}: {error.strerror}",
             hint="choose an output folder that you can write to with -o",
         )
@@ -179,8 +185,8 @@ def disk_error(error: OSError, where: Path) -> InsaatError:
     return StageError(f"cannot write to {path}: {error.strerror or error}")
 
 
-def disk_full(where: Path) -> StageError:
-    return StageError(f"no space left on the disk of {where}", hint=DISK_FULL_HINT)
+def disk_full(where: Path) -> DiskFullError:
+    return DiskFullError(f"no space left on the disk of {where}", hint=DISK_FULL_HINT)
 
 
 def size_of(path: Path) -> int:

@@ -12,6 +12,7 @@ import pytest
 from insaat_cli.remote.client import Client
 from insaat_cli.remote.job import Status
 from insaat_cli.remote.local import LocalStore
+from insaat_cli.remote.refusals import MOST_RETURNED
 from remote.fake_pipeline import STAGES, write_pipeline
 from remote.machines import (
     LEASE_S,
@@ -157,13 +158,24 @@ def test_cancel_stops_the_stage(scene: Scene) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("deed", ["exit", "segv", "oom"])
+@pytest.mark.parametrize("deed", ["exit", "segv"])
 def test_poison_ends_failed_with_its_log(scene: Scene, deed: str) -> None:
     (scene.folder / "deeds").write_text(f"two {deed}")
     scene.hire()
     state = wait_end(scene.client, scene.job, seconds=3 * DELAY_S)
     assert state.status is Status.FAILED
     assert state.failures + state.losses == 3
+    assert "stage two at work" in scene.client.logs(scene.job)
+
+
+@pytest.mark.long
+def test_a_job_that_is_killed_for_memory_everywhere_ends_failed_with_its_log(scene: Scene) -> None:
+    (scene.folder / "deeds").write_text("two oom")
+    scene.hire()
+    state = wait_end(scene.client, scene.job, seconds=150 + 6 * DELAY_S)
+    assert state.status is Status.FAILED and state.problem is not None
+    assert "fits no worker" in state.problem.message and "out of memory" in state.problem.message
+    assert (state.failures, state.losses, state.releases) == (0, 0, MOST_RETURNED - 1)
     assert "stage two at work" in scene.client.logs(scene.job)
 
 

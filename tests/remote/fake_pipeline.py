@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 STAGES = ("one", "two", "three")
 
 
@@ -42,18 +44,23 @@ def main(name: str, output: str, seconds: str, deeds: str, starts: str) -> None:
     print(f"stage {name} at work", flush=True)
     wanted = Path(deeds).read_text().split() if Path(deeds).exists() else []
     if wanted[:1] == [name]:
-        deed(wanted[1])
+        deed(wanted[1], Path(output))
     time.sleep(float(seconds))
     Path(output, f"{name}.bin").write_bytes(name.encode() * 1000)
 
 
-def deed(what: str) -> None:
+def deed(what: str, output: Path) -> None:
     if what == "exit":
         sys.exit(1)
     if what == "segv":
         os.kill(os.getpid(), signal.SIGSEGV)
     if what == "oom":
         os.kill(os.getpid(), signal.SIGKILL)
+    if what == "oom_run":  # the process that runs the stages, behind the guard
+        psutil.Process().parent().parent().kill()
+        time.sleep(600)
+    if what == "fill":
+        (output / "large").write_bytes(bytes(100_000_000))
     if what == "hang":
         time.sleep(600)
 

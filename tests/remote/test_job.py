@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 
 import pytest
@@ -32,6 +33,7 @@ STEPS: dict[str, Callable[[JobState], JobState]] = {
     "succeed": lambda state: succeed(state, epoch=state.epoch),
     "fail": lambda state: transitions.fail(state, owner="w", epoch=state.epoch, problem=BOOM),
     "release": lambda state: transitions.release(state, owner="w", epoch=state.epoch),
+    "give_up": lambda state: transitions.give_up(state, owner="w", epoch=state.epoch, problem=BOOM),
     "lose": lambda state: transitions.lose(state, epoch=state.epoch),
     "cancel": transitions.cancel,
     "retry": transitions.retry,
@@ -83,6 +85,25 @@ def test_a_cancelled_job_cannot_be_published_and_ends_when_it_is_given_back() ->
     assert transitions.fail(asked, **ME, problem=BOOM).status is Status.CANCELLED
 
 
+def test_a_job_that_fits_no_worker_ends_without_a_failure_of_its_own() -> None:
+    ended = transitions.give_up(RUNNING, **ME, problem=BOOM)
+    assert (ended.status, ended.failures, ended.losses) == (Status.FAILED, 0, 0)
+    assert ended.problem == BOOM
+    asked = transitions.cancel(RUNNING)
+    assert transitions.give_up(asked, **ME, problem=BOOM).status is Status.CANCELLED
+    with pytest.raises(RefusedError):
+        transitions.give_up(RUNNING, owner="x", epoch=1, problem=BOOM)
+
+
+def test_the_state_is_that_of_earlier_versions() -> None:
+    """They refuse a key that they do not know, and would then take no job at all."""
+    assert set(json.loads(RUNNING.to_bytes())) == {
+        "format", "job", "status", "revision", "epoch", "priority", "tags", "tries", "owner",
+        "lease_s", "heartbeat", "progress", "failures", "losses", "releases", "cancel",
+        "removing", "problem", "result", "submitted_at", "changed_at", "txn", "recent",
+    }  # fmt: skip
+
+
 def test_retry_starts_anew_under_a_new_epoch() -> None:
     failed = dataclasses.replace(RUNNING, status=Status.FAILED, failures=3, problem=BOOM)
     again = transitions.retry(failed)
@@ -93,7 +114,7 @@ def test_retry_starts_anew_under_a_new_epoch() -> None:
 
 @given(st.lists(st.sampled_from(sorted(STEPS)), max_size=40))
 def test_any_order_of_steps_keeps_the_order_of_things(names: list[str]) -> None:
-    state, published = QUEUED, 0
+    state, published, life = QUEUED, 0, QUEUED.life
     for name in names:
         try:
             after = STEPS[name](state)
@@ -104,6 +125,9 @@ def test_any_order_of_steps_keeps_the_order_of_things(names: list[str]) -> None:
         assert after.txn != state.txn and state.txn in after.recent
         assert (after.result is not None) == (after.status is Status.SUCCEEDED)
         assert after.failures + after.losses <= after.tries
+        if not after.status.ended:
+            assert after.life > life if name == "retry" else after.life == life
+            life = after.life
         assert JobState.from_bytes(after.to_bytes()) == after
         published += name == "succeed"
         state = after

@@ -20,10 +20,12 @@ def read(url: str) -> tuple[int, str]:
 
 
 def test_metrics_and_health() -> None:
-    metrics, healthy = Metrics(), [True]
+    metrics, healthy, reasons = Metrics(), [True], [""]
     metrics.add("jobs_total", label='end="failed"')
     metrics.add("jobs_total", label='end="failed"')
-    server = StatusServer("127.0.0.1", 0, metrics, lambda: healthy[0])
+    server = StatusServer(
+        "127.0.0.1", 0, metrics, healthy=lambda: healthy[0], unready=lambda: reasons[0]
+    )
     server.start()
     base = f"http://127.0.0.1:{server.port}"
     try:
@@ -33,10 +35,15 @@ def test_metrics_and_health() -> None:
         assert 'insaat_worker_jobs_total{end="failed"} 2\n' in text
         assert "insaat_worker_jobs_running 0\n" in text
         assert read(f"{base}/healthz")[0] == 200
-        healthy[0] = False
+        reasons[0] = "no space left"
+        assert read(f"{base}/readyz") == (503, "no space left\n")
+        assert read(f"{base}/healthz")[0] == 200, "a restart would mend nothing"
+        reasons[0], healthy[0] = "", False
         assert read(f"{base}/readyz")[0] == 503
         assert read(f"{base}/../etc/passwd")[0] == 404
         with pytest.raises(UsageError):
-            StatusServer("127.0.0.1", server.port, metrics, lambda: True)
+            StatusServer(
+                "127.0.0.1", server.port, metrics, healthy=lambda: True, unready=lambda: ""
+            )
     finally:
         server.stop()

@@ -19,11 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from insaat_cli.errors import Fault, JobStateError, StoreError
-from insaat_cli.remote import commit
+from insaat_cli.remote import commit, refusals
 from insaat_cli.remote.commit import Held, LostRaceError, Pause
 from insaat_cli.remote.job import JobState, Problem, Progress, RefusedError, Status
-from insaat_cli.remote.keys import manifest_key
+from insaat_cli.remote.keys import Marker, manifest_key
 from insaat_cli.remote.queue import Queue
+from insaat_cli.remote.refusals import nobody_can, refuse
 from insaat_cli.remote.store import UncertainError
 from remote.simulation import Actor, ActorStore, KilledError, Network, World
 
@@ -76,6 +77,9 @@ def work(story: Story, actor: Actor, queue: Queue) -> None:
         try:
             queue.watch(10)
             for marker in queue.candidates():
+                if not story.calm and story.world.random.random() < 0.25:
+                    decline(queue, marker, actor)
+                    continue
                 asked = story.world.now
                 held = queue.claim(marker, owner=actor.name, lease_s=LEASE_S)
                 if held is not None:
@@ -142,9 +146,36 @@ def end(story: Story, actor: Actor, queue: Queue, held: Held, draw: float) -> No
             queue.release(held)
     elif draw < 0.75:
         queue.fail(held, Problem(fault=Fault.STAGE, message="boom"))
-    elif draw < 0.9:
+    elif draw < 0.85:
         queue.release(held)
+    elif draw < 0.9:
+        give_back(queue, held, actor)
     # else: walks away without a word
+
+
+def give_back(queue: Queue, held: Held, actor: Actor) -> None:
+    """A fault of the machine ended the attempt."""
+    problem = Problem(fault=Fault.MEMORY, message="too little memory")
+    found = refuse(queue.store, held.state, problem, machine=actor.name, begun=True)
+    hopeless = nobody_can(held.state.job, found)
+    if hopeless is None:
+        queue.release(held)
+    else:
+        queue.give_up(held, hopeless)
+
+
+def decline(queue: Queue, marker: Marker, actor: Actor) -> None:
+    """The job does not fit this worker, which is the last straw for it or not."""
+    held = commit.read(queue.store, marker.job)
+    if held is None or held.state.status is not Status.QUEUED:
+        return
+    problem = Problem(fault=Fault.MEMORY, message="too little memory")
+    found = refuse(queue.store, held.state, problem, machine=actor.name, begun=False)
+    hopeless = nobody_can(marker.job, found)
+    if hopeless is not None:
+        claimed = queue.claim(marker, owner=actor.name, lease_s=LEASE_S)
+        if claimed is not None:
+            queue.give_up(claimed, hopeless)
 
 
 def submit(story: Story, job: str) -> None:
@@ -228,6 +259,14 @@ networks = st.builds(
 )
 
 
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that jobs that fit nobody end within a story."""
+    monkeypatch.setattr(refusals, "MOST_RETURNED", 2)
+    monkeypatch.setattr(refusals, "MOST_DECLINED", 2)
+    monkeypatch.setattr(refusals, "MOST_DECLINED_BY_ALL", 3)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32 - 1), network=networks, workers=st.integers(1, 4))
 def test_every_schedule_keeps_the_promises(seed: int, network: Network, workers: int) -> None:
@@ -274,5 +313,15 @@ def test_the_worlds_are_lively() -> None:
             seen |= {name for name in ("failures", "losses", "releases") if getattr(last, name)}
             seen |= {"epochs"} if last.epoch > 2 else set()
             seen |= {"retried"} if any(state.status.ended for state in history[:-1]) else set()
-    expected = {"SUCCEEDED", "FAILED", "CANCELLED", "failures", "losses", "releases", "epochs"}
+            seen |= {"fits no worker"} if "fits no" in str(last.problem) else set()
+    expected = {
+        "fits no worker",
+        "SUCCEEDED",
+        "FAILED",
+        "CANCELLED",
+        "failures",
+        "losses",
+        "releases",
+        "epochs",
+    }
     assert seen >= expected | {"retried"}

@@ -51,6 +51,13 @@ def test_swap_needs_the_current_tag(store: Store) -> None:
     assert store.get("k") is None
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
+def test_a_full_disk_of_the_reader_is_no_fault_of_the_store(store: Store) -> None:
+    store.put("files/one", bytes(100_000))
+    with pytest.raises(OSError, match="No space left"):
+        store.download("files/one", Path("/dev/full"))
+
+
 def test_one_of_many_racing_writers_wins(store: Store) -> None:
     def attempt(number: int) -> int | None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import time
 from pathlib import Path
@@ -33,6 +34,7 @@ from insaat_cli.cli.remote_words import (
     TransferMeter,
     ended_error,
     job_line,
+    refusal_line,
     state_fields,
     status_lines,
 )
@@ -171,8 +173,9 @@ def status_command(
         _follow(client, job, talk, only_tell=True)
         return
     state = client.status(job)
-    talk.json(state_fields(state))
-    for line in status_lines(state):
+    refusals = client.refusals(state)
+    talk.json({**state_fields(state), "refusals": [dataclasses.asdict(one) for one in refusals]})
+    for line in [*status_lines(state), *map(refusal_line, refusals)]:
         talk.line(line)
 
 
@@ -280,8 +283,16 @@ def _follow(client: Client, job: str, talk: Talk, *, only_tell: bool = False) ->
     """Show every change; a job that ends otherwise than well is this command's error.
 
     `only_tell`: end when nobody reads any more, as if SIGPIPE had ended us."""
-    states = client.follow(job, every_s=FOLLOW_S, wait=time.sleep)
-    for state in states:
+    told: set[str] = set()
+
+    def wait(seconds: float) -> None:
+        time.sleep(seconds)
+        for refusal in client.refusals(state):
+            if refusal.machine not in told:
+                told.add(refusal.machine)
+                talk.line(refusal_line(refusal))
+
+    for state in client.follow(job, every_s=FOLLOW_S, wait=wait):
         talk.json(state_fields(state))
         talk.line(" ".join(status_lines(state)))
         if only_tell and not talk.is_heard:

@@ -9,6 +9,7 @@ from typing import Any
 
 from insaat_cli.errors import ERROR_OF_FAULT, InsaatError, JobStateError
 from insaat_cli.remote.job import JobState, Status
+from insaat_cli.remote.refusals import Refusal
 from insaat_cli.wording import counted, duration, printable, size
 
 STEP = 0.1
@@ -71,6 +72,10 @@ def status_lines(state: JobState) -> list[str]:
     if state.problem and state.status is not Status.SUCCEEDED:
         lines += [*state.problem.message.splitlines(), *state.problem.hint.splitlines()]
     return [printable(line) for line in lines if line]
+
+
+def refusal_line(refusal: Refusal) -> str:
+    return printable(f"{refusal.machine} cannot run it: {refusal.problem.message}")
 
 
 def ended_error(state: JobState) -> InsaatError:

@@ -30,6 +30,11 @@ class Grant:
     threads: int
 
 
+def part_of(whole: Grant, number: int) -> Grant:
+    """One of `number` equal shares."""
+    return Grant(memory_bytes=whole.memory_bytes // number, threads=max(1, whole.threads // number))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """A job to claim, and what to grant it."""
@@ -102,7 +107,8 @@ class EqualShares:
     """For `--concurrency N`: every job gets the same part, whatever it is."""
 
     def __init__(self, number: int, memory_bytes: int, cores: int) -> None:
-        share = Option(rung=0, threads=max(1, cores // number), memory_bytes=memory_bytes // number)
+        part = part_of(Grant(memory_bytes=memory_bytes, threads=cores), number)
+        share = Option(rung=0, threads=part.threads, memory_bytes=part.memory_bytes)
         self._options = (share,)
         self.budget = Budget(memory_bytes=share.memory_bytes * number, cores=max(cores, number))
 

@@ -29,6 +29,7 @@ from insaat_cli.remote.keys import (
 from insaat_cli.remote.manifest import FileEntry, Manifest
 from insaat_cli.remote.notification import share_link
 from insaat_cli.remote.queue import Queue
+from insaat_cli.remote.refusals import Refusal, read_refusals
 from insaat_cli.remote.spec import JobSpec
 from insaat_cli.remote.store import CorruptError, NotThereError, Progress, Store
 from insaat_cli.remote.transfer import download
@@ -72,6 +73,10 @@ class Client:
 
     def status(self, job: str) -> JobState:
         return self.queue.read(job).state
+
+    def refusals(self, state: JobState) -> list[Refusal]:
+        """Why a waiting job still waits: machines that cannot run it."""
+        return read_refusals(self.store, state) if state.status is Status.QUEUED else []
 
     def spec(self, job: str) -> JobSpec:
         blob = self.store.get(spec_key(check_id(job)))

@@ -15,10 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from insaat_cli.errors import ExitCode, InsaatError
+from insaat_cli.errors import ExitCode, InsaatError, fault_of
 from insaat_cli.reconstruction import ReconstructionOptions, reconstruct
+from insaat_cli.remote.blame import blame_of
 from insaat_cli.run_events import RunEvent, event_fields
 from insaat_cli.stages.contract import EVENTS_FD_VARIABLE
+from insaat_cli.workspace import explain_disk
 
 VIEWER_NAME = "view.html"
 
@@ -74,19 +76,22 @@ def main(request: ExecuteRequest) -> int:
         recursive=True,
     )
     try:
-        reconstruct(options, listener)
-        if (request.output / "model.glb").exists():
-            write_viewer(request.output)
+        with explain_disk(request.output):
+            reconstruct(options, listener)
+            if (request.output / "model.glb").exists():
+                write_viewer(request.output)
     except InsaatError as error:
-        print(error.message, error.hint, sep="\n", file=sys.stderr)
         fields = {
             "event": "attempt_failed",
-            "code": int(error.code),
+            "fault": fault_of(error).value,
+            "blame": blame_of(error).value,
             "message": error.message,
             "hint": error.hint,
             "stage": error.stage,
         }
         stream.write(json.dumps(fields) + "\n")
+        with suppress(OSError):  # the log lies on the same disk, which may be full
+            print(error.message, error.hint, sep="\n", file=sys.stderr, flush=True)
         return int(error.code)
     return int(ExitCode.DONE)
 

@@ -131,6 +131,13 @@ class JobState:
                 hint="it was written by another version, or damaged",
             ) from error
 
+    @property
+    def life(self) -> int:
+        """The epoch under which it last entered the queue by a submission or a retry: since then
+        each claim raised the epoch by one, and each end of an attempt one of the counts."""
+        ended = self.failures + self.losses + self.releases
+        return self.epoch - ended - (self.status is Status.RUNNING)
+
     def owned_by(self, owner: str, epoch: int) -> bool:
         return self.status is Status.RUNNING and self.owner == owner and self.epoch == epoch
 
@@ -196,6 +203,13 @@ def release(state: JobState, *, owner: str, epoch: int) -> JobState:
     _require(state.owned_by(owner, epoch), "belongs to another worker now")
     released = _next(state, releases=state.releases + 1, owner="")
     return dataclasses.replace(released, status=Status.CANCELLED if state.cancel else Status.QUEUED)
+
+
+def give_up(state: JobState, *, owner: str, epoch: int, problem: Problem) -> JobState:
+    """FAILED, because no machine can run the job; its own attempts are not at fault."""
+    _require(state.owned_by(owner, epoch), "belongs to another worker now")
+    ended = Status.CANCELLED if state.cancel else Status.FAILED
+    return _next(state, status=ended, owner="", problem=problem)
 
 
 def lose(state: JobState, *, epoch: int) -> JobState:

@@ -17,18 +17,20 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from insaat_cli.attempt import DISK_FULL_BYTES
 from insaat_cli.errors import (
-    ERROR_OF_FAULT,
     ExitCode,
     Fault,
     InsaatError,
+    MemoryLimitError,
+    StageError,
     StoreError,
     UsageError,
-    fault_of,
 )
 from insaat_cli.process import ChildProcess, ChildSpec
 from insaat_cli.remote import checkpoints
 from insaat_cli.remote.admission import Grant
+from insaat_cli.remote.blame import Blame, Trouble
 from insaat_cli.remote.checkpoint_thread import CheckpointThread
 from insaat_cli.remote.execute import ExecuteRequest
 from insaat_cli.remote.job import JobState, Problem, Progress, RefusedError
@@ -46,13 +48,15 @@ from insaat_cli.remote.lease import Lease, LetGo
 from insaat_cli.remote.log_text import collect_logs, last_line
 from insaat_cli.remote.manifest import Manifest, describe
 from insaat_cli.remote.metrics import Metrics
-from insaat_cli.remote.spec import JobSpec, check_spec
+from insaat_cli.remote.refusals import nobody_can, refuse
+from insaat_cli.remote.spec import JobSpec, OutdatedError, check_spec
 from insaat_cli.remote.store import Store
 from insaat_cli.remote.transfer import Move, download, upload
+from insaat_cli.workspace import disk_full
 
 LISTEN_S = 0.1
 NOT_RESULTS = {"photos.json"}
-FAULT_OF_CODE = {int(error.code): fault for fault, error in ERROR_OF_FAULT.items()}
+KILLED = 137
 log = logging.getLogger("insaat.worker")
 
 
@@ -62,8 +66,18 @@ class End(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     RELEASED = "released"
+    RETURNED = "returned"
+    """Given back after a fault of the machine or the store, which does not count as an attempt."""
     CANCELLED = "cancelled"
     LOST = "lost"
+
+
+class EndedBadlyError(Exception):
+    """The reconstruction ended otherwise than well."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(trouble.problem.message)
+        self.trouble = trouble
 
 
 class LetGoError(Exception):
@@ -79,6 +93,8 @@ class RunContext:
     """What all attempts of a worker share."""
 
     store: Store
+    machine: str
+    """The name of this machine, which is that of a key."""
     allowed: Mapping[str, str]
     metrics: Metrics
     stop_now: Event
@@ -100,7 +116,8 @@ class JobRun:
         self.stage = ""
         self.share = 0.0
         self.seconds_left: float | None = None
-        self.problem: Problem | None = None
+        self.trouble: Trouble | None = None
+        """Why the attempt ended badly."""
         self.final: JobState | None = None
         """The state after the attempt, where this worker knows it."""
 
@@ -130,7 +147,10 @@ class JobRun:
             manifest_sha256 = self._upload_results()
         except (InsaatError, OSError) as error:
             self._check()
-            return self._failed(error)
+            return self._failed(Trouble.of(error, self.folder))
+        except EndedBadlyError as error:
+            self._check()
+            return self._failed(error.trouble)
         try:
             self.final = self.lease.succeed(manifest_sha256).state
         except RefusedError:
@@ -159,12 +179,15 @@ class JobRun:
         return spec
 
     def _read_spec(self) -> JobSpec:
-        """Raises UsageError for a spec that no worker will ever accept."""
+        """Raises UsageError for a spec that no worker will ever accept, MachineError for one that
+        others may."""
         blob = self.store.get(spec_key(self.lease.job))
         if blob is None:
             raise UsageError("the job's spec.json is missing")
         try:
             spec = JobSpec.from_bytes(blob.body)
+        except OutdatedError:
+            raise
         except StoreError as error:
             raise UsageError(error.message, hint=error.hint) from error
         if spec.job != self.lease.job:
@@ -201,7 +224,7 @@ class JobRun:
                 child.stop(self.context.child_deadline_s)
             child.close()
         if code != 0:
-            raise self._error(code)
+            raise EndedBadlyError(self.trouble or self._silent_end(code))
 
     def _listen(self, child: ChildProcess, keeper: CheckpointThread) -> int:
         """Follow the child to its end, unless we must stop it."""
@@ -226,13 +249,13 @@ class JobRun:
             if float(event["seconds"]) >= self.context.checkpoint_min_s:
                 keeper.keep(str(event["stage"]), self.output / "stages" / str(event["stage"]))
         elif kind == "attempt_failed":
-            fault = FAULT_OF_CODE.get(int(event["code"]), Fault.STAGE)
-            self.problem = Problem(
-                fault=fault,
+            problem = Problem(
+                fault=Fault(event["fault"]),
                 message=str(event["message"])[:2000],
                 hint=str(event["hint"])[:2000],
                 stage=str(event["stage"])[:100],
             )
+            self.trouble = Trouble(problem=problem, blame=Blame(event["blame"]))
         self.lease.report(
             Progress(
                 stage=self.stage,
@@ -242,17 +265,17 @@ class JobRun:
             )
         )
 
-    def _error(self, code: int) -> InsaatError:
-        problem = self.problem or Problem(
-            fault=Fault.MEMORY if code == int(ExitCode.MEMORY) or code == 137 else Fault.STAGE,
-            message=f"the reconstruction ended with status {code}",
+    def _silent_end(self, code: int) -> Trouble:
+        """The process of the reconstruction ended without a word."""
+        if shutil.disk_usage(self.folder).free < DISK_FULL_BYTES:
+            return Trouble.of(disk_full(self.folder), self.folder)
+        out_of_memory = code in (int(ExitCode.MEMORY), KILLED)
+        error = (MemoryLimitError if out_of_memory else StageError)(
+            f"the reconstruction ended with status {code}",
             hint="the job's log says more: insaat logs",
             stage=self.stage,
         )
-        self.problem = problem
-        return ERROR_OF_FAULT[problem.fault](
-            problem.message, hint=problem.hint, stage=problem.stage
-        )
+        return Trouble.of(error, self.folder)
 
     def _upload_results(self) -> str:
         """Everything of this attempt, under its own epoch; the manifest last."""
@@ -274,16 +297,29 @@ class JobRun:
         self.store.put(manifest_key(job, epoch), manifest.to_bytes())
         return manifest.sha256()
 
-    def _failed(self, error: InsaatError | OSError) -> End:
-        if isinstance(error, InsaatError):
-            problem = self.problem or Problem(
-                fault=fault_of(error), message=error.message, hint=error.hint, stage=error.stage
-            )
-        else:
-            problem = Problem(fault=Fault.STAGE, message=f"the worker's disk: {error.strerror}")
+    def _failed(self, trouble: Trouble) -> End:
+        self.trouble = trouble
         self._put_logs()
-        log.info("job %s: failed: %s", self.lease.job, problem.message)
-        self.final = self.lease.fail(problem).state
+        if trouble.blame is not Blame.JOB:
+            return self._return(trouble.problem)
+        log.info("job %s: failed: %s", self.lease.job, trouble.problem.message)
+        self.final = self.lease.fail(trouble.problem).state
+        return End.FAILED
+
+    def _return(self, problem: Problem) -> End:
+        """Give the job back uncounted; or end it, if so many machines could not run it."""
+        state = self.lease.state
+        log.warning("job %s: given back, it is not at fault: %s", state.job, problem.message)
+        hopeless = None
+        try:
+            refusals = refuse(self.store, state, problem, machine=self.context.machine, begun=True)
+            hopeless = nobody_can(state.job, refusals)
+        except StoreError as error:  # only the count is lost
+            log.warning("job %s: %s", state.job, error.message)
+        if hopeless is None:
+            self.final = self.lease.release().state
+            return End.RETURNED
+        self.final = self.lease.give_up(hopeless).state
         return End.FAILED
 
     def _give_back(self, end: End) -> End:

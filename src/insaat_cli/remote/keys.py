@@ -5,6 +5,7 @@
     jobs/JOB/state.json                   the only authority
     jobs/JOB/attempts/EPOCH/…             what one attempt wrote; manifest.json lists it
     jobs/JOB/checkpoints/…                finished stages, by fingerprint
+    jobs/JOB/refusals/MACHINE.json        why one machine could not run it, and how often
     queued/PRIORITY-JOB-EPOCH[+TAG…]      "look here for work"
     running/SHARD-JOB-EPOCH               "watch whether its owner still lives"
 
@@ -93,6 +94,14 @@ def log_key(job: str, epoch: int) -> str:
 
 def checkpoint_prefix(job: str) -> str:
     return f"{JOBS}{job}/checkpoints/"
+
+
+def refusal_prefix(job: str) -> str:
+    return f"{JOBS}{job}/refusals/"
+
+
+def refusal_key(job: str, machine: str) -> str:
+    return f"{refusal_prefix(job)}{machine}.json"
 
 
 def queued_marker(state: JobState) -> Marker:

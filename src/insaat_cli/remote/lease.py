@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from insaat_cli.errors import NoJobError, StoreError
 from insaat_cli.remote.commit import Held
-from insaat_cli.remote.job import Problem, Progress, RefusedError
+from insaat_cli.remote.job import JobState, Problem, Progress, RefusedError
 from insaat_cli.remote.queue import Queue
 
 BEATS_PER_LEASE = 6
@@ -56,6 +56,10 @@ class Lease:
         return self._held.state.epoch
 
     @property
+    def state(self) -> JobState:
+        return self._held.state
+
+    @property
     def lease_s(self) -> float:
         return self._held.state.lease_s
 
@@ -80,6 +84,9 @@ class Lease:
 
     def fail(self, problem: Problem) -> Held:
         return self._finish(lambda: self._queue.fail(self._held, problem))
+
+    def give_up(self, problem: Problem) -> Held:
+        return self._finish(lambda: self._queue.give_up(self._held, problem))
 
     def release(self) -> Held:
         return self._finish(lambda: self._queue.release(self._held))

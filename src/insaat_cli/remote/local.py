@@ -128,20 +128,26 @@ class LocalStore:
     def download(
         self, key: str, path: Path, *, offset: int = 0, progress: Progress | None = None
     ) -> None:
+        # A fault of the target is none of the store, and stays the OSError that it is.
+        with path.open("ab") as target:
+            for chunk in self._chunks(key, offset):
+                target.write(chunk)
+                if progress:
+                    progress(len(chunk))
+
+    def link(self, key: str, *, seconds: int, filename: str) -> str | None:
+        return None
+
+    def _chunks(self, key: str, offset: int) -> Iterator[bytes]:
         with self._faults("read"):
             try:
                 source = self._path(key).open("rb")
             except FileNotFoundError:
                 raise NotThereError(f"{key} is not in {self.describe()}") from None
-            with source, path.open("ab") as target:
+            with source:
                 source.seek(offset)
                 while chunk := source.read(CHUNK_BYTES):
-                    target.write(chunk)
-                    if progress:
-                        progress(len(chunk))
-
-    def link(self, key: str, *, seconds: int, filename: str) -> str | None:
-        return None
+                    yield chunk
 
     def _path(self, key: str) -> Path:
         return self.root / check_key(key)

@@ -11,6 +11,12 @@ from insaat_cli.errors import UsageError
 PREFIX = "insaat_worker_"
 HELP = {
     "jobs_total": ("counter", "Attempts at jobs, by how they ended."),
+    "jobs_declined_total": ("counter", "Looks at jobs that this machine cannot run."),
+    "machine_faults_total": ("counter", "Attempts given back uncounted, by the fault."),
+    "ready": (
+        "gauge",
+        "1 if this worker may take jobs, 0 while it rests after a fault of its own.",
+    ),
     "jobs_running": ("gauge", "Attempts running now."),
     "jobs_lost_total": ("counter", "Jobs of silent workers that this worker put back."),
     "store_errors_total": ("counter", "Scans of the queue that the store refused or left open."),
@@ -60,14 +66,26 @@ class Metrics:
 class StatusServer:
     """Answers GET on one address, from a thread."""
 
-    def __init__(self, host: str, port: int, metrics: Metrics, healthy: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        metrics: Metrics,
+        *,
+        healthy: Callable[[], bool],
+        unready: Callable[[], str],
+    ) -> None:
+        """`unready` says why the worker takes no jobs now; "" where it does."""
+
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 if self.path == "/metrics":
                     self._answer(200, metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
                 elif self.path in {"/healthz", "/readyz"}:
-                    fine = healthy()
-                    self._answer(200 if fine else 503, "ok\n" if fine else "stale\n")
+                    why = "" if healthy() else "stale: the queue could not be read for a while"
+                    if self.path == "/readyz":
+                        why = why or unready()
+                    self._answer(503 if why else 200, (why or "ok") + "\n")
                 else:
                     self._answer(404, "not here\n")
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from insaat_cli.errors import InsaatError, StoreError, UsageError
 from insaat_cli.fitting import fitted
+from insaat_cli.forecast import Forecast
 from insaat_cli.history import History
 from insaat_cli.pipeline import Pipeline
+from insaat_cli.remote.admission import Admission, EqualShares, Grant
 from insaat_cli.remote.keys import Marker, spec_key
 from insaat_cli.remote.spec import JobSpec, check_spec
 from insaat_cli.remote.store import Store
@@ -36,6 +38,23 @@ class _PhotoFacts:
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name}
+
+
+def foretold(spec: JobSpec, pipeline: Pipeline, grant: Grant, history: History) -> list[Forecast]:
+    """The stages of a job as they would go within `grant`; `spec` says how large photos are."""
+    plan = RunPlan(
+        pipeline=pipeline,
+        preset=spec.preset,
+        photos=tuple(
+            _PhotoFacts(name=photo.path, width=width, height=height, sha256=photo.sha256)
+            for photo, (width, height) in zip(spec.photos, spec.sizes, strict=True)
+        ),
+        workspace=NOTHING,
+        memory_budget_bytes=grant.memory_bytes,
+        threads=grant.threads,
+    )
+    _, told = fitted(plan, history, Workspace(NOTHING), ())
+    return told
 
 
 class PredictedNeeds:
@@ -82,21 +101,22 @@ class PredictedNeeds:
 
     def _peak_bytes(self, spec: JobSpec, pipeline: Pipeline, threads: int) -> int | None:
         """Of the largest stage, at the best settings that this machine could give it alone."""
-        plan = RunPlan(
-            pipeline=pipeline,
-            preset=spec.preset,
-            photos=tuple(
-                _PhotoFacts(name=photo.path, width=width, height=height, sha256=photo.sha256)
-                for photo, (width, height) in zip(spec.photos, spec.sizes, strict=True)
-            ),
-            workspace=NOTHING,
-            memory_budget_bytes=self._budget.memory_bytes,
-            threads=threads,
-        )
+        grant = Grant(memory_bytes=self._budget.memory_bytes, threads=threads)
         try:
-            _, told = fitted(plan, self._history, Workspace(NOTHING), ())
+            told = foretold(spec, pipeline, grant, self._history)
         except InsaatError:
             return None
         if not all(one.fits for one in told):
             return None
         return max(one.option.memory_bytes for one in told)
+
+
+def open_admission(
+    store: Store, allowed: Mapping[str, str], concurrency: int | None, whole: Grant
+) -> Admission:
+    """`concurrency` jobs with equal shares of `whole`; None: as many as fit by what is foretold."""
+    if concurrency is not None:
+        shares = EqualShares(concurrency, whole.memory_bytes, whole.threads)
+        return Admission(shares.budget, shares)
+    budget = Budget(memory_bytes=whole.memory_bytes, cores=whole.threads)
+    return Admission(budget, PredictedNeeds(store, allowed, budget, History()))

@@ -167,6 +167,14 @@ class Queue:
             lambda state: transitions.fail(state, owner=owner, epoch=epoch, problem=problem),
         )
 
+    def give_up(self, held: Held, problem: Problem) -> Held:
+        """End a job that no machine can run."""
+        owner, epoch = held.state.owner, held.state.epoch
+        return self._finish(
+            held,
+            lambda state: transitions.give_up(state, owner=owner, epoch=epoch, problem=problem),
+        )
+
     def release(self, held: Held) -> Held:
         owner, epoch = held.state.owner, held.state.epoch
         return self._finish(

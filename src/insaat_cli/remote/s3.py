@@ -148,20 +148,12 @@ class S3Store:
     def download(
         self, key: str, path: Path, *, offset: int = 0, progress: Progress | None = None
     ) -> None:
-        from botocore.exceptions import ClientError
-
-        with faults("read", self.describe()):
-            try:
-                reply = self._bulk.get_object(**self._object(key), Range=f"bytes={offset}-")
-            except ClientError as error:
-                if error.response.get("Error", {}).get("Code") in {"NoSuchKey", "404"}:
-                    raise NotThereError(f"{key} is not in {self.describe()}") from None
-                raise
-            with path.open("ab") as target:
-                for chunk in reply["Body"].iter_chunks(CHUNK_BYTES):
-                    target.write(chunk)
-                    if progress:
-                        progress(len(chunk))
+        # A fault of the target is none of the store, and stays the OSError that it is.
+        with path.open("ab") as target:
+            for chunk in self._chunks(key, offset):
+                target.write(chunk)
+                if progress:
+                    progress(len(chunk))
 
     def link(self, key: str, *, seconds: int, filename: str) -> str | None:
         kind = mimetypes.guess_type(filename)[0] or "application/octet-stream"
@@ -178,6 +170,18 @@ class S3Store:
                     ExpiresIn=seconds,
                 )
             )
+
+    def _chunks(self, key: str, offset: int) -> Iterator[bytes]:
+        from botocore.exceptions import ClientError
+
+        with faults("read", self.describe()):
+            try:
+                reply = self._bulk.get_object(**self._object(key), Range=f"bytes={offset}-")
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in {"NoSuchKey", "404"}:
+                    raise NotThereError(f"{key} is not in {self.describe()}") from None
+                raise
+            yield from reply["Body"].iter_chunks(CHUNK_BYTES)
 
     def _object(self, key: str) -> dict[str, str]:
         return {"Bucket": self.address.bucket, "Key": self._with_prefix(check_key(key))}

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from insaat_cli.errors import StoreError, UsageError
+from insaat_cli.errors import MachineError, StoreError, UsageError
 from insaat_cli.pipeline import Pipeline, with_preset, with_settings
 from insaat_cli.pipeline_file import find_pipeline, shipped_pipelines
 from insaat_cli.reconstruction import FORMATS
@@ -30,6 +30,10 @@ SETTING = re.compile(
 MAX_SETTINGS = 100
 MAX_TITLE = 200
 MAX_SIDE = 1_000_000
+
+
+class OutdatedError(MachineError, StoreError):
+    """This version is too old to read what is in the store."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +58,8 @@ class JobSpec:
 
     @classmethod
     def from_bytes(cls, body: bytes) -> JobSpec:
-        """Raises StoreError for what cannot be read, UsageError for what may not be asked."""
+        """Raises StoreError for what cannot be read, UsageError for what may not be asked,
+        OutdatedError for what a newer version than this one has written."""
         try:
             raw = json.loads(body)
             version = raw.pop("format")
@@ -62,6 +67,11 @@ class JobSpec:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"the job's spec.json cannot be read: {error}") from error
         known = {field.name for field in dataclasses.fields(cls)}
+        if type(version) is int and version > FORMAT:
+            raise OutdatedError(
+                "this insaat is too old for the job: a newer one submitted it",
+                hint="install the newest insaat where the workers run",
+            )
         if version != FORMAT or set(raw) != known:
             raise StoreError("the job's spec.json is of another version, or was tampered with")
         photos = file_entries(raw["photos"])
@@ -78,6 +88,10 @@ class JobSpec:
         )
 
 
+class NotAllowedError(MachineError, UsageError):
+    """The job's pipeline is not among those that are allowed here; elsewhere it may be."""
+
+
 def allowed_pipelines(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Name → what `find_pipeline` takes: the shipped ones, and the operator's own."""
     return {name: name for name in shipped_pipelines()} | dict(extra or {})
@@ -85,8 +99,10 @@ def allowed_pipelines(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def check_spec(spec: JobSpec, allowed: Mapping[str, str]) -> Pipeline:
     """The pipeline as the spec asks for it; UsageError for what is not allowed."""
-    if spec.pipeline not in allowed or not NAME.fullmatch(spec.pipeline):
-        raise UsageError(
+    if not NAME.fullmatch(spec.pipeline):
+        raise UsageError(f"{spec.pipeline!r:.100} is not the name of a pipeline")
+    if spec.pipeline not in allowed:
+        raise NotAllowedError(
             f"the pipeline {spec.pipeline!r} is not allowed here",
             hint=f"allowed are {', '.join(sorted(allowed))}",
         )

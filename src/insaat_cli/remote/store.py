@@ -92,7 +92,9 @@ class Store(Protocol):
     def download(
         self, key: str, path: Path, *, offset: int = 0, progress: Progress | None = None
     ) -> None:
-        """Append the object's bytes from `offset` on to `path`; NotThereError if it is gone."""
+        """Append the object's bytes from `offset` on to `path`; NotThereError if it is gone.
+
+        Raises OSError where `path` cannot be written: that is no fault of the store."""
 
     def link(self, key: str, *, seconds: int, filename: str) -> str | None:
         """A link that anybody can open for `seconds`, or None if this store has no such thing."""

@@ -12,7 +12,6 @@ import random
 import secrets
 import signal
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -22,23 +21,26 @@ from pathlib import Path
 from types import FrameType
 
 from insaat_cli.budget import memory_budget
-from insaat_cli.errors import ExitCode, StoreError
+from insaat_cli.errors import ERROR_OF_FAULT, ExitCode, InsaatError, StoreError
 from insaat_cli.history import History
-from insaat_cli.remote.admission import Admission, Choice, EqualShares
+from insaat_cli.remote.admission import Choice, Grant, part_of
 from insaat_cli.remote.calls import Calls, NoCalls
 from insaat_cli.remote.commit import Pause
 from insaat_cli.remote.doorbell import Doorbell, Listener
+from insaat_cli.remote.fitness import Fitness, too_small_for_any
+from insaat_cli.remote.gate import Gate, Owner
 from insaat_cli.remote.job_run import End, JobRun, RunContext
 from insaat_cli.remote.keys import Marker
 from insaat_cli.remote.lease import Lease
 from insaat_cli.remote.metrics import Metrics, StatusServer
-from insaat_cli.remote.needs import PredictedNeeds
+from insaat_cli.remote.needs import open_admission
 from insaat_cli.remote.notification import Notifier
 from insaat_cli.remote.probe import probe
 from insaat_cli.remote.queue import Queue
+from insaat_cli.remote.refusals import machine_name
+from insaat_cli.remote.scratch import FLOOR_BYTES, Scratch
 from insaat_cli.remote.store import Store
 from insaat_cli.resources import MachineLimits, machine_limits
-from insaat_cli.scheduler import Budget
 
 DEFAULT_LEASE_S = 120.0
 DEFAULT_POLL_S = 10.0
@@ -48,6 +50,10 @@ WATCHED_BUSY = 4
 """Jobs of others that are watched at a time: in a large fleet each job has a few watchers."""
 WATCHES_PER_LEASE = 4
 HEALTHY_POLLS = 6
+FIRST_PAUSE_POLLS = 6
+"""Of the first rest after a fault of this machine."""
+MOST_DECLINED_A_LOOK = 16
+"""Each costs a look into its spec; the others come at the next."""
 log = logging.getLogger("insaat.worker")
 
 
@@ -72,6 +78,8 @@ class WorkerOptions:
     """How long stages may take to end on their own after SIGTERM."""
     checkpoint_min_s: float = 2.0
     work_folder: Path | None = None
+    disk_floor_bytes: int = FLOOR_BYTES
+    """Free space of its disk below which no job is taken."""
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None
 
@@ -82,6 +90,8 @@ class _Slot:
     """Of the marker by which it was found; the admission knows it by that."""
     lease: Lease
     run: JobRun
+    disk_bytes: int
+    """What it is foretold to write."""
     thread: threading.Thread | None = None
     end: End | None = None
 
@@ -105,16 +115,33 @@ class Worker:
         self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
         self.metrics = Metrics()
         self.queue = Queue(store, clock=time.monotonic, pause=Pause())
+        machine = machine_name()
         self.context = RunContext(
             store=store,
+            machine=machine,
             allowed=allowed,
             metrics=self.metrics,
             stop_now=threading.Event(),
             child_deadline_s=options.stop_s,
             checkpoint_min_s=options.checkpoint_min_s,
         )
-        self.admission = self._admission(limits or machine_limits())
+        limits = limits or machine_limits()
+        self.scratch = Scratch(options.work_folder, floor_bytes=options.disk_floor_bytes)
+        memory_bytes = memory_budget(limits, options.max_memory).memory_bytes
+        whole = Grant(memory_bytes=memory_bytes, threads=options.threads or limits.cores)
+        self.admission = open_admission(store, allowed, options.concurrency, whole)
+        self.gate = Gate(
+            self.queue,
+            Owner(name=self.name, machine=machine, lease_s=options.lease_s),
+            Fitness(store, allowed, History(), self.scratch),
+            self.scratch,
+            self.metrics,
+            clock=time.monotonic,
+            first_pause_s=FIRST_PAUSE_POLLS * options.poll_s,
+            too_small=too_small_for_any(allowed, part_of(whole, options.concurrency or 1)),
+        )
         self.running: list[_Slot] = []
+        self._is_ready = False
         self.draining = False
         self.code = ExitCode.DONE
         self._taken = 0
@@ -134,39 +161,35 @@ class Worker:
         probe(self.store)
         self._busy_at = self._scanned_at = time.monotonic()  # the probe may have taken its time
         log.info("worker %s: %s", self.name, self.store.describe())
-        if self.options.work_folder is not None:
-            self.options.work_folder.mkdir(parents=True, exist_ok=True)
+        self.gate.open()
         server = self._status_server()
-        with (
-            self._signals(),
-            tempfile.TemporaryDirectory(
-                prefix="insaat-worker-", dir=self.options.work_folder, ignore_cleanup_errors=True
-            ) as folder,
-        ):
+        with self._signals():
             try:
                 self.calls.start()
                 while not self._is_over():
                     self._collect()
-                    self._look(Path(folder))
+                    self._look()
                     self._wake.wait(self._nap())
                     self._wake.clear()
             finally:
                 self._stop_all()
                 if server:
                     server.stop()
+                self.scratch.close()
         return self.code
 
     # One turn --------------------------------------------------------------------------------
 
-    def _look(self, folder: Path) -> None:
+    def _look(self) -> None:
         """Claim a job if there is room, and watch over those of others."""
         try:
+            self._is_ready = self.gate.look()
             now = time.monotonic()
             if now - self._watched_at >= self.options.lease_s / WATCHES_PER_LEASE:
                 self._watched_at = now
                 self._watch()
             looked = self._learn()
-            self._fill(folder)
+            self._fill()
             self.calls.settle(slot.lease.job for slot in self.running)
             self.calls.want(self._may_claim())
             if looked and self._has_bell:
@@ -195,7 +218,7 @@ class Worker:
     def _may_claim(self) -> bool:
         stopping = self.draining or self.context.stop_now.is_set()
         enough = self.options.once and self._taken > 0
-        return not stopping and not enough and self.admission.has_room()
+        return self._is_ready and not stopping and not enough and self.admission.has_room()
 
     def _learn(self) -> bool:
         """What waits: by the doorbell, and by looking when it is time to; whether it was."""
@@ -215,15 +238,28 @@ class Worker:
         self.calls.resend(self._markers[key].job for key in left & self._standing)
         self._standing = left
 
-    def _fill(self, folder: Path) -> None:
+    def _fill(self) -> None:
         """Claim what fits beside what runs, the best first, until nothing more does."""
-        markers = self._markers
-        while self._may_claim() and (choices := self.admission.choose([*markers.values()])):
+        declined = 0
+        while self._may_claim() and declined < MOST_DECLINED_A_LOOK:
+            choices = self.admission.choose(
+                [marker for marker in self._markers.values() if self.gate.admits(marker)]
+            )
+            if not choices:
+                return
             idle = {choice.marker.key for choice in choices}
             try:
                 for choice in choices:
-                    del markers[choice.marker.key]
-                    if self._may_claim_another() and self._claim(choice, folder):
+                    if not self._may_claim_another():
+                        break
+                    held_bytes = sum(slot.disk_bytes for slot in self.running)
+                    fit = self.gate.fit(choice, held_bytes=held_bytes)
+                    if fit.problem is not None:
+                        declined += 1
+                        self._decline(choice.marker, fit.problem)
+                        continue
+                    del self._markers[choice.marker.key]
+                    if self._claim(choice, fit.disk_bytes):
                         idle.discard(choice.marker.key)
             finally:
                 for key in idle:
@@ -232,7 +268,14 @@ class Worker:
     def _may_claim_another(self) -> bool:
         return not (self.options.once and self._taken) and not self.context.stop_now.is_set()
 
-    def _claim(self, choice: Choice, folder: Path) -> bool:
+    def _decline(self, marker: Marker, problem: InsaatError) -> None:
+        ended = self.gate.decline(marker, problem, beside_others=bool(self.running))
+        if ended is not None:
+            del self._markers[marker.key]
+            self.calls.ended(marker.job, ended.state)
+            self.notifier.job_ended(ended.state)
+
+    def _claim(self, choice: Choice, disk_bytes: int) -> bool:
         asked = time.monotonic()
         held = self.queue.claim(choice.marker, owner=self.name, lease_s=self.options.lease_s)
         if held is None:
@@ -246,8 +289,9 @@ class Worker:
             choice.grant.memory_bytes // 1_000_000,
             choice.grant.threads,
         )
-        run = JobRun(self.context, lease, choice.grant, folder / f"{lease.job}-{lease.epoch}")
-        slot = _Slot(choice.marker.key, lease, run)
+        folder = self.scratch.folder / f"{lease.job}-{lease.epoch}"
+        run = JobRun(self.context, lease, choice.grant, folder)
+        slot = _Slot(choice.marker.key, lease, run, disk_bytes)
         slot.thread = threading.Thread(target=self._work, args=(slot,), name=lease.job)
         self.running.append(slot)
         self.metrics.set("jobs_running", len(self.running))
@@ -273,6 +317,7 @@ class Worker:
             self.metrics.add("jobs_total", label=f'end="{slot.end.value}"')
             self.metrics.set("jobs_running", len(self.running))
             self._busy_at = time.monotonic()
+            self.gate.ended(slot.lease.job, slot.end, slot.run.trouble)
             final = slot.run.final
             self.calls.ended(slot.lease.job, final)
             if final is not None and final.status.ended:
@@ -292,20 +337,11 @@ class Worker:
             return True
         looked = self._scanned_at > self._busy_at
         if self.options.once and (self._taken or looked):
+            if self.gate.trouble is not None:
+                self.code = ERROR_OF_FAULT[self.gate.trouble.problem.fault].code
             return True
         idle = self.options.idle_exit_s
         return idle is not None and looked and time.monotonic() - self._busy_at >= idle
-
-    def _admission(self, limits: MachineLimits) -> Admission:
-        memory_bytes = memory_budget(limits, self.options.max_memory).memory_bytes
-        cores = self.options.threads or limits.cores
-        if self.options.concurrency is not None:
-            shares = EqualShares(self.options.concurrency, memory_bytes, cores)
-            return Admission(shares.budget, shares)
-        budget = Budget(memory_bytes=memory_bytes, cores=cores)
-        return Admission(
-            budget, PredictedNeeds(self.store, self.context.allowed, budget, History())
-        )
 
     def _calls(self, bell: Doorbell | None) -> NoCalls:
         if bell is None:
@@ -332,7 +368,11 @@ class Worker:
         if self.options.metrics_port is None:
             return None
         server = StatusServer(
-            self.options.metrics_host, self.options.metrics_port, self.metrics, self.is_healthy
+            self.options.metrics_host,
+            self.options.metrics_port,
+            self.metrics,
+            healthy=self.is_healthy,
+            unready=lambda: self.gate.reason,
         )
         server.start()
         log.info("status at http://%s:%d/metrics", self.options.metrics_host, server.port)
