@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from insaat_cli.errors import (
+    DiskFullError,
     DoNotFitError,
     InsaatError,
     MemoryLimitError,
@@ -44,9 +45,9 @@ def ending(exit_code: int = 1, log: str = "", **fields: Any) -> Ending:
         (ending(1, "numpy._ArrayMemoryError: x\nCUDA error: out of memory"), MemoryLimitError,
          Remedy.CHEAPER, "memory"),
         (ending(1, "sh: x\nKilled\n"), MemoryLimitError, Remedy.CHEAPER, "memory"),
-        (ending(1, "OSError: [Errno 28] No space left on device"), StageError,
+        (ending(1, "OSError: [Errno 28] No space left on device"), DiskFullError,
          Remedy.NONE, "no space"),
-        (ending(139, disk_is_full=True), StageError, Remedy.NONE, "no space"),
+        (ending(139, disk_is_full=True), DiskFullError, Remedy.NONE, "no space"),
         (ending(139), StageError, Remedy.OTHER, "segmentation fault"),
         (ending(132), StageError, Remedy.NONE, "another processor"),
         (ending(2, "usage: …\nunknown option"), StageError, Remedy.OTHER, "exit status 2"),
@@ -60,7 +61,7 @@ def ending(exit_code: int = 1, log: str = "", **fields: Any) -> Ending:
         (ending(6, error_event={"fault": "memory", "message": "m"}), MemoryLimitError,
          Remedy.CHEAPER, "m"),
         (ending(0, error_event={"fault": "nonsense"}), StageError, Remedy.OTHER, ""),
-        (ending(5, error_event={"fault": "stage", "message": "disk quota exceeded"}), StageError,
+        (ending(5, error_event={"fault": "stage", "message": "disk quota exceeded"}), DiskFullError,
          Remedy.NONE, "no space"),
     ],
 )  # fmt: skip

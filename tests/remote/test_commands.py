@@ -89,7 +89,8 @@ def test_to_wait_for_a_job_is_to_share_its_end(
     assert facts[0]["event"] == "submitted"
     states = [fact["status"] for fact in facts if "status" in fact]
     assert states[-1] == ("FAILED" if code else "SUCCEEDED")
-    assert states == sorted(states, key=["QUEUED", "RUNNING", states[-1]].index)
+    if not code:  # else it is queued again between its attempts, and may be seen so
+        assert states == sorted(states, key=["QUEUED", "RUNNING", states[-1]].index)
 
 
 @pytest.mark.parametrize("strict", [False, True])
