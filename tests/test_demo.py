@@ -52,3 +52,14 @@ def test_folder_of_someone_else_is_left_alone(tmp_path: Path, made: list[int]) -
         demo_photos(tmp_path, photos=8)
     assert precious.exists()
     assert made == []
+
+
+def test_files_added_to_the_demo_photos_are_not_removed(tmp_path: Path, made: list[int]) -> None:
+    demo_photos(tmp_path, photos=8)
+    precious = tmp_path / "photos" / "images" / "holiday.jpg"
+    precious.write_text("precious", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"did not make: images/holiday\.jpg"):
+        demo_photos(tmp_path, photos=12)
+    assert precious.exists()
+    assert demo_photos(tmp_path, photos=8) == tmp_path / "photos" / "images"
+    assert made == [8]

@@ -8,6 +8,7 @@ import pytest
 
 from insaat_cli.errors import UsageError
 from insaat_cli.reconstruction import ReconstructionOptions, chosen_pipeline, default_output
+from insaat_cli.run_plan import foreseen_results
 
 
 def test_default_output_is_beside_the_photos(tmp_path: Path) -> None:
@@ -48,3 +49,10 @@ def test_formats_reach_the_export_stage() -> None:
 def test_unknown_format() -> None:
     with pytest.raises(UsageError, match="docx"):
         chosen_pipeline(ReconstructionOptions(sources=(Path("x"),), formats=("docx",)))
+
+
+def test_the_names_of_results_are_known_before_the_run() -> None:
+    options = ReconstructionOptions(sources=(Path("x"),), formats=("obj", "stl"))
+    expected = {"model.glb", "cloud.ply", "cameras.json", "preview.png", "model.obj", "model.mtl"}
+    names = foreseen_results(chosen_pipeline(options))
+    assert set(names) == expected | {"model.jpg", "model.stl"}

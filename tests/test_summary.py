@@ -10,7 +10,7 @@ import pytest
 from insaat_cli.errors import ExitCode
 from insaat_cli.photos import LeftOut, Photo, PhotoSet
 from insaat_cli.reconstruction import Reconstruction
-from insaat_cli.run_plan import RunResult, StageSummary
+from insaat_cli.run_plan import Figures, RunResult, StageSummary
 from insaat_cli.summary import summary_fields, summary_lines, warning_lines
 
 ROOT = Path("/out/a\nb")
@@ -110,3 +110,22 @@ def test_strict_does_not_mind_what_is_no_photo() -> None:
     whole = outcome(registered=3, left_out=others, strict=True)
     assert (whole.error, warning_lines(whole)) == (None, [])
     assert summary_fields(whole)["complete"] is True
+
+
+def test_a_run_that_found_everything_done() -> None:
+    whole = outcome(registered=2)
+    made = Figures(
+        seconds=75.0, peak_bytes=1, run="r", started="2026-01-02T03:04:05+00:00", reused=True
+    )
+    again = replace(whole, run=replace(whole.run, reused=made, notes=("model.obj is old",)))
+    lines = summary_lines(again)
+    assert lines[0] == (
+        "nothing to do, the run of 2026-01-02 03:04 UTC had done it in 1:15 min: "
+        "2 of 3 photos registered, peak memory 1.2 GB"
+    )
+    assert lines[-1] == "  note: model.obj is old"
+    fields = summary_fields(again)
+    assert (fields["reused"], fields["notes"]) == (True, ["model.obj is old"])
+    unknown = replace(again, run=replace(again.run, reused=replace(made, started="")))
+    assert summary_lines(unknown)[0].startswith("nothing to do, an earlier run had done it")
+    assert not summary_fields(whole)["reused"]

@@ -12,14 +12,15 @@ import pytest
 
 from insaat_cli.errors import StageError, UsageError
 from insaat_cli.fingerprint import photos_fingerprint, stage_fingerprint, stage_identity
+from insaat_cli.json_file import write_json
 from insaat_cli.pipeline import Stage
-from insaat_cli.workspace import Workspace, disk_error, explain_disk, write_json
+from insaat_cli.workspace import Workspace, disk_error, explain_disk
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     workspace = Workspace(tmp_path / "out")
-    with workspace.locked():
+    with workspace.locked(("one", "two")):
         pass
     return workspace
 
@@ -71,6 +72,100 @@ def test_leftovers_of_a_killed_run_are_removed(workspace: Workspace) -> None:
     (workspace.stages / "one.old").mkdir()
     workspace.clean()
     assert sorted(p.name for p in workspace.stages.iterdir()) == ["one"]
+
+
+def test_a_run_does_not_take_files_of_others(tmp_path: Path) -> None:
+    (tmp_path / "stages" / "one").mkdir(parents=True)
+    (tmp_path / "report.html").write_text("my report")
+    workspace = Workspace(tmp_path)
+    for lock in (workspace.locked(("two",)), workspace.locked(("one",))):
+        with pytest.raises(UsageError, match=r"report\.html.* did not make"), lock:
+            pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "stages"]
+    with workspace.locked(("two",), overwrite=True):
+        pass
+    with pytest.raises(UsageError, match=r"one is a folder"):
+        workspace.check(("one",), overwrite=True)
+
+
+def test_only_own_stages_are_dropped_and_no_link_is_followed(workspace: Workspace) -> None:
+    publish(workspace, "abc")
+    stranger = workspace.stages / "myplay"
+    for name in ("myplay", "other.tmp", "third.old"):
+        (workspace.stages / name).mkdir()
+        (workspace.stages / name / "act1.txt").write_text("to be")
+    elsewhere = workspace.root.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "stage.json").write_text("{}")
+    (workspace.stages / "two").symlink_to(elsewhere)
+    workspace.clean()
+    workspace.withdraw("two")
+    (workspace.stages / "two").symlink_to(elsewhere)
+    workspace.drop_stages()
+    left = sorted(path.name for path in workspace.stages.iterdir())
+    assert left == ["myplay", "other.tmp", "third.old"]
+    assert (stranger / "act1.txt").read_text() == "to be"
+    assert (elsewhere / "stage.json").exists()
+
+
+def test_a_result_of_somebody_else_is_not_replaced(workspace: Workspace) -> None:
+    publish(workspace, "abc")
+    (workspace.root / "images").write_text("theirs")
+    with pytest.raises(UsageError, match="did not make"):
+        workspace.place_results("one")
+    assert (workspace.root / "images").read_text() == "theirs"
+    workspace.place_results("one", overwrite=True)
+    assert (workspace.root / "images" / "a.jpg").read_text() == "abc"
+
+
+def earlier_version(root: Path, **fields: object) -> None:
+    """A workspace as versions before the marker left it."""
+    (root / "stages" / "one").mkdir(parents=True)
+    (root / "stages" / "one" / "stage.json").write_text('{"fingerprint": "f", "outputs": {}}')
+    (root / "photos.json").write_text("{}")
+    (root / "model.glb").write_text("model")
+    stages = [{"name": "one", "fingerprint": "f"}]
+    record = {"format": 1, "insaat": "0.1.0", "pipeline": "embedded", "stages": stages, **fields}
+    (root / "run.json").write_text(json.dumps(record))
+
+
+def test_a_workspace_of_an_earlier_version_is_ours(tmp_path: Path) -> None:
+    earlier_version(tmp_path, results=[])
+    (tmp_path / "stages" / "myplay").mkdir()
+    workspace = Workspace(tmp_path)
+    with workspace.locked(("two",), ("model.glb",)):
+        assert workspace.marker("one", "f") is not None
+    made = json.loads((tmp_path / ".insaat.json").read_text())["made"]
+    assert {"run.json", "photos.json", "model.glb", "stages/one", "stages/two"} <= set(made)
+    assert "stages/myplay" not in made
+    workspace.drop_stages()
+    assert [path.name for path in workspace.stages.iterdir()] == ["myplay"]
+
+
+@pytest.mark.parametrize("fields", [{"pipeline": 3}, {"format": None}, {"stages": ["one"]}])
+def test_a_run_json_of_another_program_makes_nothing_ours(
+    tmp_path: Path, fields: dict[str, object]
+) -> None:
+    earlier_version(tmp_path, **fields)
+    with pytest.raises(UsageError, match=r"run\.json.* did not make"):
+        Workspace(tmp_path).check(("one",), ("model.glb",))
+
+
+def test_a_run_killed_at_its_very_start_can_go_on(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    (tmp_path / "..insaat.json.tmp").write_text("{")
+    with Workspace(tmp_path).locked(("one",)):
+        pass
+    (tmp_path / "run.json").write_text("{")
+    with Workspace(tmp_path).locked(("one",)):
+        pass
+
+
+def test_an_edited_result_gets_another_name(workspace: Workspace) -> None:
+    for edited in ("model.edited.glb", "model.edited-2.glb"):
+        (workspace.root / "model.glb").write_text("mine")
+        assert workspace.set_aside("model.glb") == workspace.root / edited
+    assert not (workspace.root / "model.glb").exists()
 
 
 def hold(root: Path, ready: object, release: object) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from insaat_cli.parameters import Params
-from insaat_cli.pipeline import Stage
+from insaat_cli.pipeline import FORMATS_PARAMETER, Pipeline, Stage
 
 
 def stage_fingerprint(stage: Stage, needs: Mapping[str, str], photos: str) -> str:
@@ -32,6 +33,20 @@ def stage_fingerprint(stage: Stage, needs: Mapping[str, str], photos: str) -> st
 def stage_identity(fingerprint: str, params: Params) -> str:
     """Of the result: the same work done with lowered settings is another input downstream."""
     return digest({"fingerprint": fingerprint, "params": dict(params)})
+
+
+def request_fingerprint(pipeline: Pipeline, photos: str) -> str:
+    """Of the results asked for: photos, and the settings of all stages that shape them.
+
+    What runs out of memory may be made with lower settings; it is the same request.
+    """
+    identities: dict[str, str] = {}
+    for stage in pipeline.stages:
+        # Which formats are written changes nothing in the files of the others.
+        params = {key: value for key, value in stage.params.items() if key != FORMATS_PARAMETER}
+        fingerprint = stage_fingerprint(replace(stage, params=params), identities, photos)
+        identities[stage.name] = stage_identity(fingerprint, params)
+    return identities[pipeline.stages[-1].name]
 
 
 def photos_fingerprint(photos: Iterable[tuple[str, str]]) -> str:

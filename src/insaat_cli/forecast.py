@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+import shutil
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from insaat_cli.errors import DiskFullError
 from insaat_cli.parameters import Params
 from insaat_cli.pipeline import Stage
 from insaat_cli.planning import Planner, changes
@@ -12,6 +15,7 @@ from insaat_cli.run_events import Listener, RunPlanned
 from insaat_cli.run_plan import RunPlan, RunResult, StageSummary
 from insaat_cli.run_record import PLANNED, SKIPPED
 from insaat_cli.scheduler import Budget, Option, ways_on
+from insaat_cli.wording import size
 from insaat_cli.workspace import Workspace
 
 
@@ -69,8 +73,28 @@ def forecast(planner: Planner, workspace: Workspace, again: Collection[str]) -> 
         )
 
 
-def dry_run(workspace: Workspace, stages: Iterable[Forecast], send: Listener) -> RunResult:
-    """Send RunPlanned for every one of `stages`; write nothing."""
+def check_disk(root: Path, stages: Sequence[Forecast]) -> None:
+    """DiskFullError where the disk of `root` cannot hold what the stages will write."""
+    needed = sum(told.disk_bytes for told in stages if not told.skipped)
+    if stages and not stages[-1].skipped:
+        needed += stages[-1].disk_bytes  # results are copies
+    there = root
+    while not there.exists():
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise DiskFullError(
+            f"no space for this run on the disk of {root}: it needs about "
+            f"{size(needed)}, {size(free)} are free",
+            hint="free some space, choose another disk with -o, or use --preset draft",
+        )
+
+
+def dry_run(workspace: Workspace, stages: Sequence[Forecast], send: Listener) -> RunResult:
+    """Send RunPlanned for every one of `stages`; write nothing.
+
+    DiskFullError, after that, where the disk is too small.
+    """
     summaries = []
     for told in stages:
         stage = told.stage
@@ -89,6 +113,7 @@ def dry_run(workspace: Workspace, stages: Iterable[Forecast], send: Listener) ->
         )
         status = SKIPPED if told.skipped else PLANNED
         summaries.append(StageSummary(name=stage.name, title=stage.title, status=status))
+    check_disk(workspace.root, stages)
     return RunResult(
         workspace=workspace.root,
         stages=tuple(summaries),

@@ -47,7 +47,7 @@ class Outlook:
 
 def outlooks(options: ReconstructionOptions, listener: Listener) -> dict[str, Outlook]:
     """By preset, the one asked for first. Raises InsaatError as a run would."""
-    chosen = prepare(options, listener)
+    chosen = prepare(options, listener, to_run=False)
     presets = [options.preset, *chosen.plan.pipeline.presets]
     found: dict[str, Outlook] = {}
     for preset in dict.fromkeys(presets):

@@ -16,6 +16,8 @@ from insaat_cli.wording import suggestion
 
 THREADS_KEY = "threads"
 """In a ladder: the number of threads, not a parameter of the stage."""
+FORMATS_PARAMETER = "formats"
+"""Of the stage that writes the results: the formats of the model, with commas between them."""
 SWITCH = "enabled"
 """The parameter of a stage that can be left out."""
 MEMORY_KEY = "memory"

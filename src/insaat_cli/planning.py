@@ -7,7 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from insaat_cli.errors import UsageError
-from insaat_cli.fingerprint import photos_fingerprint, stage_fingerprint, stage_identity
+from insaat_cli.fingerprint import (
+    photos_fingerprint,
+    request_fingerprint,
+    stage_fingerprint,
+    stage_identity,
+)
 from insaat_cli.history import History, Measurement, correction, stage_key
 from insaat_cli.parameters import Params
 from insaat_cli.pipeline import Stage, climb, idle, memory_share
@@ -167,6 +172,11 @@ class Planner:
             photo_set=self._photos,
         )
         self.history.add(self.key(stage), measurement)
+
+    @property
+    def request(self) -> str:
+        """The fingerprint of what is asked for, photos and settings."""
+        return request_fingerprint(self.pipeline, self._photos)
 
     def fingerprint(self, stage: Stage) -> str:
         """Needs the identities of all stages that `stage` needs."""

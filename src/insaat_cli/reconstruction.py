@@ -10,6 +10,7 @@ from pathlib import Path
 
 from insaat_cli.budget import memory_budget
 from insaat_cli.errors import InsaatError, StoppedError, UsageError
+from insaat_cli.json_file import read_object
 from insaat_cli.masks import fingerprints, with_masks
 from insaat_cli.photos import PhotoSet, find_photos, is_workspace
 from insaat_cli.pipeline import Pipeline, region_settings, with_preset, with_settings
@@ -17,7 +18,7 @@ from insaat_cli.pipeline_file import DEFAULT_PIPELINE, find_pipeline
 from insaat_cli.report.page import write_report
 from insaat_cli.resources import machine_limits
 from insaat_cli.run_events import Listener, PhotosFound, ReportWritten
-from insaat_cli.run_plan import RunPlan, RunResult
+from insaat_cli.run_plan import RunPlan, RunResult, foreseen_results
 from insaat_cli.runner import run_pipeline
 from insaat_cli.shortfall import Shortfall, shortfall_of
 from insaat_cli.wording import printable
@@ -71,6 +72,8 @@ class ReconstructionOptions:
     strict: bool = False
     """Whether a result that is not all that was asked for counts as a failure."""
     keep: Keep = Keep.ALL
+    overwrite: bool = False
+    """Whether files in the output folder may be replaced that no run made."""
     command: tuple[str, ...] = ()
     """The command line, for the report: how to do it again."""
 
@@ -107,8 +110,11 @@ class Prepared:
     plan: RunPlan
 
 
-def prepare(options: ReconstructionOptions, listener: Listener) -> Prepared:
-    """Find the photos and choose the settings; any expected fault is an InsaatError."""
+def prepare(options: ReconstructionOptions, listener: Listener, *, to_run: bool = True) -> Prepared:
+    """Find the photos and choose the settings; any expected fault is an InsaatError.
+
+    `to_run` False: nothing will be written, so the output folder does not matter.
+    """
     output = output_of(options)
     _check_apart(output, options.sources)
     # What is wrong with it is said before photos are looked through.
@@ -117,6 +123,8 @@ def prepare(options: ReconstructionOptions, listener: Listener) -> Prepared:
         raise UsageError(
             f"pipeline {pipeline.name} does not use masks", hint="--pipeline embedded does"
         )
+    if to_run:
+        check_output(options, pipeline)
     photos = find_photos(
         options.sources,
         recursive=options.recursive,
@@ -147,8 +155,10 @@ def reconstruct(options: ReconstructionOptions, listener: Listener) -> Reconstru
 
 
 def after_failure(prepared: Prepared, error: InsaatError) -> None:
-    """Write the report of a run that failed; one that was stopped has none."""
-    if isinstance(error, StoppedError):
+    """Write the report of a run that failed; one that was stopped, or never began, has none."""
+    recorded = read_object(Workspace(prepared.plan.workspace).record).get("error")
+    began = isinstance(recorded, dict) and recorded.get("message") == error.message
+    if isinstance(error, StoppedError) or not began:
         return
     # The page is a help on top of the error, which must reach the user in any case.
     with suppress(OSError, ValueError, InsaatError):
@@ -165,6 +175,13 @@ def after_success(prepared: Prepared, result: RunResult, listener: Listener) -> 
     return Reconstruction(
         photos=prepared.photos, run=result, report=report, strict=prepared.options.strict
     )
+
+
+def check_output(options: ReconstructionOptions, pipeline: Pipeline) -> None:
+    """UsageError where the results must not, or could not, be written; writes nothing."""
+    stages = [stage.name for stage in pipeline.stages]
+    workspace = Workspace(output_of(options))
+    workspace.check(stages, foreseen_results(pipeline), overwrite=options.overwrite)
 
 
 def output_of(options: ReconstructionOptions) -> Path:
@@ -225,6 +242,7 @@ def plan_of(options: ReconstructionOptions, photos: PhotoSet) -> RunPlan:
         restart=options.restart,
         dry_run=options.dry_run,
         degrade=options.degrade,
+        overwrite=options.overwrite,
     )
 
 

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from insaat_cli.attempt import Attempt, AttemptSpec
-from insaat_cli.errors import DiskFullError, InsaatError, MemoryLimitError, StoppedError
+from insaat_cli.errors import InsaatError, MemoryLimitError, StoppedError
 from insaat_cli.estimate import TimeLeft
 from insaat_cli.expect import check_outputs, read_metrics
 from insaat_cli.fitting import fitted
-from insaat_cli.forecast import Forecast, budget_of
+from insaat_cli.forecast import Forecast, budget_of, check_disk
 from insaat_cli.history import History
+from insaat_cli.json_file import write_json
 from insaat_cli.memory_advice import enough_memory
 from insaat_cli.meter import Meter
 from insaat_cli.pipeline import Stage
 from insaat_cli.planning import Planner, changes
 from insaat_cli.resources import machine_limits
+from insaat_cli.results import older_results
 from insaat_cli.retries import Retries, Retry
+from insaat_cli.run_ending import keep_what_stands, place_results
 from insaat_cli.run_events import (
     Listener,
     RunFailed,
@@ -34,13 +37,13 @@ from insaat_cli.run_events import (
     StageSkipped,
     StageStarted,
 )
-from insaat_cli.run_plan import RunPlan, RunResult
+from insaat_cli.run_plan import RunPlan, RunResult, foreseen_results
 from insaat_cli.run_record import DONE, FAILED, RUNNING, STOPPED, RunRecord, StageRecord
 from insaat_cli.scheduler import Option, Start, Task, ways_on
 from insaat_cli.suspect_settings import with_suspects
 from insaat_cli.verdict import MEMORY_HINT, Verdict, judge, judge_result
 from insaat_cli.wording import size
-from insaat_cli.workspace import Workspace, write_json
+from insaat_cli.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +82,16 @@ class Run:
 
     def open(self) -> None:
         """Take the workspace. Nothing else may be called before, nor after `close`."""
-        self._lock.enter_context(self.workspace.locked())
-        records = [
-            StageRecord(name=s.name, title=s.title, log=f"logs/{s.name}.log", params=s.params)
-            for s in self.planner.stages
-        ]
-        self.record = RunRecord(self.plan, self.workspace, records)
+        pipeline = self.plan.pipeline
+        self._lock.enter_context(
+            self.workspace.locked(
+                [stage.name for stage in pipeline.stages],
+                foreseen_results(pipeline),
+                overwrite=self.plan.overwrite,
+            )
+        )
+        records = [StageRecord.waiting(stage) for stage in self.planner.stages]
+        self.record = RunRecord(self.plan, self.workspace, records, self.planner.request)
 
     def close(self) -> None:
         """Give the workspace back."""
@@ -117,7 +124,7 @@ class Run:
         rungs, told = fitted(plan, self.planner.history, self.workspace, again)
         self._refuse(told)
         self.planner.least_rung |= rungs
-        self._check_disk(told)
+        check_disk(self.workspace.root, told)
         for name in again:
             self.workspace.withdraw(name)
         photos = [photo.to_json() for photo in plan.photos]
@@ -130,19 +137,6 @@ class Run:
         if short:
             worst = max(short, key=lambda told: told.option.memory_bytes)
             raise self.refusal(worst.stage, worst.option.memory_bytes)
-
-    def _check_disk(self, stages: list[Forecast]) -> None:
-        """DiskFullError where the disk cannot hold what the stages will write."""
-        needed = sum(told.disk_bytes for told in stages if not told.skipped)
-        if stages and not stages[-1].skipped:
-            needed += stages[-1].disk_bytes  # results are copies
-        free = shutil.disk_usage(self.workspace.root).free
-        if needed > free:
-            raise DiskFullError(
-                f"no space for this run on the disk of {self.workspace.root}: it needs about "
-                f"{size(needed)}, {size(free)} are free",
-                hint="free some space, choose another disk with -o, or use --preset draft",
-            )
 
     def take_over(self, key: str) -> bool:
         """Accept the published result of a stage that is ready, if it still holds."""
@@ -194,7 +188,7 @@ class Run:
             self._changed(stage, f"{what} would not fit the memory budget", changed)
             self._rungs[stage.name] = start.option.rung
         record.status, record.threads = RUNNING, start.option.threads
-        record.fingerprint = self.planner.fingerprint(stage)
+        record.fingerprint, record.run = self.planner.fingerprint(stage), self.record.run
         record.params = settings.params
         record.predicted_bytes = start.option.memory_bytes
         record.predicted_seconds = round(self.planner.seconds(stage), 3)
@@ -323,14 +317,17 @@ class Run:
 
     def finish(self) -> RunResult:
         """All stages are done: put the results in their place."""
+        results: tuple[Path, ...] = ()
+        notes: list[str] = []
         last = self.plan.pipeline.stages[-1].name
         if self.key(last) in self.stages:
-            self.record.results = self.workspace.place_results(last, self.plan.results)
-        self.record.peak_bytes = self.meter.peak_bytes
+            results = place_results(self.plan, self.workspace, self.record, notes)
+        keep_what_stands(self.planner, self.workspace, self.record)
+        elapsed = time.monotonic() - self._started
+        figures = self.record.measured(elapsed, self.meter.peak_bytes)
+        self.record.figures, self.record.report_run = figures, self.record.run
         self.record.end(None)
-        seconds = time.monotonic() - self._started
-        results, peak = self.record.results, self.meter.peak_bytes
-        self.send(RunFinished(results=results, seconds=seconds, peak_bytes=peak))
+        self.send(RunFinished(results=results, seconds=elapsed, peak_bytes=figures.peak_bytes))
         return RunResult(
             workspace=self.workspace.root,
             stages=tuple(
@@ -338,9 +335,11 @@ class Run:
                 for record in self.record.stages.values()
             ),
             results=results,
-            seconds=seconds,
-            peak_bytes=peak,
+            seconds=figures.seconds,
+            peak_bytes=figures.peak_bytes,
             record=self.workspace.record,
+            reused=figures if figures.reused else None,
+            notes=(*notes, *older_results(self.workspace.root).values()),
         )
 
     def end_badly(self, error: InsaatError) -> None:
@@ -362,8 +361,13 @@ class Run:
                     log=error.log,
                 )
             )
-        self.record.peak_bytes = self.meter.peak_bytes
+        self.record.figures = self.record.measured(
+            time.monotonic() - self._started, self.meter.peak_bytes
+        )
+        if not stopped:
+            self.record.report_run = self.record.run
         with suppress(OSError):  # a full disk must not hide that it is full
+            keep_what_stands(self.planner, self.workspace, self.record)
             self.record.end(error)
         self.send(
             RunFailed(

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from insaat_cli.pipeline import Pipeline
+from insaat_cli.pipeline import FORMATS_PARAMETER, Pipeline
+
+ENDINGS_OF = {"obj": ("obj", "mtl", "jpg")}
+"""Of formats that are more than one file."""
 
 
 class PhotoFacts(Protocol):
@@ -60,6 +63,17 @@ class RunPlan:
     """Whether a stage that does not fit the budget may run with cheaper settings."""
     results: tuple[str, ...] = ()
     """Files of the last stage to put at the top of the workspace; () is all of them."""
+    overwrite: bool = False
+    """Whether files of the results' names may be replaced that no run made."""
+
+
+def foreseen_results(pipeline: Pipeline) -> tuple[str, ...]:
+    """The files that will stand at the top of the workspace, as far as the pipeline says so."""
+    last = pipeline.stages[-1]
+    names = [Path(name).name for name in last.outputs]
+    for kind in str(last.params.get(FORMATS_PARAMETER) or "").split(","):
+        names += [f"model.{ending}" for ending in ENDINGS_OF.get(kind.strip(), (kind.strip(),))]
+    return tuple(dict.fromkeys(name for name in names if name != "model."))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +95,19 @@ class StageSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What it took. Where a run found everything done, that is what the run took that did it."""
+
+    seconds: float
+    peak_bytes: int
+    run: str
+    """See `results.py`."""
+    started: str
+    """When that run started, UTC; "" where no record says so."""
+    reused: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunResult:
     """What a finished run leaves."""
 
@@ -91,3 +118,7 @@ class RunResult:
     peak_bytes: int
     record: Path | None
     """run.json; None after a dry run."""
+    reused: Figures | None = None
+    """Where there was nothing to do: the run that had done it, whose figures these are."""
+    notes: tuple[str, ...] = ()
+    """On results of earlier runs that are still there, one sentence each."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,9 +14,12 @@ from typing import Any
 
 from insaat_cli import __version__
 from insaat_cli.errors import InsaatError
+from insaat_cli.json_file import read_object, write_json
+from insaat_cli.pipeline import Stage
 from insaat_cli.resources import machine_limits
-from insaat_cli.run_plan import RunPlan, StageSummary
-from insaat_cli.workspace import Workspace, write_json
+from insaat_cli.results import Results
+from insaat_cli.run_plan import Figures, RunPlan, StageSummary
+from insaat_cli.workspace import Workspace
 
 FORMAT = 1
 WAITING = "waiting"
@@ -25,6 +29,8 @@ SKIPPED = "skipped"
 FAILED = "failed"
 STOPPED = "stopped"
 PLANNED = "planned"
+FACTS_OF_RUN = ("insaat", "pipeline", "preset", "params")
+"""What is kept of a run as long as its results are there."""
 METRES = "metres"
 """The metric `unit` of a stage whose world frame is in metres."""
 
@@ -50,6 +56,14 @@ class StageRecord:
     """What was given up and why, one sentence each."""
     log: str = ""
     """Relative to the workspace."""
+    run: str = ""
+    """The run that did it."""
+
+    @classmethod
+    def waiting(cls, stage: Stage) -> StageRecord:
+        """Of `stage`, before anything was done."""
+        log = f"logs/{stage.name}.log"
+        return cls(name=stage.name, title=stage.title, log=log, params=stage.params)
 
     def marker(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -78,32 +92,75 @@ class StageRecord:
 class RunRecord:
     """Writes run.json after each change."""
 
-    def __init__(self, plan: RunPlan, workspace: Workspace, stages: list[StageRecord]) -> None:
+    def __init__(
+        self, plan: RunPlan, workspace: Workspace, stages: list[StageRecord], request: str
+    ) -> None:
         self.workspace = workspace
         self.stages = {record.name: record for record in stages}
-        self.results: tuple[Path, ...] = ()
-        self.peak_bytes = 0
+        self.later: dict[str, StageRecord] = {}
+        """Stages that this run did not come to, whose earlier results still hold."""
+        self.run = secrets.token_hex(8)
+        self.results = Results.of(read_object(workspace.record), run=self.run, request=request)
+        self.figures: Figures | None = None
+        self.report_run = read_object(workspace.record).get("report_run")
         self._fields = _constant_fields(plan)
         self._error: dict[str, Any] | None = None
         self._finished: str | None = None
 
     def write(self) -> None:
-        root = self.workspace.root
+        figures = self.figures
+        measured = {
+            "seconds": figures.seconds if figures else None,
+            "peak_bytes": figures.peak_bytes if figures else 0,
+        }
+        own = {key: self._fields[key] for key in ("started", *FACTS_OF_RUN)} | {
+            "photos": len(self._fields["photos"]),
+            "request": self.results.request,
+            **measured,
+        }
+        well = self._finished is not None and self._error is None
         value = {
             **self._fields,
-            "stages": [record.marker() for record in self.stages.values()],
-            "results": [str(path.relative_to(root)) for path in self.results],
-            "peak_bytes": self.peak_bytes,
+            "stages": [record.marker() for record in self._all_stages()],
+            **self.results.to_json(self.workspace.root, own, well=well),
+            **measured,
+            "reused": figures is not None and figures.reused,
+            "figures_run": figures.run if figures else None,
+            "report_run": self.report_run,
             "metres_per_unit": self._metres_per_unit(),
             "error": self._error,
             "finished": self._finished,
         }
         write_json(self.workspace.record, value)
 
+    def _all_stages(self) -> list[StageRecord]:
+        return list({**self.stages, **self.later}.values())
+
     def _metres_per_unit(self) -> float | None:
         """1 where a stage that placed the cameras says that its frame is metric."""
-        units = [record.metrics.get("unit") for record in self.stages.values()]
+        units = [record.metrics.get("unit") for record in self._all_stages()]
         return 1.0 if METRES in units else None
+
+    def measured(self, seconds: float, peak_bytes: int) -> Figures:
+        """What this run took; or, where it found everything done, what that took."""
+        records = list(self.stages.values())
+        if any(record.status != SKIPPED for record in records):
+            started = str(self._fields["started"])
+            return Figures(
+                seconds=round(seconds, 3), peak_bytes=peak_bytes, run=self.run, started=started
+            )
+        run = records[-1].run
+        made = self.results.runs.get(run, {})
+        # The record of an earlier version says what each stage took, and no more.
+        sums = sum(record.seconds for record in records)
+        peak = max((record.peak_bytes for record in records), default=0)
+        return Figures(
+            seconds=made.get("seconds") or round(sums, 3),
+            peak_bytes=made.get("peak_bytes") or peak,
+            run=run,
+            started=str(made.get("started", "")),
+            reused=True,
+        )
 
     def end(self, error: InsaatError | None) -> None:
         """The run is over; `error` is why, where it did not end well."""
@@ -139,6 +196,7 @@ def _constant_fields(plan: RunPlan) -> dict[str, Any]:
         "threads": plan.threads,
         "photos": [photo.name for photo in plan.photos],
         "left_out": [left.to_json() for left in plan.left_out],
+        "until": plan.until_stage,
         "started": now(),
     }
 

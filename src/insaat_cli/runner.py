@@ -24,7 +24,7 @@ from insaat_cli.requirements import check_requirements
 from insaat_cli.resources import process_bytes
 from insaat_cli.run import Run, stages_to_redo
 from insaat_cli.run_events import Listener, MemorySample, RunEvent
-from insaat_cli.run_plan import RunPlan, RunResult
+from insaat_cli.run_plan import RunPlan, RunResult, foreseen_results
 from insaat_cli.scheduler import Budget, Refuse, State, Task, decide
 from insaat_cli.stopping import StopRequest
 from insaat_cli.surroundings import Surroundings
@@ -69,6 +69,8 @@ def run_pipeline(
     if plan.dry_run:
         check_requirements(plan.pipeline)
         workspace = Workspace(plan.workspace)
+        stages = [stage.name for stage in plan.pipeline.stages]
+        workspace.check(stages, foreseen_results(plan.pipeline), overwrite=plan.overwrite)
         _, told = fitted(plan, history or History(), workspace, stages_to_redo(plan))
         return dry_run(workspace, told, listener)
     job = Job(plan=plan, listener=listener)

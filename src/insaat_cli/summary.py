@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from insaat_cli.reconstruction import Reconstruction
+from insaat_cli.run_plan import RunResult
 from insaat_cli.wording import counted, duration, printable, size
 
 MODEL_NAME = "model.glb"
@@ -25,13 +26,13 @@ def summary_lines(outcome: Reconstruction) -> list[str]:
         return [f"nothing was written; the results would be in {printable(str(run.workspace))}"]
     words = [_verdict(outcome), f"peak memory {size(run.peak_bytes)}" if run.peak_bytes else ""]
     facts = ", ".join(word for word in words if word)
-    lines = [f"done in {duration(run.seconds)}{': ' if facts else ''}{facts}"]
+    lines = [f"{_done(run)}{': ' if facts else ''}{facts}"]
     lines += [f"  model   {printable(str(path))}" for path in run.results if _is_model(path)]
     lines.append(f"  report  {printable(str(outcome.report))}")
     others = [printable(path.name) for path in run.results if not _is_model(path)]
     if others:
         lines.append(f"  also    {', '.join(others)}")
-    return lines
+    return [*lines, *(f"  note: {printable(note)}" for note in run.notes)]
 
 
 def summary_fields(outcome: Reconstruction) -> dict[str, Any]:
@@ -46,8 +47,18 @@ def summary_fields(outcome: Reconstruction) -> dict[str, Any]:
         "report": str(outcome.report) if outcome.report else None,
         "seconds": round(run.seconds, 3),
         "peak_bytes": run.peak_bytes,
+        "reused": run.reused is not None,
+        "notes": list(run.notes),
         **outcome.shortfall.to_json(),
     }
+
+
+def _done(run: RunResult) -> str:
+    if run.reused is None:
+        return f"done in {duration(run.seconds)}"
+    when = run.reused.started[:16].replace("T", " ")
+    whose = f"the run of {when} UTC" if when else "an earlier run"
+    return f"nothing to do, {whose} had done it in {duration(run.seconds)}"
 
 
 def _verdict(outcome: Reconstruction) -> str:

@@ -1,5 +1,6 @@
 """Every path of a run, what stands published in it, and the only code that changes that.
 
+    OUT/.insaat.json        what in OUT is ours; see `ownership.py`
     OUT/run.json            the record of the last run
     OUT/photos.json         the photos of the last run
     OUT/stages/NAME/        a published stage: its outputs, result.json and stage.json
@@ -18,7 +19,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,21 @@ from insaat_cli.errors import (
     StageError,
     UsageError,
 )
+from insaat_cli.json_file import flush_folder, read_object, write_json
+from insaat_cli.ownership import (
+    RECONSTRUCT,
+    check_folder,
+    check_writable,
+    claim_folder,
+    made_by,
+)
 
 MARKER_NAME = "stage.json"
 RESULT_NAME = "result.json"
 RECORD_NAME = "run.json"
+FIXED_NAMES = (RECORD_NAME, "photos.json", "report.html")
+BACKGROUND = "precompile"
+"""It writes beside the stages and is none; see `precompiling.py`."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
@@ -63,12 +75,33 @@ class Workspace:
     def request(self, stage: str) -> Path:
         return self.logs / f"{stage}.request.json"
 
+    def check(
+        self, stages: Collection[str], results: Collection[str] = (), *, overwrite: bool = False
+    ) -> None:
+        """UsageError where a run of `stages` with these `results` must not, or could not, write
+        here; writes nothing.
+        """
+        names = self._paths(stages, results)
+        ours = self._unmarked(names)
+        check_folder(self.root, RECONSTRUCT, names, overwrite=overwrite, ours=ours)
+        for folder in (self.stages, self.logs):
+            check_writable(folder)
+
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the workspace for one run; it is created where it is missing."""
+    def locked(
+        self,
+        stages: Collection[str] = (),
+        results: Collection[str] = (),
+        *,
+        overwrite: bool = False,
+    ) -> Iterator[None]:
+        """Hold the workspace for one run, whose own it becomes; it is created where it is missing.
+
+        UsageError as from `check`.
+        """
+        self.check(stages, results, overwrite=overwrite)
         with explain_disk(self.root):
-            for folder in (self.root, self.stages, self.logs):
-                folder.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(parents=True, exist_ok=True)
             handle = (self.root / ".lock").open("a+")
         with handle:
             try:
@@ -81,12 +114,63 @@ class Workspace:
             except OSError as error:
                 if error.errno not in NO_LOCKS:
                     raise disk_error(error, self.root) from error
+            with explain_disk(self.root):
+                self._claim(self._paths(stages, results), results, overwrite=overwrite)
+                for folder in (self.stages, self.logs):
+                    folder.mkdir(exist_ok=True)
             yield
+
+    def adopt(self, stages: Collection[str]) -> None:
+        """Take published stages for our own that were brought here from another workspace."""
+        names = self._paths(stages, ())
+        claim_folder(self.root, RECONSTRUCT, names, ours=names)
+
+    def _claim(self, names: list[str], later: Collection[str] = (), *, overwrite: bool) -> None:
+        """Write down that `names` are ours. Those of `later` may not be needed: where nothing of
+        the name is there yet, the name stays free until it is."""
+        ours = self._unmarked(names)
+        kept = [name for name in names if name not in later or (self.root / name).exists()]
+        claim_folder(self.root, RECONSTRUCT, kept, overwrite=overwrite, ours=ours)
+
+    def _paths(self, stages: Collection[str], results: Collection[str]) -> list[str]:
+        """Everything that a run may write here, relative to the root."""
+        names = [*FIXED_NAMES, *results]
+        for stage in (*stages, BACKGROUND):
+            paths = (
+                *(self.stages / f"{stage}{ending}" for ending in ("", ".tmp", ".old")),
+                self.log(stage),
+                self.request(stage),
+            )
+            names += [str(path.relative_to(self.root)) for path in paths]
+        return names
+
+    def _unmarked(self, names: Collection[str]) -> frozenset[str]:
+        """What is ours though no marker says so: an earlier version worked here, which had none."""
+        record = read_object(self.record)
+        if not is_record(record):
+            return frozenset()
+        listed = record.get("results")
+        results = listed if isinstance(listed, list) else []
+        found = {str(name) for name in results if (self.root / str(name)).exists()}
+        if made_by(self.root, RECONSTRUCT):
+            return frozenset(found)
+        if not (self.photos.is_file() and self.stages.is_dir()):
+            return frozenset()
+        stages = [path.parent.name for path in self.stages.glob(f"*/{MARKER_NAME}")]
+        ours = {*names, *self._paths(stages, ())}
+        return frozenset(found | {name for name in ours if os.path.lexists(self.root / name)})
+
+    def _own_stages(self) -> list[Path]:
+        """What runs left below stages/; whatever else lies there is not ours."""
+        names = sorted(made_by(self.root, RECONSTRUCT))
+        paths = [self.root / name for name in names]
+        return [path for path in paths if path.parent == self.stages and os.path.lexists(path)]
 
     def clean(self) -> None:
         """Remove what a killed run left half done."""
-        for leftover in (*self.stages.glob("*.tmp"), *self.stages.glob("*.old")):
-            remove(leftover)
+        for leftover in self._own_stages():
+            if leftover.suffix in (".tmp", ".old"):
+                remove(leftover)
 
     def marker(self, stage: str, fingerprint: str | None = None) -> dict[str, Any] | None:
         """The marker of a published stage whose outputs are whole and, where asked, that matches
@@ -126,28 +210,34 @@ class Workspace:
 
     def withdraw(self, stage: str) -> None:
         """Forget the published outputs of `stage`, the marker first."""
-        (self.folder(stage) / MARKER_NAME).unlink(missing_ok=True)
-        remove(self.folder(stage))
+        withdrawn(self.folder(stage))
 
     def drop_stages(self) -> None:
         """Remove what all stages left: only results, report and logs stay."""
-        for folder in self.stages.iterdir():
-            (folder / MARKER_NAME).unlink(missing_ok=True)
-            remove(folder)
+        for folder in self._own_stages():
+            withdrawn(folder)
 
-    def place_results(self, stage: str, names: tuple[str, ...]) -> tuple[Path, ...]:
+    def result_names(self, stage: str, names: Collection[str] = ()) -> tuple[str, ...]:
+        """The outputs `names` of a published stage, by default all that it left."""
+        own = (MARKER_NAME, RESULT_NAME)
+        found = (path.name for path in self.folder(stage).iterdir() if path.name not in own)
+        return tuple(names or sorted(found))
+
+    def place_results(
+        self, stage: str, names: Collection[str] = (), *, overwrite: bool = False
+    ) -> tuple[Path, ...]:
         """Copy files of a published stage to the top of the workspace, each in one step.
 
         They are copies, so that editing a result can never change what later runs start from.
         """
         folder = self.folder(stage)
-        if not names:
-            own = (MARKER_NAME, RESULT_NAME)
-            names = tuple(sorted(p.name for p in folder.iterdir() if p.name not in own))
+        sources = [folder / name for name in self.result_names(stage, names)]
+        self._claim([source.name for source in sources], overwrite=overwrite)
         placed = []
-        for name in names:
-            source, target = folder / name, self.root / Path(name).name
+        for source in sources:
+            target = self.root / source.name
             if not source.exists():
+                name = source.relative_to(folder)
                 raise StageError(f"stage {stage} did not write {name}", stage=stage)
             fresh = target.with_name(f".{target.name}.tmp")
             remove(fresh)
@@ -159,6 +249,28 @@ class Workspace:
             fresh.replace(target)
             placed.append(target)
         return tuple(placed)
+
+    def set_aside(self, name: str) -> Path:
+        """Give a result that the user has changed another name; where it is now."""
+        path = self.root / name
+        number, free = 2, path.with_name(f"{path.stem}.edited{path.suffix}")
+        while os.path.lexists(free):
+            free = path.with_name(f"{path.stem}.edited-{number}{path.suffix}")
+            number += 1
+        path.rename(free)
+        return free
+
+
+def is_record(value: Mapping[str, Any]) -> bool:
+    """Whether `value` is what a run, of whichever version, writes into run.json."""
+    stages = value.get("stages")
+    return (
+        isinstance(value.get("format"), int)
+        and isinstance(value.get("insaat"), str)
+        and isinstance(value.get("pipeline"), str)
+        and isinstance(stages, list)
+        and all(isinstance(stage, dict) and "fingerprint" in stage for stage in stages)
+    )
 
 
 @contextmanager
@@ -196,30 +308,11 @@ def size_of(path: Path) -> int:
     return sum(inner.stat().st_size for inner in path.rglob("*") if inner.is_file())
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` so that `path` holds either the old or the new text, whatever happens.
-
-    ASCII only: names of files need not be valid Unicode, and come back as they were.
-    """
-    fresh = path.with_name(f".{path.name}.tmp")
-    with fresh.open("w", encoding="ascii") as stream:
-        json.dump(value, stream, indent=1, default=str)
-        stream.flush()
-        os.fsync(stream.fileno())
-    fresh.replace(path)
-    flush_folder(path.parent)
-
-
-def flush_folder(folder: Path) -> None:
-    """Make renames in `folder` survive a power cut, where the file system can."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
+def withdrawn(folder: Path) -> None:
+    """Remove the folder of a stage, its marker first; of a link nothing but the link."""
+    if not folder.is_symlink():
+        (folder / MARKER_NAME).unlink(missing_ok=True)
+    remove(folder)
 
 
 def remove(path: Path) -> None:

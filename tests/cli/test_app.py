@@ -18,6 +18,7 @@ from insaat_cli import __version__
 from insaat_cli.cli import app as app_module
 from insaat_cli.cli.app import run
 from insaat_cli.errors import ExitCode
+from insaat_cli.workspace import Workspace
 
 Capture = pytest.CaptureFixture[str]
 Fake = Callable[..., str]
@@ -170,6 +171,50 @@ def test_dry_run_writes_nothing(photos: Path, fake: Fake, capsys: Capture) -> No
     assert run(command) == ExitCode.DONE
     assert not photos.with_name("my photos-3d").exists()
     assert "would be in" in capsys.readouterr().out
+
+
+def test_a_dry_run_refuses_what_a_run_would(photos: Path, fake: Fake, capsys: Capture) -> None:
+    """Never without --dry-run: a run that did not refuse would write there."""
+    command = ["reconstruct", str(photos), "--pipeline", fake(), "--dry-run"]
+    assert run([*command, "-o", "/"]) == ExitCode.USAGE
+    assert "root of the file system" in capsys.readouterr().err
+    assert run([*command, "-o", str(photos / "IMG_0.jpg")]) == ExitCode.USAGE
+    assert "is a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_no_results_over_files_of_others(
+    photos: Path, fake: Fake, capsys: Capture, dry: list[str]
+) -> None:
+    output = photos.with_name("site")
+    play = output / "stages" / "myplay" / "act1.txt"
+    play.parent.mkdir(parents=True)
+    play.write_text("to be")
+    (output / "report.html").write_text("my page")
+    command = ["reconstruct", str(photos), "--pipeline", fake(), *dry]
+    assert run([*command, "-o", str(output), "--keep", "result"]) == ExitCode.USAGE
+    shown = capsys.readouterr().err
+    assert "report.html, which insaat reconstruct did not make" in shown
+    assert "--overwrite" in shown
+    assert (output / "report.html").read_text() == "my page"
+    again = [*command, "-o", str(output), "--keep", "result", "--overwrite"]
+    assert run(again) == ExitCode.DONE
+    assert play.read_text() == "to be"
+    assert (output / "report.html").read_text().startswith("my page" if dry else "<!doctype")
+    assert [path.name for path in (output / "stages").iterdir()] == ["myplay"]
+
+
+def test_a_run_that_never_began_leaves_the_report_of_the_other(
+    photos: Path, fake: Fake, capsys: Capture
+) -> None:
+    command = ["reconstruct", str(photos), "--pipeline", fake()]
+    output = photos.with_name("my photos-3d")
+    assert run(command) == ExitCode.DONE
+    before = (output / "report.html").stat().st_mtime_ns
+    with Workspace(output).locked():
+        assert run([*command, "--set", "last.value=3"]) == ExitCode.USAGE
+    assert "another run" in capsys.readouterr().err
+    assert (output / "report.html").stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize(

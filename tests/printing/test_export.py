@@ -215,6 +215,46 @@ def test_run_that_knows_its_scale_gives_it_to_its_exports(model_file: Path, tmp_
     assert exported(folder, tmp_path / "c", "stl", scale="2").sides[0] == pytest.approx(4.0)
 
 
+def test_files_of_others_are_not_replaced(model_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.mtl").write_text("theirs")
+    with pytest.raises(UsageError, match=r"model\.mtl, which insaat export did not make"):
+        exported(model_file, tmp_path, "glb,obj")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.mtl"]
+    for more in ({"overwrite": True}, {}):
+        files = exported(model_file, tmp_path, "glb,obj", **more).files
+        made = json.loads((tmp_path / ".insaat.json").read_text())["made"]
+        assert {path.name for path in files} == set(made)
+
+
+def test_results_of_a_run_are_not_replaced(model_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.glb").write_bytes(model_file.read_bytes())
+    with pytest.raises(UsageError, match="did not make"):
+        exported(tmp_path, tmp_path, "glb", max_faces=20)
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "model.glb").write_text("of an earlier version")
+    export(ExportOptions(source=tmp_path, formats=parse_formats("glb"), threads=2))
+
+
+def test_a_model_of_an_earlier_run_is_said(model_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "result"
+    folder.mkdir()
+    (folder / "model.glb").write_bytes(model_file.read_bytes())
+    (folder / "run.json").write_text(
+        json.dumps(
+            {
+                "run": "new",
+                "runs": {"new": {"request": "b"}},
+                "result_files": {"model.glb": {"run": "old", "request": "a"}},
+                "error": {"code": 5, "stage": "dense"},
+            }
+        )
+    )
+    said = "the last run, with other photos or settings, failed in dense"
+    for source in (folder, folder / "model.glb"):
+        (note,) = exported(source, tmp_path / "out", "glb").notes
+        assert note.endswith(said)
+
+
 def test_scale_from_two_model_points(model_file: Path, tmp_path: Path) -> None:
     done = exported(model_file, tmp_path, "stl", distance=("-1,0,0", "1,0,0", "50 cm"))
     assert done.sides == pytest.approx([0.5, 0.125, 0.25])

@@ -17,6 +17,7 @@ from insaat_cli.cli.options import (
     KeepOption,
     MemoryOption,
     NoDegradeOption,
+    OverwriteOption,
     PipelineOption,
     PresetOption,
     QuietOption,
@@ -63,6 +64,7 @@ def batch_command(
     no_degrade: NoDegradeOption = False,
     strict: StrictOption = False,
     keep: KeepOption = Keep.ALL,
+    overwrite: OverwriteOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -85,6 +87,7 @@ def batch_command(
         degrade=not no_degrade,
         strict=strict,
         keep=keep,
+        overwrite=overwrite,
         command=("insaat", *session_of(context).arguments),
     )
     read = sets_in if jobs.is_dir() else read_jobs

@@ -10,6 +10,7 @@ import typer
 from insaat_cli.cli.options import (
     JsonOption,
     MemoryOption,
+    OverwriteOption,
     PresetOption,
     QuietOption,
     ThreadsOption,
@@ -17,8 +18,13 @@ from insaat_cli.cli.options import (
 )
 from insaat_cli.cli.reconstruct import run_and_tell
 from insaat_cli.cli.session import session_of, talk_of
-from insaat_cli.demo import MIN_DEMO_PHOTOS, demo_photos
-from insaat_cli.reconstruction import DEFAULT_PRESET, ReconstructionOptions
+from insaat_cli.demo import MIN_DEMO_PHOTOS, demo_photos, photos_folder
+from insaat_cli.reconstruction import (
+    DEFAULT_PRESET,
+    ReconstructionOptions,
+    check_output,
+    chosen_pipeline,
+)
 
 OutputOption = Annotated[
     Path, typer.Option("--output", "-o", metavar="DIR", help="Where photos and results go.")
@@ -35,20 +41,23 @@ def demo_command(
     preset: PresetOption = DEFAULT_PRESET,
     max_memory: MemoryOption = None,
     threads: ThreadsOption = None,
+    overwrite: OverwriteOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Make a set of demo photos, reconstruct it, and say where model and report are."""
     talk = talk_of(context, json=json, quiet=quiet, verbose=verbose)
-    talk.line(f"making {photos} demo photos of a scene that does not exist …")
-    folder = demo_photos(output, photos=photos)
     options = ReconstructionOptions(
-        sources=(folder,),
+        sources=(photos_folder(output),),
         output=output,
         preset=preset,
         max_memory=max_memory,
         threads=threads,
+        overwrite=overwrite,
         command=("insaat", *session_of(context).arguments),
     )
+    check_output(options, chosen_pipeline(options))  # before the photos are made
+    talk.line(f"making {photos} demo photos of a scene that does not exist …")
+    demo_photos(output, photos=photos)
     run_and_tell(options, talk)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from insaat_cli.cli.options import JsonOption, ThreadsOption
+from insaat_cli.cli.options import JsonOption, OverwriteOption, ThreadsOption
 from insaat_cli.cli.session import talk_of
 from insaat_cli.printing.lengths import show_length
 from insaat_cli.wording import counted, printable
@@ -82,6 +82,7 @@ def export_command(
     context: typer.Context,
     source: Source,
     output: Output = None,
+    overwrite: OverwriteOption = False,
     format: Formats = "",
     html: Html = False,
     compress: Compress = "none",
@@ -107,6 +108,7 @@ def export_command(
         ExportOptions(
             source=source,
             output=output,
+            overwrite=overwrite,
             formats=parse_formats(format or ("" if html else "glb")),
             html=html,
             compress=parse_compression(compress),

@@ -135,6 +135,12 @@ StrictOption = Annotated[
         rich_help_panel=RUN_PANEL,
     ),
 ]
+OverwriteOption = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", help="Replace files in the output folder that insaat did not make there."
+    ),
+]
 KeepOption = Annotated[
     Keep,
     typer.Option(

@@ -19,6 +19,7 @@ from insaat_cli.cli.options import (
     MemoryOption,
     NoDegradeOption,
     OutputOption,
+    OverwriteOption,
     PipelineOption,
     PresetOption,
     QuietOption,
@@ -76,6 +77,7 @@ def reconstruct_command(
     no_degrade: NoDegradeOption = False,
     strict: StrictOption = False,
     keep: KeepOption = Keep.ALL,
+    overwrite: OverwriteOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -104,6 +106,7 @@ def reconstruct_command(
         degrade=not no_degrade,
         strict=strict,
         keep=keep,
+        overwrite=overwrite,
         command=("insaat", *session_of(context).arguments),
     )
     if masks is not None and not together and are_several_sets(options.sources):

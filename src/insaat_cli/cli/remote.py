@@ -15,6 +15,7 @@ from insaat_cli.cli.options import (
     FormatOption,
     JsonOption,
     MasksOption,
+    OverwriteOption,
     PresetOption,
     QuietOption,
     RoiOption,
@@ -185,6 +186,7 @@ def fetch_command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Default: ./JOB.")
     ] = None,
+    overwrite: OverwriteOption = False,
     remote: RemoteOption = None,
     endpoint: EndpointOption = None,
     json: JsonOption = False,
@@ -195,7 +197,7 @@ def fetch_command(
     client = client_of(remote, endpoint)
     meter = TransferMeter("fetched", talk.line)
     meter.start(sum(entry.size for entry in client.manifest(job).files))
-    fetched = client.fetch(job, output or Path(job), progress=meter.add)
+    fetched = client.fetch(job, output or Path(job), overwrite=overwrite, progress=meter.add)
     for entry in fetched.files:
         path = fetched.folder / entry.path
         talk.json({"event": "fetched", "path": str(path), "sha256": entry.sha256})

@@ -11,6 +11,7 @@ import typer
 from insaat_cli.cli.options import JsonOption
 from insaat_cli.cli.session import talk_of
 from insaat_cli.errors import StoppedError
+from insaat_cli.results import older_model
 
 SourceArgument = Annotated[
     Path, typer.Argument(metavar="DIR|MODEL", help="A result folder, or a .glb or .ply file.")
@@ -26,12 +27,16 @@ def view_command(
 ) -> None:
     """Look at a model in the browser; nobody else can, and nothing leaves this machine."""
     # Reading models takes a large library, which no other command should wait for.
+    from insaat_cli.models.mesh import find_model
     from insaat_cli.viewer.scene import read_scene
     from insaat_cli.viewer.server import ViewServer
 
     talk = talk_of(context, json=json)
     with ViewServer(read_scene(source), port=port) as server:
-        talk.json({"event": "viewing", "url": server.url})
+        note = older_model(find_model(source))
+        talk.json({"event": "viewing", "url": server.url, "note": note})
+        if note:
+            talk.line(f"note: {note}")
         talk.line(f"the model stands at {server.url}")
         talk.line("Ctrl-C ends it")
         if browser:

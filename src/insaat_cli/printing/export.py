@@ -13,6 +13,7 @@ import numpy as np
 from insaat_cli.errors import InsaatError, UsageError
 from insaat_cli.models.mesh import Model, find_model, read_model, weld
 from insaat_cli.models.write_glb import glb_bytes
+from insaat_cli.ownership import EXPORT, claim_folder
 from insaat_cli.printing.formats import PRINTER_FORMATS, MeshFormat, printer_shape, write_model
 from insaat_cli.printing.ground import cut_ground
 from insaat_cli.printing.lengths import parse_length
@@ -29,11 +30,13 @@ from insaat_cli.printing.simplify import (
     smaller_textures,
 )
 from insaat_cli.printing.solid import SolidOptions, is_watertight, make_solid
+from insaat_cli.results import older_model
 from insaat_cli.viewer.page import single_file
 from insaat_cli.viewer.scene import read_scene, scale_of_run
 
 FOLDER_NAME = "export"
 STEM = "model"
+PAGE_NAME = f"{STEM}.html"
 GPS = "gps"
 
 
@@ -50,6 +53,8 @@ class ExportOptions:
 
     source: Path
     output: Path | None = None
+    overwrite: bool = False
+    """Whether files may be replaced that no export made."""
     formats: tuple[MeshFormat, ...] = ()
     html: bool = False
     max_faces: int | None = None
@@ -122,17 +127,29 @@ def export(options: ExportOptions) -> Exported:
     path = find_model(options.source)
     folder = options.source if options.source.is_dir() else None
     original = read_model(path)
-    notes: list[str] = []
+    older = older_model(path)
+    notes: list[str] = [older] if older else []
     model = _prepared(original, options, folder, notes)
     output = options.output or _default_output(options.source)
+    names = _names(options, len(model.parts))
+    # What lies in DIR/export is ours; earlier versions left no marker there.
+    ours = names if options.output is None and folder is not None else []
     try:
-        output.mkdir(parents=True, exist_ok=True)
+        claim_folder(output, EXPORT, names, overwrite=options.overwrite, ours=ours)
         files = _written(model, output, options)
         if options.html:
             files.append(_html(original, output, options))
     except OSError as error:
         raise InsaatError(f"cannot write to {str(output)!r}: {error.strerror}") from error
     return _described(model, files, options, notes)
+
+
+def _names(options: ExportOptions, parts: int) -> list[str]:
+    """The files that will be written."""
+    names = [f"{STEM}.{kind}" for kind in options.formats]
+    if MeshFormat.OBJ in options.formats:
+        names += [f"{STEM}.mtl", *(f"{STEM}_{number}.jpg" for number in range(parts))]
+    return [*names, PAGE_NAME] if options.html else names
 
 
 def _check(options: ExportOptions) -> None:
@@ -270,7 +287,7 @@ def _html(original: Model, output: Path, options: ExportOptions) -> Path:
     draco = options.compress is Compression.DRACO
     if options.max_faces or options.texture_size or draco:
         light = glb_bytes(_lighter(original, options, []), draco=draco)
-    path = output / f"{STEM}.html"
+    path = output / PAGE_NAME
     path.write_text(single_file(read_scene(options.source), model_bytes=light), encoding="utf-8")
     return path
 

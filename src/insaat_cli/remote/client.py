@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from insaat_cli.errors import JobStateError, NoJobError, UsageError
+from insaat_cli.ownership import FETCH, claim_folder
 from insaat_cli.photos import LeftOut
 from insaat_cli.remote.commit import read
 from insaat_cli.remote.doorbell import Doorbell
@@ -32,7 +33,7 @@ from insaat_cli.remote.queue import Queue
 from insaat_cli.remote.refusals import Refusal, read_refusals
 from insaat_cli.remote.spec import JobSpec
 from insaat_cli.remote.store import CorruptError, NotThereError, Progress, Store
-from insaat_cli.remote.transfer import download
+from insaat_cli.remote.transfer import download, is_there
 from insaat_cli.shortfall import Shortfall, shortfall_of_record
 from insaat_cli.workspace import RECORD_NAME
 
@@ -131,11 +132,22 @@ class Client:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CorruptError(f"the {RECORD_NAME} of job {job} cannot be read") from error
 
-    def fetch(self, job: str, folder: Path, *, progress: Progress | None = None) -> Fetched:
-        """Bring the result into `folder`; what is there already is not fetched again."""
+    def fetch(
+        self,
+        job: str,
+        folder: Path,
+        *,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> Fetched:
+        """Bring the result into `folder`; what is there already is not fetched again.
+
+        UsageError where other files bear the names of the result's, unless they may be replaced.
+        """
         manifest = self.manifest(job)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            names = [entry.path for entry in manifest.files if not is_there(entry, folder)]
+            claim_folder(folder, FETCH.format(job=job), names, overwrite=overwrite)
             download(
                 self.store,
                 lambda entry: result_key(job, manifest.epoch, entry.sha256),

@@ -87,7 +87,7 @@ def download(
 
     def bring(entry: FileEntry, target: Path) -> None:
         check()
-        if _is_there(entry, target):
+        if is_there(entry, folder):
             if progress:
                 progress(entry.size)
             return
@@ -97,7 +97,9 @@ def download(
     _in_parallel(partial(bring, entry, target) for entry, target in targets)
 
 
-def _is_there(entry: FileEntry, target: Path) -> bool:
+def is_there(entry: FileEntry, folder: Path) -> bool:
+    """Whether `folder` holds the very file already. StoreError if its name leads out of it."""
+    target = inside(folder, entry.path)
     return (
         target.is_file()
         and target.stat().st_size == entry.size
