@@ -247,6 +247,27 @@ def test_failed_run_tells_what_failed_with_the_end_of_the_log(workspace: Path) -
     assert len(page.all("img")) == 3  # no preview of an earlier model
 
 
+def test_results_of_an_earlier_run_are_named_as_such(workspace: Path) -> None:
+    (workspace / "model.glb").write_text("model")
+    assert "earlier run" not in "".join(report_of(workspace).text)
+    files = {"model.glb": {"run": "old", "request": "a", "stale": True}}
+    change(
+        workspace,
+        run="new",
+        runs={"new": {"request": "b"}, "old": {"preset": EVIL, "photos": 3}},
+        result_files=files,
+        results=[],
+        until="sparse",
+        reused=True,
+    )
+    page = report_of(workspace)
+    shown = "".join(page.text)
+    assert "Results of an earlier run" in shown
+    assert "the last run, with other photos or settings, ended after sparse" in shown
+    assert "only until sparse" in shown and "nothing to do" in shown
+    assert page.all("script") == []
+
+
 def test_run_that_left_almost_nothing_still_has_a_report(tmp_path: Path) -> None:
     write(tmp_path / "run.json", {"pipeline": "x", "stages": "nonsense", "error": {"message": "m"}})
     assert "did not finish" in "".join(report_of(tmp_path).text)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from insaat_cli.report.without_stage import inspected_photos
+from insaat_cli.results import older_results
 
 INSPECTION_STAGE = "inspection"
 COVERAGE_PICTURE, PLAN_PICTURE = "coverage.jpg", "plan.png"
@@ -46,6 +47,8 @@ class RunData:
     plan: Path | None = None
     """The sparse points from above."""
     command: tuple[str, ...] = ()
+    older: Mapping[str, str] = field(default_factory=dict)
+    """By name: a sentence on each result here that is of an earlier run."""
 
     @property
     def stages(self) -> list[Mapping[str, Any]]:
@@ -128,6 +131,7 @@ def read_run(workspace: Path, *, command: tuple[str, ...] = ()) -> RunData:
         coverage_picture=_file(folder / COVERAGE_PICTURE) if folder else None,
         plan=_file(folder / PLAN_PICTURE) if folder else None,
         command=command,
+        older=older_results(workspace),
     )
 
 

@@ -34,6 +34,10 @@ def heading(run: RunData) -> Markup:
         f"preset {record.get('preset', '?')}",
         str(record.get("finished") or record.get("started") or "")[:16].replace("T", " ") + " UTC",
     ]
+    if until := record.get("until"):
+        words.append(f"only until {until}")
+    if record.get("reused"):
+        words.append("nothing to do, the figures are those of the run that made it")
     return element(
         "header",
         element("h1", printable(run.workspace.name)),
@@ -114,6 +118,20 @@ def preview(run: RunData) -> Markup | None:
         else None
     )
     return element("section", shown, element("p", *links, class_="files") if links else None)
+
+
+def older_results(run: RunData) -> Markup | None:
+    """Which run the results are of that this one did not make."""
+    if not run.older:
+        return None
+    rows = [
+        element(
+            "li", element("a", printable(name), href=quote(name, safe="")), f": {printable(said)}"
+        )
+        for name, said in run.older.items()
+    ]
+    title = element("h2", "Results of an earlier run")
+    return element("section", title, element("ul", *rows), class_="notes")
 
 
 def warnings(run: RunData) -> Markup | None:
@@ -331,6 +349,7 @@ def all_sections(run: RunData) -> Markup:
         heading(run),
         failure(run),
         preview(run),
+        older_results(run),
         findings.advice(run),
         warnings(run),
         cameras(run) or _matches_alone(run),
