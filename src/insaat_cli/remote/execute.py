@@ -22,6 +22,7 @@ from insaat_cli.run_events import RunEvent, event_fields
 from insaat_cli.stages.contract import EVENTS_FD_VARIABLE
 from insaat_cli.workspace import explain_disk
 
+MODEL_NAME = "model.glb"
 VIEWER_NAME = "view.html"
 
 
@@ -77,8 +78,8 @@ def main(request: ExecuteRequest) -> int:
     )
     try:
         with explain_disk(request.output):
-            reconstruct(options, listener)
-            if (request.output / "model.glb").exists():
+            done = reconstruct(options, listener)
+            if any(path.name == MODEL_NAME for path in done.run.results):
                 write_viewer(request.output)
     except InsaatError as error:
         fields = {

@@ -27,12 +27,13 @@ from insaat_cli.errors import (
     StoreError,
     UsageError,
 )
+from insaat_cli.json_file import read_object
 from insaat_cli.process import ChildProcess, ChildSpec
 from insaat_cli.remote import checkpoints
 from insaat_cli.remote.admission import Grant
 from insaat_cli.remote.blame import Blame, Trouble
 from insaat_cli.remote.checkpoint_thread import CheckpointThread
-from insaat_cli.remote.execute import ExecuteRequest
+from insaat_cli.remote.execute import VIEWER_NAME, ExecuteRequest
 from insaat_cli.remote.job import JobState, Problem, Progress, RefusedError
 from insaat_cli.remote.keys import (
     attempt_prefix,
@@ -52,10 +53,10 @@ from insaat_cli.remote.refusals import nobody_can, refuse
 from insaat_cli.remote.spec import JobSpec, OutdatedError, check_spec
 from insaat_cli.remote.store import Store
 from insaat_cli.remote.transfer import Move, download, upload
-from insaat_cli.workspace import disk_full
+from insaat_cli.workspace import RECORD_NAME, Workspace, disk_full
 
 LISTEN_S = 0.1
-NOT_RESULTS = {"photos.json"}
+BESIDE_RESULTS = (RECORD_NAME, "report.html", VIEWER_NAME)
 KILLED = 137
 log = logging.getLogger("insaat.worker")
 
@@ -173,9 +174,10 @@ class JobRun:
             check=self._check,
         )
         self._say("fetching checkpoints")
-        checkpoints.restore(
+        restored = checkpoints.restore(
             self.store, self.lease.job, self.output / "stages", self.scratch, check=self._check
         )
+        Workspace(self.output).adopt(restored)
         return spec
 
     def _read_spec(self) -> JobSpec:
@@ -281,12 +283,7 @@ class JobRun:
         """Everything of this attempt, under its own epoch; the manifest last."""
         self._say("uploading results")
         job, epoch = self.lease.job, self.lease.epoch
-        files = [
-            path
-            for path in self.output.iterdir()
-            if path.is_file() and path.name not in NOT_RESULTS and not path.name.startswith(".")
-        ]
-        entries = describe(self.output, files)
+        entries = describe(self.output, published_files(self.output))
         moves = [
             Move(result_key(job, epoch, entry.sha256), self.output / entry.path, entry)
             for entry in entries
@@ -365,3 +362,10 @@ class JobRun:
             raise LetGoError(End.CANCELLED)
         if self.context.stop_now.is_set():
             raise LetGoError(End.RELEASED)
+
+
+def published_files(output: Path) -> list[Path]:
+    """What the run in `output` made, as its record says; nothing else that lies there."""
+    results = read_object(output / RECORD_NAME).get("results")
+    names = [*(results if isinstance(results, list) else []), *BESIDE_RESULTS]
+    return [path for name in names if (path := output / str(name)).is_file()]
