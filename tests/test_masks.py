@@ -124,7 +124,7 @@ def test_a_photo_of_which_its_mask_leaves_nothing_is_left_out(
     assert [one.name for one in found.used] == ["0.jpg", "1.jpg", "2.jpg", "4.jpg"]
     (lost,) = found.left_out
     assert (lost.name, lost.is_photo) == ("3.jpg", True)
-    assert "black throughout" in lost.reason
+    assert "entirely black" in lost.reason
 
 
 def test_masks_that_leave_too_few_photos_are_refused_by_name(tmp_path: Path) -> None:
@@ -133,9 +133,9 @@ def test_masks_that_leave_too_few_photos_are_refused_by_name(tmp_path: Path) -> 
         Image.new("L", (300, 200), 0).save(tmp_path / f"{number}.png")
     with pytest.raises(UsageError) as caught:
         with_masks(photos, tmp_path)
-    assert "leave nothing of 4 of 5 photos to use" in caught.value.message
+    assert "hide 4 of 5 photos completely" in caught.value.message
     assert "0.png, 2.png, 3.png and 1 more" in caught.value.message
-    assert "black is what is not used" in caught.value.hint
+    assert "black pixels are ignored" in caught.value.hint
 
 
 def test_a_single_white_pixel_and_a_one_for_white_leave_something(tmp_path: Path) -> None:

@@ -233,6 +233,6 @@ def test_the_case_that_was_seen(tmp_path: Path) -> None:
     hint = refusal(plan, history)
     assert hint is not None
     lower, full = advised(hint)
-    assert f"{lower // MB}M would do with lower detail, {full // MB}M without" in hint
+    assert f"{lower // MB}M is enough with less detail, {full // MB}M with full" in hint
     assert carried_out(with_budget(plan, full), history).params == asked_for(plan)
     assert carried_out(with_budget(plan, lower), history).params != asked_for(plan)

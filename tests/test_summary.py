@@ -64,7 +64,7 @@ def test_what_is_missing_is_warned_of_first() -> None:
         "less of it", left_out=(left_out("b.jpg", "truncated"),), registered=1, strict=True
     )
     assert warning_lines(lost) == [
-        "warning: 2 of 3 photos could not be registered; the model is made of the other 1",
+        "warning: 2 of 3 photos could not be registered; the model is built from the other 1",
         "warning: 1 photo left out: b.jpg (truncated)",
         "warning: 1 setting lowered on the way, see the report",
     ]

@@ -43,23 +43,23 @@ def test_settings_of_the_stage_and_of_those_before_it_are_named() -> None:
     lines = hint("dense.max_cost=0.1", "features.max_features=100", "texture.size=512")
     assert lines == [
         "sharper photos",
-        "or leave out --set features.max_features=100 (usually 2048), "
-        "--set dense.max_cost=0.1 (usually 0.65)",
+        "or leave out --set features.max_features=100 (default 2048), "
+        "--set dense.max_cost=0.1 (default 0.65)",
     ]
 
 
 def test_a_region_is_named_as_it_was_given() -> None:
-    assert hint("fuse.roi=off", stage="surface")[1] == "or leave out --roi off (usually auto)"
+    assert hint("fuse.roi=off", stage="surface")[1] == "or leave out --roi off (default auto)"
 
 
 def test_masks_are_named() -> None:
     (_, line) = hint(masks=(("1.jpg", "0"),))
-    assert "black in them is not used" in line
+    assert "black pixels are ignored" in line
 
 
 def test_what_was_lowered_for_memory_is_named() -> None:
     (_, line) = hint(lowered={"resize": {"max_side": 315}})
-    assert line == "or give it more --max-memory, which has lowered resize.max_side = 315"
+    assert line == "or raise --max-memory: to fit it, resize.max_side (to 315) was lowered"
 
 
 @pytest.mark.parametrize("error", [StageError("it crashed", hint="see its log")])

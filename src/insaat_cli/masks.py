@@ -26,7 +26,7 @@ ASPECT_TOLERANCE = 0.01
 """Ratio of sides that rounding to whole pixels explains."""
 LOOKED_AT_PIXELS = 50_000_000
 """Larger masks are not decoded here, outside of the memory budget."""
-HIDDEN = "its mask is black throughout, which leaves nothing of it to use"
+HIDDEN = "its mask is entirely black, so none of it would be used"
 NAMES_SHOWN = 3
 TURNED = 5
 """EXIF orientations from here on lie on their side."""
@@ -88,10 +88,10 @@ def _too_much_hidden(hidden: Sequence[Photo], photos: int) -> UsageError:
     shown = ", ".join(printable(photo.mask.name) for photo in hidden[:NAMES_SHOWN] if photo.mask)
     more = f" and {len(hidden) - NAMES_SHOWN} more" if len(hidden) > NAMES_SHOWN else ""
     return UsageError(
-        f"the masks leave nothing of {len(hidden)} of {counted(photos, 'photo')} to use: "
-        f"{shown}{more} are black throughout",
-        hint="in a mask, black is what is not used, and white is the subject; invert them if "
-        "they were made the other way round",
+        f"the masks hide {len(hidden)} of {counted(photos, 'photo')} completely: "
+        f"{shown}{more} are entirely black",
+        hint="black pixels are ignored, white ones are used; invert the masks if they are the "
+        "other way round",
     )
 
 

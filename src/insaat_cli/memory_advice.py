@@ -37,17 +37,19 @@ class EnoughMemory:
         limit_mb = limit_bytes // MEGABYTE
         if self.lowered_mb > limit_mb:
             return f"{SMALLER_PHOTOS}, or a machine with more memory: {self._needs()}"
-        would_do = f"--max-memory {self.lowered_mb}M would do"
+        enough = f"--max-memory {self.lowered_mb}M is enough"
         if self.lowered_mb < self.unchanged_mb:
-            would_do += f" with lower detail, {self.unchanged_mb}M without"
+            enough += f" with less detail, {self.unchanged_mb}M with full detail"
         if self.unchanged_mb > limit_mb:
-            would_do += f" (this machine has {size(limit_bytes)})"
-        return f"{would_do}; or {SMALLER_PHOTOS}"
+            enough += f" (this machine has {size(limit_bytes)})"
+        return f"{enough}; or {SMALLER_PHOTOS}"
 
     def _needs(self) -> str:
         if self.lowered_mb == self.unchanged_mb:
             return f"it needs {self.unchanged_mb}M"
-        return f"it needs {self.lowered_mb}M with lower detail, {self.unchanged_mb}M without"
+        return (
+            f"it needs {self.lowered_mb}M with less detail, {self.unchanged_mb}M with full detail"
+        )
 
 
 def enough_memory(

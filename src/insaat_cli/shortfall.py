@@ -16,7 +16,7 @@ from insaat_cli.wording import counted, printable
 
 REGISTERING_STAGE = "sparse"
 NAMES_SHOWN = 3
-HINT = "leave out --strict to take what there is; the report says more of each"
+HINT = "see the report for details; without --strict this is only a warning"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Shortfall:
         if self.unregistered:
             found.append(
                 f"{self.unregistered} of {counted(self.photos, 'photo')} could not be registered; "
-                f"the model is made of the other {self.registered}"
+                f"the model is built from the other {self.registered}"
             )
         if self.left_out:
             more = len(self.left_out) - NAMES_SHOWN

@@ -12,7 +12,7 @@ from insaat_cli.planning import Planner, changes
 from insaat_cli.region_option import PARAMETER as REGION
 
 PHOTOS_BLAMED = (DoNotFitError, PhotosError)
-MASKS = "or look at the masks: black in them is not used, white is the subject"
+MASKS = "or check the masks: black pixels are ignored, white ones are used"
 
 
 def with_suspects(error: InsaatError, stage: Stage, planner: Planner) -> InsaatError:
@@ -24,7 +24,7 @@ def with_suspects(error: InsaatError, stage: Stage, planner: Planner) -> InsaatE
 
 
 def _settings(stage: Stage, planner: Planner) -> list[str]:
-    """One line for what the user has set, one for what was lowered, before `stage` or in it."""
+    """One line for what the user has set, one for what was lowered, up to and in `stage`."""
     pipeline = planner.pipeline
     usual = planner.plan.usual or pipeline
     chosen, lowered = [], []
@@ -34,13 +34,13 @@ def _settings(stage: Stage, planner: Planner) -> list[str]:
         name, before = earlier.name, usual.stage(earlier.name).params
         for key, value in changes(before, earlier.params).items():
             option = f"--roi {value}" if key == REGION else f"--set {name}.{key}={value}"
-            chosen.append(f"{option} (usually {before[key]})")
+            chosen.append(f"{option} (default {before[key]})")
         if not planner.failure_rung[name]:
             in_force = changes(earlier.params, planner.params[name])
-            lowered += [f"{name}.{key} = {value}" for key, value in in_force.items()]
+            lowered += [f"{name}.{key} (to {value})" for key, value in in_force.items()]
     lines = []
     if chosen:
         lines.append(f"or leave out {', '.join(chosen)}")
     if lowered:
-        lines.append(f"or give it more --max-memory, which has lowered {', '.join(lowered)}")
+        lines.append(f"or raise --max-memory: to fit it, {', '.join(lowered)} was lowered")
     return lines

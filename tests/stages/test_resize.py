@@ -207,8 +207,8 @@ def test_a_photo_with_nothing_to_use_is_left_out_by_name(tmp_path: Path) -> None
     out.mkdir()
     metrics, images, events = run(photos, out)
     assert [entry["source"] for entry in images] == ["set/1.png", "set/2.png", "set/3.png"]
-    assert metrics["left_out"] == [{"name": "set/0.png", "reason": "it is transparent throughout"}]
-    assert "set/0.png is left out: it is transparent" in events
+    assert metrics["left_out"] == [{"name": "set/0.png", "reason": "it is fully transparent"}]
+    assert "set/0.png is left out: it is fully transparent" in events
 
 
 def test_masks_that_leave_too_little_are_blamed_and_not_the_files(tmp_path: Path) -> None:
@@ -219,6 +219,6 @@ def test_masks_that_leave_too_little_are_blamed_and_not_the_files(tmp_path: Path
         entry["mask"] = str(mask)
     out = tmp_path / "out"
     out.mkdir()
-    with pytest.raises(PhotosError, match="leave nothing of 4 of 5 photos") as caught:
+    with pytest.raises(PhotosError, match="hide 4 of 5 photos completely") as caught:
         run(photos, out)
-    assert "black in a mask" in caught.value.hint
+    assert "black pixels of a mask" in caught.value.hint

@@ -130,8 +130,8 @@ StrictOption = Annotated[
     bool,
     typer.Option(
         "--strict",
-        help="Exit 7 if a photo was left out or not registered, or a setting was lowered. "
-        "Results are written all the same.",
+        help="Exit 7 if any photo was left out or not registered, or any setting was lowered. "
+        "Results are still written.",
         rich_help_panel=RUN_PANEL,
     ),
 ]

@@ -97,7 +97,7 @@ def submit_command(
         )
     if strict and not wait:
         raise UsageError(
-            "--strict is about the result", hint="add --wait, to stay until it is there"
+            "--strict needs --wait", hint="add --wait: only a finished job can be judged"
         )
     options = SubmitOptions(
         sources=tuple(photos),

@@ -76,10 +76,9 @@ def _too_poor(photos: Sequence[WorkingPhoto], folder: Path, poor: Sequence[str])
     masked = [p for p in photos if p.source in set(poor) and mask_path(folder / p.name).is_file()]
     if 2 * len(masked) > len(poor):
         return PhotosError(
-            f"the masks leave next to nothing to hold on to in {len(masked)} of {len(photos)} "
-            "photos",
-            hint="black in a mask is not used: do the masks keep the whole subject, and are they "
-            "the right way round?",
+            f"the masks leave hardly any features in {len(masked)} of {len(photos)} photos",
+            hint="black pixels are ignored: check that the masks show the whole subject in white, "
+            "and are not inverted",
         )
     return PhotosError(
         f"{len(poor)} of {len(photos)} photos show nothing to hold on to: "

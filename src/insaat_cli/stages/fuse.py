@@ -40,7 +40,7 @@ class OutsideError(StageError):
     """Next to nothing that was measured lies in the region of interest."""
 
     def __init__(self, *, inside: int, measured: int) -> None:
-        super().__init__(f"{inside:,} of {measured:,} measured points")
+        super().__init__(f"only {inside:,} of {measured:,} measured points lie in")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,11 +218,11 @@ def explain(error: OutsideError, region: Region, scene: Scene) -> InsaatError:
     subject = subject_box(scene)
     if region.capture:
         return StageError(
-            f"the region that was found around the subject, {region.box}, leaves {error.message}",
-            hint=f"--roi off keeps everything; or say where the subject is, with --roi BOX {FRAME}",
+            f"{error.message} the region that was found around the subject, {region.box}",
+            hint=f"--roi off keeps everything; --roi BOX keeps a box: {FRAME}",
         )
     return UsageError(
-        f"the region of interest {region.box} leaves {error.message}",
+        f"{error.message} the region of interest {region.box}",
         hint=f"the subject is in --roi {subject}\na box is {FRAME}",
     )
 

@@ -26,8 +26,8 @@ from insaat_cli.stages.photo_masks import shrunk, transparency, upright_mask
 from insaat_cli.stages.working_photos import some_of
 
 MIN_PHOTOS = 3
-HIDDEN = "its mask leaves nothing of it to use"
-TRANSPARENT = "it is transparent throughout"
+HIDDEN = "its mask hides all of it"
+TRANSPARENT = "it is fully transparent"
 REDUCING_GAP = 3.0
 """Pillow box-shrinks to this many times the target before its Lanczos filter."""
 
@@ -191,13 +191,14 @@ def _too_few(left_out: list[dict[str, str]], photos: int) -> PhotosError:
     hidden = reasons[HIDDEN] + reasons[TRANSPARENT]
     if 2 * hidden > len(left_out):
         return PhotosError(
-            f"the masks leave nothing of {hidden} of {photos} photos to use; "
+            f"masks or transparency hide {hidden} of {photos} photos completely; at least "
             f"{MIN_PHOTOS} photos are needed",
-            hint="black in a mask, and what is transparent in a photo, is not used: "
-            "is it the wrong way round?",
+            hint="black pixels of a mask, and transparent pixels of a photo, are ignored: "
+            "are they the wrong way round?",
         )
     return PhotosError(
-        f"only {photos - len(left_out)} of {photos} photos can be decoded; {MIN_PHOTOS} are needed",
+        f"only {photos - len(left_out)} of {photos} photos can be decoded; "
+        f"at least {MIN_PHOTOS} are needed",
         hint="copy the photos again from the camera, or take more",
     )
 
