@@ -83,10 +83,10 @@ def ask_photos(
     with ThreadPoolExecutor(threads) as pool:
         ask = partial(_ask, vertices, faces)
         for said in in_order(pool, ask, witnesses, ahead=threads):
-            pro += said.pro
-            con += said.con
-            beside += said.beside
-            views_against += said.con > said.pro
+            pro[said.faces] += said.pro
+            con[said.faces] += said.con
+            beside[said.faces] += said.beside
+            views_against[said.faces] += said.con > said.pro
             facing[said.shown] += 1
             sums[0, said.shown] += said.colour
             sums[1, said.shown] += said.colour**2
@@ -101,9 +101,13 @@ def ask_photos(
 
 @dataclass(frozen=True, kw_only=True)
 class _Said:
-    """What one view says: pixels for, against and beside every face (F,), and its colours."""
+    """What one view says of the faces that it sees (S,), and of no others: a scene with twice the
+    photos has twice the faces too, and time must not grow with their product."""
 
+    faces: npt.NDArray[np.int64]
+    """(S,) which faces."""
     pro: npt.NDArray[np.int64]
+    """(S,) pixels for the face; so are `con`, against it, and `beside`, at an outline."""
     con: npt.NDArray[np.int64]
     beside: npt.NDArray[np.int64]
     shown: npt.NDArray[np.int64]
@@ -114,48 +118,61 @@ class _Said:
 
 def _ask(vertices: Vertices, faces: Faces, witness: Witness) -> _Said:
     seen = _seen_faces(vertices, faces, witness.view)
-    speaks_for = seen.cosine[seen.face] > 0
+    count = len(seen.faces)
+    speaks_for = seen.cosine[seen.place] > 0
     speaks_for &= witness.depth[seen.where] <= (1 + LOOKED_THROUGH) * seen.depth
-    pro = np.bincount(seen.face[speaks_for], minlength=len(faces))
-    con = np.bincount(seen.face[~speaks_for], minlength=len(faces))
+    pro = np.bincount(seen.place[speaks_for], minlength=count)
+    con = np.bincount(seen.place[~speaks_for], minlength=count)
     at_background = background_pixels(witness.rgb, seen.where)[seen.where]
-    shown = np.flatnonzero((pro + con > 0) & (seen.cosine > LEAST_COSINE))
+    shown = np.flatnonzero(seen.cosine > LEAST_COSINE)
     rgb = witness.rgb[seen.where]
-    totals = [np.bincount(seen.face, rgb[:, channel], len(faces))[shown] for channel in range(3)]
+    totals = [np.bincount(seen.place, rgb[:, channel], count)[shown] for channel in range(3)]
     return _Said(
+        faces=seen.faces,
         pro=pro,
         con=con,
-        beside=np.bincount(seen.face[at_background], minlength=len(faces)),
-        shown=shown,
+        beside=np.bincount(seen.place[at_background], minlength=count),
+        shown=seen.faces[shown],
         colour=np.stack(totals, axis=1) / (pro + con)[shown, None],
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Seen:
-    """The pixels of a view that see the mesh, N of them."""
+    """The pixels of a view that see the mesh, N of them, and the faces that they see."""
 
     where: npt.NDArray[np.bool_]
     """(H, W) mask of these pixels."""
-    face: npt.NDArray[np.int32]
-    """(N,)"""
+    faces: npt.NDArray[np.int64]
+    """(S,) which faces are seen."""
+    place: npt.NDArray[np.int32]
+    """(N,) which of them, by pixel."""
     depth: Depth
     """(N,) of the mesh."""
     cosine: npt.NDArray[np.float64]
-    """(F,) of the angle under which each face is seen; negative from behind."""
+    """(S,) of the angle under which each face is seen; negative from behind."""
 
 
 def _seen_faces(vertices: Vertices, faces: Faces, view: View) -> _Seen:
-    in_camera = vertices @ view.R.T + view.t
+    # Not `@`: BLAS starts threads for it, which here run beside each other and wait for each other.
+    in_camera = np.einsum("vk,jk->vj", vertices, view.R) + view.t
     K = view.K.copy()
     K[:2, 2] += 0.5  # the rasteriser's pixel centres are at +0.5, a view's at 0
     raster = rasterize(in_camera, faces, K, view.width, view.height, threads=1)
     where = raster.face >= 0
-    a, b, c = (in_camera[faces[:, k]] for k in range(3))
+    drawn = raster.face[where]
+    is_seen = np.zeros(len(faces), np.bool_)
+    is_seen[drawn] = True
+    seen = np.flatnonzero(is_seen)
+    slot = np.empty(len(faces), np.int32)
+    slot[seen] = np.arange(len(seen), dtype=np.int32)
+    a, b, c = (in_camera[faces[seen, k]] for k in range(3))
     normal = np.cross(b - a, c - a)
     lengths = np.linalg.norm(normal, axis=1) * np.linalg.norm(a, axis=1)
     cosine = -np.einsum("ij,ij->i", normal, a) / np.maximum(lengths, 1e-30)
-    return _Seen(where=where, face=raster.face[where], depth=raster.depth[where], cosine=cosine)
+    return _Seen(
+        where=where, faces=seen, place=slot[drawn], depth=raster.depth[where], cosine=cosine
+    )
 
 
 def inconsistent(evidence: Evidence) -> npt.NDArray[np.bool_]:

@@ -92,7 +92,7 @@ def _vertex_pixels(
     vertices: NDArray[np.float64], K: NDArray[np.float64], near: float
 ) -> NDArray[np.float64]:
     """(V, 2) image position of every vertex, NaN for those nearer than `near`."""
-    homogeneous = vertices @ K.T
+    homogeneous = np.einsum("vk,jk->vj", vertices, K)
     depth = homogeneous[:, 2:]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(depth > near, homogeneous[:, :2] / depth, np.nan)
