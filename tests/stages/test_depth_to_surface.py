@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,8 @@ from plane_scene import SLANTED, plane_scene
 
 from insaat_cli.engine.contradiction import Witness
 from insaat_cli.engine.depth_maps import DepthView
-from insaat_cli.engine.ply import read_cloud, read_mesh
+from insaat_cli.engine.mesh import face_areas
+from insaat_cli.engine.ply import read_cloud, read_mesh, write_cloud
 from insaat_cli.engine.roi import Box, Capture, Region, parse_box
 from insaat_cli.engine.views import Scene, View
 from insaat_cli.errors import DoNotFitError, StageError, UsageError
@@ -103,6 +105,48 @@ def test_the_mesh_is_one_piece_on_the_plane(meshed):
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     normal = np.cross(b - a, c - a)
     assert np.mean(normal @ SLANTED > 0) > 0.98
+
+
+def _meshed_again(folder, cloud, output, options=None):
+    write_cloud(output / "cloud.ply", cloud)
+    metrics = build_surface(
+        output / "cloud.ply",
+        folder / "depth",
+        folder,
+        output / "mesh.ply",
+        options or SurfaceOptions(),
+        threads=2,
+    )
+    return metrics, *read_mesh(output / "mesh.ply")
+
+
+def test_noise_makes_the_grid_coarser_and_not_the_faces_more(meshed, tmp_path):
+    folder, _, _, fused, surface = meshed
+    cloud = read_cloud(folder / "cloud.ply")
+    off = np.random.default_rng(1).normal(0, 2 * fused["spacing"], (len(cloud.points), 1))
+    noisy = replace(cloud, points=(cloud.points + off * SLANTED).astype(np.float32))
+    metrics, vertices, faces = _meshed_again(folder, noisy, tmp_path)
+    assert metrics["cell"] > 3 * surface["cell"]
+    assert metrics["faces"] < 2 * surface["faces"]
+    # One sheet, and not several of them side by side: the plane's own area.
+    assert face_areas(vertices, faces).sum() < 1.25 * surface_area(folder / "mesh.ply")
+
+
+def surface_area(path):
+    return face_areas(*read_mesh(path)).sum()
+
+
+@pytest.mark.parametrize("most", [150, 600])
+def test_a_mesh_has_no_more_faces_than_asked_for(meshed, tmp_path, most):
+    folder, _, _, _, _ = meshed
+    cloud = read_cloud(folder / "cloud.ply")
+    options = SurfaceOptions(max_faces=most, flat_levels=0)
+    metrics, vertices, faces = _meshed_again(folder, cloud, tmp_path, options)
+    assert 0.3 * most < len(faces) == metrics["faces"] <= most
+    assert np.percentile(np.abs(vertices @ SLANTED), 95) < 0.02
+    assert face_areas(vertices, faces).sum() > 0.9 * surface_area(folder / "mesh.ply")
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    assert np.mean(np.cross(b - a, c - a) @ SLANTED > 0) > 0.98
 
 
 def test_threads_do_not_change_the_depth(work, tmp_path):

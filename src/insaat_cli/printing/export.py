@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from insaat_cli.engine.simplification import fewer_faces
 from insaat_cli.errors import InsaatError, UsageError
 from insaat_cli.models.mesh import Model, find_model, read_model, weld
 from insaat_cli.models.write_glb import glb_bytes
@@ -25,7 +26,6 @@ from insaat_cli.printing.scale import (
 )
 from insaat_cli.printing.simplify import (
     coloured_like,
-    fewer_faces,
     fewer_textured_faces,
     smaller_textures,
 )
@@ -267,8 +267,11 @@ def _lighter(model: Model, options: ExportOptions, notes: list[str]) -> Model:
                 "the texture has too many seams for so few faces, and became colours a vertex; "
                 f"--max-faces {reduced.faces} would keep it"
             )
-            vertices, faces = fewer_faces(*model.shape(), options.max_faces, options.threads)
-            reduced = replace(model, parts=(coloured_like(vertices, faces, model),))
+            vertices, faces = fewer_faces(
+                *model.shape(), options.max_faces, threads=options.threads
+            )
+            shape = vertices.astype(np.float64), faces.astype(np.int64)
+            reduced = replace(model, parts=(coloured_like(*shape, model),))
         model = reduced
     return smaller_textures(model, options.texture_size) if options.texture_size else model
 

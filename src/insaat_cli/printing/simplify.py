@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
-import trimesh
 from scipy.spatial import cKDTree
 
+from insaat_cli.engine.edge_collapse import collapse
 from insaat_cli.models.mesh import Faces, Floats, Model, Part, vertex_colors
-from insaat_cli.printing.collapse import collapse
 
 NEAREST = 3
 
@@ -27,31 +23,6 @@ def smaller_textures(model: Model, longest_px: int) -> Model:
             texture.thumbnail((longest_px, longest_px))
         parts.append(replace(part, texture=texture))
     return replace(model, parts=tuple(parts))
-
-
-def fewer_faces(
-    vertices: Floats, faces: Faces, max_faces: int, threads: int
-) -> tuple[Floats, Faces]:
-    """Quadric edge collapse (Garland and Heckbert 1997), as pycolmap does it; without it our own,
-    which leaves borders as they are."""
-    if len(faces) <= max_faces:
-        return vertices, faces
-    if find_spec("pycolmap") is None:  # no wheel for this platform
-        faces = collapse(vertices, np.zeros((len(vertices), 2)), faces, max_faces)
-        used, faces = np.unique(faces, return_inverse=True)
-        return vertices[used], faces.reshape(-1, 3)
-    from insaat_cli.engine.pycolmap_door import pycolmap
-
-    with tempfile.TemporaryDirectory(prefix="insaat-") as folder:
-        before, after = Path(folder) / "before.ply", Path(folder) / "after.ply"
-        trimesh.Trimesh(vertices, faces, process=False).export(before)
-        options = pycolmap.MeshSimplificationOptions()
-        options.target_face_ratio = max_faces / len(faces)
-        options.num_threads = threads
-        pycolmap.logging.minloglevel = int(pycolmap.logging.WARNING)
-        pycolmap.simplify_mesh(before, after, options)
-        mesh = trimesh.load_mesh(after, process=False)
-    return np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
 
 
 def fewer_textured_faces(model: Model, max_faces: int) -> Model:

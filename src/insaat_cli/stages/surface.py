@@ -12,20 +12,26 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from insaat_cli.engine.closing import Oriented, closed_surface, free_space
+from insaat_cli.engine.cloud_grain import occupied_cells, typical_spacing, typical_thickness
 from insaat_cli.engine.contradiction import Witness, ask_photos, inconsistent, peeled
 from insaat_cli.engine.decimation import merge_flat
 from insaat_cli.engine.depth_maps import DepthMap, read_index
 from insaat_cli.engine.holes import close_small_holes
 from insaat_cli.engine.implicit import Surfaces
-from insaat_cli.engine.mesh import Faces, Vertices, without_folds, without_islands
+from insaat_cli.engine.mesh import Faces, Vertices, compact, without_folds, without_islands
 from insaat_cli.engine.photo_pixels import load_rgb
 from insaat_cli.engine.ply import read_cloud, write_mesh
+from insaat_cli.engine.simplification import fewer_faces
 from insaat_cli.engine.views import View
 from insaat_cli.errors import DoNotFitError
 from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
 
-SPACING_SAMPLE = 20_000
-SPACING_NEIGHBOURS = 4
+FACES_A_CELL = 2.0
+"""Of the grid, by cell of that size with points in it."""
+SPARE_FACES = 4.0
+"""The grid may give so many times the faces wanted: flat parts need few of them."""
+ROOM_FOR_PATCHES = 0.9
+"""Share of the faces wanted that are there before what is left of holes is closed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +39,11 @@ class SurfaceOptions:
     """How the surface follows the cloud."""
 
     cell: float = 1.5
-    """Side of a grid cell, in spacings of the cloud."""
+    """Side of a grid cell, in spacings of the cloud, at least."""
+    noise: float = 3.5
+    """Side of a grid cell, in standard deviations of the cloud's points, at least."""
+    max_faces: int = 500_000
+    """The mesh has no more, and cells are not much finer than so many faces can show."""
     close_levels: int = 4
     """Holes up to about 2 ** this many cells are closed."""
     free_views: int = 2
@@ -65,7 +75,7 @@ def build_surface(
     Raises DoNotFitError if the cloud holds no surface.
     """
     cloud = read_cloud(cloud_file)
-    cell = options.cell * typical_spacing(cloud.points, threads)
+    cell, thickness = cell_side(cloud.points, options, threads)
     oriented = Oriented(points=cloud.points, normals=cloud.normals)
     progress(0.1)
     rounds = 0
@@ -85,19 +95,46 @@ def build_surface(
             vertices, faces, witnesses(depth, images), options, threads
         )
         progress(0.8 + 0.15 * (done + 1) / options.carve_rounds)
+    vertices, faces = bounded(vertices, faces, int(ROOM_FOR_PATCHES * options.max_faces), threads)
     faces = close_small_holes(
         vertices,
         faces,
         cell * 2**options.close_levels,
         lambda points: free_space(points, depth_maps(depth), options.hole_views),
     )
+    vertices, faces = bounded(vertices, faces, options.max_faces, threads)
     write_mesh(output, vertices, faces)
     return {
         "faces": len(faces),
         "vertices": len(vertices),
         "components": components,
         "cell": cell,
+        "thickness": thickness,
     }
+
+
+def cell_side(
+    points: npt.NDArray[np.float32], options: SurfaceOptions, threads: int
+) -> tuple[float, float]:
+    """Side of the grid's cells, and the thickness of the cloud's layer (world units both).
+
+    As fine as the points lie, but not finer than they were measured, nor than the faces asked for
+    can show.
+    """
+    tree = cKDTree(points)
+    spacing = typical_spacing(tree, threads)
+    thickness = typical_thickness(tree, spacing, threads)
+    side = max(options.cell * spacing, options.noise * thickness)
+    faces = FACES_A_CELL * occupied_cells(points, side)
+    return side * max(1.0, faces / (SPARE_FACES * options.max_faces)) ** 0.5, thickness
+
+
+def bounded(vertices: Vertices, faces: Faces, most: int, threads: int) -> tuple[Vertices, Faces]:
+    """The mesh with at most `most` faces; fewer of them where it is flat."""
+    if len(faces) <= most:
+        return vertices, faces
+    vertices, faces = fewer_faces(vertices, faces, most, threads=threads)
+    return compact(vertices, without_folds(vertices, faces))
 
 
 def cleaned(surface: Surfaces, cell: float, options: SurfaceOptions) -> tuple[Vertices, Faces, int]:
@@ -157,13 +194,6 @@ def witnesses(depth: Path, images: Path) -> Iterator[Witness]:
             depth=depth_map.depth,
             rgb=load_rgb(images / entry.view.name, entry.view.width, entry.view.height),
         )
-
-
-def typical_spacing(points: npt.NDArray[np.float32], threads: int) -> float:
-    """Median distance between neighbouring points, over a sample."""
-    sample = points[:: max(1, len(points) // SPACING_SAMPLE)]
-    distance, _ = cKDTree(points).query(sample, k=SPACING_NEIGHBOURS + 1, workers=threads)
-    return float(np.median(distance[:, 1:].mean(axis=1)))
 
 
 def main(request: StageRequest, events: Events) -> Metrics:

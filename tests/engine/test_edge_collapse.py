@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import trimesh
 
+from insaat_cli.engine.edge_collapse import collapse
 from insaat_cli.models.mesh import weld
-from insaat_cli.printing.collapse import collapse
 
 
 def bumpy_sheet(steps: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
