@@ -33,7 +33,7 @@ bench: $(VENV)/.bench     ## time, memory and accuracy on the benchmark sets
 	$(BIN)/python benchmarks/reconstruct.py --json bench-out/reconstruct.json
 
 faults: $(VENV)/.dev      ## the long fault tests
-	$(BIN)/python -m pytest tests/faults tests/faults_remote tests/remote tests/test_memory_advice.py --run-long
+	$(BIN)/python -m pytest tests/faults tests/faults_remote tests/remote tests/planning/test_memory_advice.py --run-long
 
 package: $(VENV)/.dev     ## the wheel, in dist/
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .

@@ -33,7 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluation import SHARED
-from insaat_cli.resources import machine_limits
+from insaat_cli.machine.limits import machine_limits
 from insaat_cli.scenes import Subject, make_photo_set
 from limited import run_limited
 from measure import measured

@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from insaat_cli.remote.commit import Held, Pause
-from insaat_cli.remote.job import JobState, Progress, Status, new_txn
-from insaat_cli.remote.memory import MemoryStore
-from insaat_cli.remote.queue import Queue
-from insaat_cli.remote.store import Entry
-from insaat_cli.remote.submission import new_job_id
-from insaat_cli.remote.worker import WATCHED_BUSY, WATCHED_IDLE, WATCHES_PER_LEASE
+from insaat_cli.remote.client.submit import new_job_id
+from insaat_cli.remote.queue.job_state import JobState, Progress, Status, new_txn
+from insaat_cli.remote.queue.queue import Queue
+from insaat_cli.remote.queue.state_writes import Held, Pause
+from insaat_cli.remote.store.memory_store import MemoryStore
+from insaat_cli.remote.store.protocol import Entry
+from insaat_cli.remote.worker.worker import WATCHED_BUSY, WATCHED_IDLE, WATCHES_PER_LEASE
 
 LEASE_S, POLL_S, BEAT_S = 120.0, 10.0, 20.0
 PAGE = 1000

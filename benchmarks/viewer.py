@@ -21,8 +21,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from insaat_cli.models.mesh import Model, Part  # noqa: E402
-from insaat_cli.models.write_glb import glb_bytes  # noqa: E402
+from insaat_cli.mesh_io.glb_writer import glb_bytes  # noqa: E402
+from insaat_cli.mesh_io.model import Model, Part  # noqa: E402
 from insaat_cli.viewer.page import single_file  # noqa: E402
 from insaat_cli.viewer.scene import read_scene  # noqa: E402
 from insaat_cli.viewer.server import ViewServer  # noqa: E402

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from insaat_cli.parameters import ParamValue, value_text
-from insaat_cli.pipeline import Pipeline, Stage
-from insaat_cli.pipeline_file import find_pipeline, shipped_pipelines
+from insaat_cli.pipeline.definition import Pipeline, Stage
+from insaat_cli.pipeline.loader import find_pipeline, shipped_pipelines
+from insaat_cli.pipeline.parameters import ParamValue, value_text
 
 PAGE = Path(__file__).with_name("parameters.md")
 FIRST = "embedded"

@@ -17,12 +17,7 @@ import pytest
 import trimesh
 
 from insaat_cli.scenes import Subject, make_photo_set
-from insaat_cli.scenes.scoring import (
-    estimated_centres,
-    score_centres,
-    score_surface,
-    true_centres,
-)
+from insaat_cli.scenes.scoring import estimated_centres, score_centres, score_surface, true_centres
 
 LONGEST_S = 900
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from insaat_cli.engine.raster import rasterize
+from insaat_cli.engine.render.raster import rasterize
 from insaat_cli.scenes import SceneTruth, make_photo_set
 from insaat_cli.scenes.scoring import estimated_centres, score_centres, true_centres
 

@@ -16,16 +16,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from insaat_cli import __version__, engine
-from insaat_cli.budget import memory_budget
-from insaat_cli.classic.programs import family_of
+import insaat_cli
+from insaat_cli import __version__
 from insaat_cli.errors import MissingError
-from insaat_cli.pipeline import Requirement
-from insaat_cli.pipeline_file import DEFAULT_PIPELINE, find_pipeline, shipped_pipelines
-from insaat_cli.requirements import Found, find_program
-from insaat_cli.resources import machine_limits
-from insaat_cli.surroundings import Surroundings
-from insaat_cli.wording import GIGABYTE, counted, size
+from insaat_cli.external.programs import family_of
+from insaat_cli.formatting import GIGABYTE, counted, size
+from insaat_cli.machine.available_memory import Surroundings
+from insaat_cli.machine.limits import machine_limits
+from insaat_cli.machine.memory_budget import memory_budget
+from insaat_cli.machine.numba_cache import usual_folder
+from insaat_cli.pipeline.definition import Requirement
+from insaat_cli.pipeline.loader import DEFAULT_PIPELINE, find_pipeline, shipped_pipelines
+from insaat_cli.runner.requirements import Found, find_program
 
 PACKAGE = "insaat-cli"
 MODULE_OF_PACKAGE = {
@@ -284,25 +286,15 @@ def _compiler_threads(import_test: ImportTest) -> Check:
 
 def _compiler_cache() -> Check:
     """Where numba keeps compiled code; without a place every run compiles anew."""
-    chosen = os.environ.get("NUMBA_CACHE_DIR")
-    places = (
-        [Path(chosen)] if chosen else [Path(str(engine.__file__)).parent, Path.home() / ".cache"]
-    )
-    for place in places:
-        if os.access(_existing(place), os.W_OK):
-            return Check(name="cache of compiled code", health=Health.GOOD, found=str(place))
+    folder, writable = usual_folder(os.environ, Path(insaat_cli.__file__).parent)
+    if writable:
+        return Check(name="cache of compiled code", health=Health.GOOD, found=str(folder))
     return Check(
         name="cache of compiled code",
         health=Health.WARNING,
-        found=f"{places[-1]} cannot be written: every run compiles for some seconds",
+        found=f"{folder} cannot be written: every run compiles for some seconds",
         advice="set NUMBA_CACHE_DIR to a folder that you can write to",
     )
-
-
-def _existing(path: Path) -> Path:
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return path
 
 
 def _numbers(version: str) -> list[int]:

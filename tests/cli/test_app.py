@@ -18,7 +18,7 @@ from insaat_cli import __version__
 from insaat_cli.cli import app as app_module
 from insaat_cli.cli.app import run
 from insaat_cli.errors import ExitCode
-from insaat_cli.workspace import Workspace
+from insaat_cli.workspace.workspace import Workspace
 
 Capture = pytest.CaptureFixture[str]
 Fake = Callable[..., str]

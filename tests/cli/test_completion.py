@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from insaat_cli.cli.app import run
-from insaat_cli.pipeline_file import find_pipeline, shipped_pipelines
+from insaat_cli.pipeline.loader import find_pipeline, shipped_pipelines
 
 Offered = Callable[[str], list[str]]
 

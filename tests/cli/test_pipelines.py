@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from insaat_cli.cli.app import run
+from insaat_cli.display.pipeline_text import pipeline_lines
 from insaat_cli.errors import ExitCode
-from insaat_cli.pipeline_file import find_pipeline, shipped_pipelines
-from insaat_cli.pipeline_words import pipeline_lines
+from insaat_cli.pipeline.loader import find_pipeline, shipped_pipelines
 
 Capture = pytest.CaptureFixture[str]
 

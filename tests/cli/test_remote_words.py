@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import typer
 
-from insaat_cli.cli.remote import READER_LEFT, _follow
-from insaat_cli.cli.remote_words import ended_error, job_line, status_lines
-from insaat_cli.console import Display, Talk, error_text
+from insaat_cli.cli.submit import READER_LEFT, _follow
+from insaat_cli.display.job_text import ended_error, job_line, status_lines
+from insaat_cli.display.output import Display, Talk, error_text
 from insaat_cli.errors import Fault
-from insaat_cli.remote.job import JobState, Problem, Status
+from insaat_cli.remote.queue.job_state import JobState, Problem, Status
 
 FAILED = JobState(
     job="20260101-000000-aaaaaaaa",

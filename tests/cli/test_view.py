@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from insaat_cli.cli.app import run
-from insaat_cli.models.write_glb import glb_bytes
+from insaat_cli.mesh_io.glb_writer import glb_bytes
 from insaat_cli.viewer.server import ViewServer
 from viewer.box_scene import textured_box
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from insaat_cli.engine.views import Scene, View
+from insaat_cli.engine.scene.views import Scene, View
 
 WIDTH, HEIGHT, FOCAL = 280, 210, 280.0
 TEXTURE_SIDE = 1024

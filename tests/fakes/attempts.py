@@ -15,13 +15,12 @@ from typing import Any
 
 import pytest
 
-from insaat_cli import attempt, precompiling, run, runner
-from insaat_cli.attempt import Attempt
-from insaat_cli.history import History, Measurement
-from insaat_cli.process import ChildSpec
-from insaat_cli.surroundings import Surroundings
-from insaat_cli.watch import Pressure
-from insaat_cli.workspace import RESULT_NAME
+from insaat_cli.machine.available_memory import Pressure, Surroundings
+from insaat_cli.planning.history import History, Measurement
+from insaat_cli.runner import attempt, background_compile, loop, run
+from insaat_cli.runner.attempt import Attempt
+from insaat_cli.runner.process import ChildSpec
+from insaat_cli.workspace.workspace import RESULT_NAME
 
 
 class PretendedChild:
@@ -114,9 +113,9 @@ def pretended(share_used: float = 1.0, *, start: bool = True) -> Iterator[list[A
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attempt, "ChildProcess", PretendedChild)
         patch.setattr(run, "Attempt", Pretended)
-        patch.setattr(runner, "Surroundings", lambda: Idle(10**13))
-        patch.setattr(runner, "TICK_S", 0.0)
-        patch.setattr(runner, "SHORTEST_TICK_S", 0.0)
-        patch.setattr(precompiling, "BESIDE", "")
+        patch.setattr(loop, "Surroundings", lambda: Idle(10**13))
+        patch.setattr(loop, "TICK_S", 0.0)
+        patch.setattr(loop, "SHORTEST_TICK_S", 0.0)
+        patch.setattr(background_compile, "BESIDE", "")
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield started

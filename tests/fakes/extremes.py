@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from insaat_cli.parameter_file import built_in_parameters
+from insaat_cli.pipeline.parameter_file import built_in_parameters
 
 
 def extremes(stage: str) -> list[tuple[str, float]]:

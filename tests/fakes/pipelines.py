@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from insaat_cli.pipeline import Pipeline
-from insaat_cli.pipeline_file import parse_pipeline
-from insaat_cli.run_events import RunEvent
-from insaat_cli.run_plan import RunPlan
+from insaat_cli.pipeline.definition import Pipeline
+from insaat_cli.pipeline.loader import parse_pipeline
+from insaat_cli.planning.run_plan import RunPlan
+from insaat_cli.runner.events import RunEvent
 
 STAGE = Path(__file__).parent / "stage.py"
 GIGABYTE = 1_000_000_000

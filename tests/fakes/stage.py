@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from insaat_cli.errors import DoNotFitError, StageError
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, run_stage
+from insaat_cli.pipeline.stage_contract import Events, Metrics, StageRequest, run_stage
 
 ERRORS = {
     "memory": MemoryError(),

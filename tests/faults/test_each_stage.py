@@ -20,8 +20,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from insaat_cli.process import ChildProcess, ChildSpec
-from insaat_cli.stages.contract import RESULT_NAME, StageRequest
+from insaat_cli.pipeline.stage_contract import RESULT_NAME, StageRequest
+from insaat_cli.runner.process import ChildProcess, ChildSpec
 
 from .harness import reconstruct
 

@@ -14,7 +14,7 @@ import pytest
 
 from fakes.extremes import extremes
 from faults.harness import insaat_command
-from insaat_cli.pipeline_file import find_pipeline
+from insaat_cli.pipeline.loader import find_pipeline
 
 LONGEST_S = 600
 MEMORY_BYTES = 4_000_000_000

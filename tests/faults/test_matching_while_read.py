@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from insaat_cli.engine.colmap_database import open_database
+from insaat_cli.engine.colmap.database import open_database
+from insaat_cli.pipeline.stage_contract import StageRequest
 from insaat_cli.scenes import make_photo_set
-from insaat_cli.stages.contract import StageRequest
 
 from .harness import reconstruct
 
@@ -28,7 +28,7 @@ PAUSES_S = (0.0, 0.001)
 """Without any pause reader and writer fall into step, and crash less often."""
 READ_ALL_THE_TIME = """
 import sys
-from insaat_cli.engine import pycolmap_backend
+from insaat_cli.engine.sfm import pycolmap_backend
 from insaat_cli.stages import matching
 pycolmap_backend.COUNT_EVERY_S = float(sys.argv[2])
 pycolmap_backend.PHOTOS_HELD = 2  # pairs that are written at a time: there is more to read

@@ -13,15 +13,15 @@ import pytest
 
 from faults_remote.proxy import BadLine
 from insaat_cli.errors import StoreError
-from insaat_cli.remote.commit import Pause
-from insaat_cli.remote.job import JobState, Status, new_txn
-from insaat_cli.remote.keys import input_key, result_key
-from insaat_cli.remote.local import LocalStore
-from insaat_cli.remote.memory import MemoryStore
-from insaat_cli.remote.queue import Queue
-from insaat_cli.remote.s3 import S3Address, S3Store
-from insaat_cli.remote.store import CorruptError
-from insaat_cli.remote.submission import new_job_id
+from insaat_cli.remote.client.submit import new_job_id
+from insaat_cli.remote.queue.job_state import JobState, Status, new_txn
+from insaat_cli.remote.queue.keys import input_key, result_key
+from insaat_cli.remote.queue.queue import Queue
+from insaat_cli.remote.queue.state_writes import Pause
+from insaat_cli.remote.store.folder_store import LocalStore
+from insaat_cli.remote.store.memory_store import MemoryStore
+from insaat_cli.remote.store.protocol import CorruptError
+from insaat_cli.remote.store.s3_store import S3Address, S3Store
 from remote.fake_pipeline import write_pipeline
 from remote.machines import (
     WorkerProcess,

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from faults_remote.proxy import BadLine, Passing
-from insaat_cli.remote.job import JobState, Status
-from insaat_cli.remote.keys import input_key
-from insaat_cli.remote.s3 import S3Address, S3Store
+from insaat_cli.remote.queue.job_state import JobState, Status
+from insaat_cli.remote.queue.keys import input_key
+from insaat_cli.remote.store.s3_store import S3Address, S3Store
 from remote.fake_pipeline import write_pipeline
 from remote.machines import (
     WorkerProcess,

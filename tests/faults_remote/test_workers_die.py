@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from insaat_cli.remote.client import Client
-from insaat_cli.remote.job import Status
-from insaat_cli.remote.local import LocalStore
-from insaat_cli.remote.refusals import MOST_RETURNED
+from insaat_cli.remote.client.client import Client
+from insaat_cli.remote.queue.job_state import Status
+from insaat_cli.remote.queue.refusals import MOST_RETURNED
+from insaat_cli.remote.store.folder_store import LocalStore
 from remote.fake_pipeline import STAGES, write_pipeline
 from remote.machines import (
     LEASE_S,

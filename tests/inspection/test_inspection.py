@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from insaat_cli.check.looks import Tone
-from insaat_cli.engine.coverage import (
+from insaat_cli.engine.render.coverage import (
     COLOURS,
     Surface,
     coarse_surface,
@@ -19,14 +18,14 @@ from insaat_cli.engine.coverage import (
     draw_sides,
     photos_looked_through,
 )
-from insaat_cli.engine.focus import Focus
-from insaat_cli.engine.views import View
-from insaat_cli.inspection.advice import advise
-from insaat_cli.inspection.facts import NEIGHBOURS_KEPT, PhotoFacts, Placed
-from insaat_cli.inspection.matched import MAX_IMAGES, verified_pairs
-from insaat_cli.inspection.photos import calibration
-from insaat_cli.inspection.sides import Side, coverage_of, front_of, widest_gap
+from insaat_cli.engine.scene.optical_axes import Focus
+from insaat_cli.engine.scene.views import View
+from insaat_cli.external.verified_pairs import MAX_IMAGES, verified_pairs
+from insaat_cli.inspection.model_advice import advise
+from insaat_cli.inspection.photo_facts import NEIGHBOURS_KEPT, PhotoFacts, Placed, calibration
+from insaat_cli.inspection.photo_quality import Tone
 from insaat_cli.inspection.sparse_model import SparseFacts, plan_of
+from insaat_cli.inspection.surface_coverage import Side, coverage_of, front_of, widest_gap
 
 CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
 SQUARES = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]

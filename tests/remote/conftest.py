@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from availability import missing
-from insaat_cli.remote.local import LocalStore
-from insaat_cli.remote.memory import MemoryStore
-from insaat_cli.remote.s3 import S3Address, S3Store
-from insaat_cli.remote.store import Store
+from insaat_cli.remote.store.folder_store import LocalStore
+from insaat_cli.remote.store.memory_store import MemoryStore
+from insaat_cli.remote.store.protocol import Store
+from insaat_cli.remote.store.s3_store import S3Address, S3Store
 from remote.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedServer, find_weed
 
 BUCKET = "insaat-tests"

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from insaat_cli.remote.client import Client
-from insaat_cli.remote.job import JobState, Status
-from insaat_cli.remote.keys import job_prefix
-from insaat_cli.remote.manifest import sha256_of
-from insaat_cli.remote.queue import Queue
-from insaat_cli.remote.spec import allowed_pipelines
-from insaat_cli.remote.store import Store
-from insaat_cli.remote.submission import SubmitOptions, Submitted, submit
+from insaat_cli.remote.client.client import Client
+from insaat_cli.remote.client.submit import SubmitOptions, Submitted, submit
+from insaat_cli.remote.queue.job_spec import allowed_pipelines
+from insaat_cli.remote.queue.job_state import JobState, Status
+from insaat_cli.remote.queue.keys import job_prefix
+from insaat_cli.remote.queue.queue import Queue
+from insaat_cli.remote.store.manifest import sha256_of
+from insaat_cli.remote.store.protocol import Store
 
 LEASE_S = 3.0
 POLL_S = 0.3

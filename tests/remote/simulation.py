@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from insaat_cli.remote.job import JobState, Status
-from insaat_cli.remote.memory import MemoryStore
-from insaat_cli.remote.store import Blob, ConflictError, Entry, UncertainError
+from insaat_cli.remote.queue.job_state import JobState, Status
+from insaat_cli.remote.store.memory_store import MemoryStore
+from insaat_cli.remote.store.protocol import Blob, ConflictError, Entry, UncertainError
 
 LATENCY_S = 1.0
 TURN_SECONDS = 30.0

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from insaat_cli.cli.app import run
-from insaat_cli.remote.commit import read
-from insaat_cli.remote.job import JobState, Status, new_txn
-from insaat_cli.remote.keys import manifest_key, spec_key, state_key
-from insaat_cli.remote.local import LocalStore
-from insaat_cli.remote.queue import Queue
-from insaat_cli.remote.s3 import S3Address
-from insaat_cli.remote.submission import new_job_id
+from insaat_cli.remote.client.submit import new_job_id
+from insaat_cli.remote.queue.job_state import JobState, Status, new_txn
+from insaat_cli.remote.queue.keys import manifest_key, spec_key, state_key
+from insaat_cli.remote.queue.queue import Queue
+from insaat_cli.remote.queue.state_writes import read
+from insaat_cli.remote.store.folder_store import LocalStore
+from insaat_cli.remote.store.s3_store import S3Address
 from remote.machines import make_photos
 
 JOB = "20260101-000000-aaaaaaaa"

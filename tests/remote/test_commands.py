@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from insaat_cli.cli.app import run
-from insaat_cli.remote.keys import input_key
-from insaat_cli.remote.local import LocalStore
-from insaat_cli.remote.s3 import S3Address, S3Store
+from insaat_cli.remote.queue.keys import input_key
+from insaat_cli.remote.store.folder_store import LocalStore
+from insaat_cli.remote.store.s3_store import S3Address, S3Store
 from remote.fake_pipeline import write_pipeline
 from remote.machines import WorkerProcess, client_of, make_photos
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from insaat_cli.errors import StoreError
-from insaat_cli.remote.job import Status
-from insaat_cli.remote.local import LocalStore
-from insaat_cli.remote.s3 import S3Address, S3Store
-from insaat_cli.remote.store import Store
+from insaat_cli.remote.queue.job_state import Status
+from insaat_cli.remote.store.folder_store import LocalStore
+from insaat_cli.remote.store.protocol import Store
+from insaat_cli.remote.store.s3_store import S3Address, S3Store
 from remote.fake_pipeline import write_pipeline
 from remote.machines import (
     WorkerProcess,

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from insaat_cli.remote.job import Status
-from insaat_cli.remote.keys import input_key
-from insaat_cli.remote.manifest import sha256_of
-from insaat_cli.remote.s3 import S3Address, S3Store
-from insaat_cli.remote.spec import allowed_pipelines
-from insaat_cli.remote.submission import SubmitOptions, submit
+from insaat_cli.remote.client.submit import SubmitOptions, submit
+from insaat_cli.remote.queue.job_spec import allowed_pipelines
+from insaat_cli.remote.queue.job_state import Status
+from insaat_cli.remote.queue.keys import input_key
+from insaat_cli.remote.store.manifest import sha256_of
+from insaat_cli.remote.store.s3_store import S3Address, S3Store
 from remote.machines import client_of, wait_end, wait_for
 
 SECONDS = 900.0

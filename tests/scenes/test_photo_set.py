@@ -12,7 +12,7 @@ import pytest
 import trimesh
 from PIL import ExifTags, Image
 
-from insaat_cli.engine.raster import rasterize
+from insaat_cli.engine.render.raster import rasterize
 from insaat_cli.scenes import SceneTruth, Subject, make_photo_set
 from insaat_cli.scenes.photograph import undistorted_radius
 

@@ -23,8 +23,9 @@ from PIL import Image
 from fakes.mvs_programs import FakePrograms, mvs_programs
 from fakes.pipelines import Heard
 from insaat_cli.errors import DoNotFitError, ExitCode, InsaatError, StageError
-from insaat_cli.reconstruction import ReconstructionOptions, reconstruct
-from insaat_cli.run_events import StageDegraded, StageSkipped
+from insaat_cli.reconstruction.options import ReconstructionOptions
+from insaat_cli.reconstruction.reconstruct import reconstruct
+from insaat_cli.runner.events import StageDegraded, StageSkipped
 
 __all__ = ["mvs_programs"]
 PHOTOS = 5

@@ -14,13 +14,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 
 from plane_scene import SLANTED, plane_scene
 
-from insaat_cli.engine.contradiction import Witness
-from insaat_cli.engine.depth_maps import DepthView
-from insaat_cli.engine.mesh import face_areas
-from insaat_cli.engine.ply import read_cloud, read_mesh, write_cloud
-from insaat_cli.engine.roi import Box, Capture, Region, parse_box
-from insaat_cli.engine.views import Scene, View
+from insaat_cli.engine.scene.region_of_interest import Box, Capture, Region
+from insaat_cli.engine.scene.views import Scene, View
+from insaat_cli.engine.stereo.depth_map_files import DepthView
+from insaat_cli.engine.surface.mesh_cleaning import face_areas
+from insaat_cli.engine.surface.photo_consistency import Witness
 from insaat_cli.errors import DoNotFitError, StageError, UsageError
+from insaat_cli.mesh_io.ply import read_cloud, read_mesh, write_cloud
 from insaat_cli.stages import dense
 from insaat_cli.stages.dense import DenseOptions, make_depth_maps
 from insaat_cli.stages.fuse import (
@@ -28,6 +28,7 @@ from insaat_cli.stages.fuse import (
     OutsideError,
     explain,
     fuse_depth_maps,
+    parse_box,
     subject_pixel,
 )
 from insaat_cli.stages.surface import SurfaceOptions, build_surface, carved

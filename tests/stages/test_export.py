@@ -11,9 +11,9 @@ import pytest
 import trimesh
 from PIL import Image
 
-from insaat_cli.engine.textured_mesh import TexturedMesh, write_glb
 from insaat_cli.errors import StageError, UsageError
-from insaat_cli.stages.contract import Events, StageRequest
+from insaat_cli.mesh_io.textured_mesh import TexturedMesh, write_glb
+from insaat_cli.pipeline.stage_contract import Events, StageRequest
 from insaat_cli.stages.export import Format, check_opens, main, parse_formats
 
 RED, BLUE = (240, 20, 20), (20, 20, 240)

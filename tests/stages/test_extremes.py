@@ -22,17 +22,17 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 from plane_scene import SLANTED, plane_scene, texture
 
 from fakes.extremes import extremes
-from insaat_cli.engine.lens import Camera
-from insaat_cli.engine.undistortion import pinhole_view
+from insaat_cli.engine.colmap.camera import Camera
+from insaat_cli.engine.sfm.undistortion import pinhole_view
+from insaat_cli.engine.sfm.working_photos import read_photos
 from insaat_cli.errors import StageError
+from insaat_cli.pipeline.stage_contract import Events, parse_options
 from insaat_cli.stages import dense
-from insaat_cli.stages.contract import Events, parse_options
 from insaat_cli.stages.dense import DenseOptions, make_depth_maps
 from insaat_cli.stages.features import FeaturesOptions, find_features
 from insaat_cli.stages.fuse import FuseOptions, fuse_depth_maps
 from insaat_cli.stages.resize import ResizeOptions, resize_photos
 from insaat_cli.stages.surface import SurfaceOptions, build_surface
-from insaat_cli.stages.working_photos import read_photos
 
 FEW = {"coarse_sweeps": 1, "fine_sweeps": 1, "max_side": 100}
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from insaat_cli.compiled_code import Cache
-from insaat_cli.engine.textured_mesh import read_glb
+from insaat_cli.machine.numba_cache import Cache
+from insaat_cli.mesh_io.textured_mesh import read_glb
 from insaat_cli.stages import precompile
 
 

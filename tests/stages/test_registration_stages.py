@@ -14,15 +14,15 @@ import pycolmap
 import pytest
 
 from availability import missing
-from insaat_cli.classic.programs import locate
-from insaat_cli.engine.photo_mask import write_mask
+from insaat_cli.engine.sfm.working_photos import read_photos
+from insaat_cli.engine.working_images import write_mask
 from insaat_cli.errors import DoNotFitError, PhotosError
-from insaat_cli.stages.contract import Events
+from insaat_cli.external.programs import locate
+from insaat_cli.pipeline.stage_contract import Events
 from insaat_cli.stages.features import FeaturesOptions, find_features
 from insaat_cli.stages.matching import MatchingOptions, match_photos
 from insaat_cli.stages.sparse import SparseOptions, place_cameras
 from insaat_cli.stages.undistort import UndistortOptions, undistort_photos
-from insaat_cli.stages.working_photos import read_photos
 
 WIDTH, HEIGHT, FOCAL = 640, 480, 600.0
 SHEETS_Z = (0.0, -0.6)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from insaat_cli.errors import PhotosError
-from insaat_cli.stages.contract import Events
+from insaat_cli.pipeline.stage_contract import Events
 from insaat_cli.stages.resize import ResizeOptions, resize_photos, to_rgb
 
 

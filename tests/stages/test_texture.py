@@ -12,9 +12,9 @@ import trimesh
 from PIL import Image
 
 from fakes.extremes import extremes
-from insaat_cli.engine.ply import write_mesh
 from insaat_cli.errors import StageError
-from insaat_cli.stages.contract import Events, StageRequest
+from insaat_cli.mesh_io.ply import write_mesh
+from insaat_cli.pipeline.stage_contract import Events, StageRequest
 from insaat_cli.stages.texture import main
 
 WIDTH, HEIGHT, FOCAL = 160, 120, 150.0

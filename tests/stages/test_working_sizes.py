@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from insaat_cli.engine.lens import Camera
-from insaat_cli.engine.undistortion import pinhole_view
+from insaat_cli.engine.colmap.camera import Camera
+from insaat_cli.engine.sfm.undistortion import pinhole_view
 from insaat_cli.stages.resize import cut_to_multiple
 
 

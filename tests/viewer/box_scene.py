@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from insaat_cli.models.mesh import Model, Part
+from insaat_cli.mesh_io.model import Model, Part
 
 CAMERAS = 6
 PHOTO_SIZE = (320, 240)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from insaat_cli.models.write_glb import glb_bytes
+from insaat_cli.mesh_io.glb_writer import glb_bytes
 from insaat_cli.viewer.scene import read_scene
 from insaat_cli.viewer.server import ViewServer
 from viewer.box_scene import CAMERAS, COLOURS, PHOTO_SIZE, orbit_camera, textured_box

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from insaat_cli.engine.fusion import Cloud
-from insaat_cli.engine.ply import write_cloud
+from insaat_cli.mesh_io.ply import write_cloud
+from insaat_cli.mesh_io.point_cloud import Cloud
 from insaat_cli.viewer.cloud import thin_cloud
 
 COUNT = 5000

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from insaat_cli.models.write_glb import glb_bytes
+from insaat_cli.mesh_io.glb_writer import glb_bytes
 from insaat_cli.viewer.page import single_file
 from insaat_cli.viewer.scene import read_scene
 from insaat_cli.viewer.server import ViewServer

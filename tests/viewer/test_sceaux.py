@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from insaat_cli.cli.app import run
-from insaat_cli.models.mesh import read_model
-from insaat_cli.printing.export import Compression, ExportOptions, export
-from insaat_cli.printing.scale import first_hit
+from insaat_cli.export.export_model import Compression, ExportOptions, export
+from insaat_cli.export.scale import first_hit
+from insaat_cli.mesh_io.model import read_model
 from insaat_cli.viewer.scene import read_scene
 from insaat_cli.viewer.server import ViewServer
 from viewer.browser import SCREENSHOTS, SIZE_PX, Browser, require_browser

@@ -21,23 +21,25 @@ from insaat_cli import __version__
 from insaat_cli.cli import (
     batch,
     check,
+    config,
     demo,
     doctor,
     export,
     frames,
     history,
+    jobs,
     pipelines,
     plan,
     reconstruct,
-    remote,
+    submit,
     view,
     worker,
 )
 from insaat_cli.cli.session import Session, session_of
-from insaat_cli.compiled_code import cache_variables
-from insaat_cli.console import Display, Talk
+from insaat_cli.display.output import Display, Talk
+from insaat_cli.display.standard_streams import fault_of, is_reader_gone, outlast_readers
 from insaat_cli.errors import ExitCode, InsaatError, StoppedError, UsageError
-from insaat_cli.standard_streams import fault_of, is_reader_gone, outlast_readers
+from insaat_cli.machine.numba_cache import cache_variables
 
 UNEXPECTED = 1
 """The exit code of a bug."""
@@ -74,8 +76,10 @@ app.command("view")(view.view_command)
 app.command("plan")(plan.plan_command)
 app.add_typer(pipelines.app, name="pipelines")
 app.add_typer(history.app, name="history")
-remote.register(app)
+submit.register(app)
+jobs.register(app)
 worker.register(app)
+app.command("config")(config.config_command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -8,9 +8,6 @@ from typing import Annotated
 
 import typer
 
-from insaat_cli.batch import SetOutcome, reconstruct_all
-from insaat_cli.batch_file import read_jobs, sets_in
-from insaat_cli.batch_summary import batch_fields, batch_lines, outcome_fields, outcome_line
 from insaat_cli.cli.options import (
     FormatOption,
     JsonOption,
@@ -29,9 +26,12 @@ from insaat_cli.cli.options import (
     VerboseOption,
 )
 from insaat_cli.cli.session import session_of, talk_of
-from insaat_cli.console import Talk
-from insaat_cli.reconstruction import DEFAULT_PRESET, Keep, ReconstructionOptions
-from insaat_cli.region_option import AUTO
+from insaat_cli.display.batch_summary import batch_fields, batch_lines, outcome_fields, outcome_line
+from insaat_cli.display.output import Talk
+from insaat_cli.pipeline.region import AUTO
+from insaat_cli.reconstruction.batch import SetOutcome, reconstruct_all
+from insaat_cli.reconstruction.jobs_file import read_jobs, sets_in
+from insaat_cli.reconstruction.options import DEFAULT_PRESET, Keep, ReconstructionOptions
 
 JobsArgument = Annotated[
     Path,

@@ -9,11 +9,11 @@ import typer
 from insaat_cli.cli.options import JsonOption, ThreadsOption
 from insaat_cli.cli.reconstruct import PhotosArgument, RecursiveOption
 from insaat_cli.cli.session import talk_of
-from insaat_cli.console import Talk
-from insaat_cli.wording import counted, printable
+from insaat_cli.display.output import Talk
+from insaat_cli.formatting import counted, printable
 
 if TYPE_CHECKING:
-    from insaat_cli.check.run import CheckReport
+    from insaat_cli.inspection.check_photos import CheckReport
 
 STYLES = {"warning": "yellow", "photos_unusable": "bold red", "photos_do_not_fit": "bold red"}
 
@@ -29,7 +29,7 @@ def check_command(
     json: JsonOption = False,
 ) -> None:
     """Look at photos before a run: blur, exposure, overlap, gaps; with advice in words."""
-    from insaat_cli.check.run import CheckOptions, check_photos  # slow to load
+    from insaat_cli.inspection.check_photos import CheckOptions, check_photos  # slow to load
 
     talk = talk_of(context, json=json)
     sources = tuple(photos)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import typer
 
 from insaat_cli.errors import InsaatError
-from insaat_cli.parameter_file import built_in_parameters
-from insaat_cli.parameters import Kind
-from insaat_cli.pipeline import Pipeline, Stage
-from insaat_cli.pipeline_file import DEFAULT_PIPELINE, find_pipeline, shipped_pipelines
+from insaat_cli.pipeline.definition import Pipeline, Stage
+from insaat_cli.pipeline.loader import DEFAULT_PIPELINE, find_pipeline, shipped_pipelines
+from insaat_cli.pipeline.parameter_file import built_in_parameters
+from insaat_cli.pipeline.parameters import Kind
 
 EXPORT = "insaat_cli.stages.export"
 

@@ -18,13 +18,9 @@ from insaat_cli.cli.options import (
 )
 from insaat_cli.cli.reconstruct import run_and_tell
 from insaat_cli.cli.session import session_of, talk_of
-from insaat_cli.demo import MIN_DEMO_PHOTOS, demo_photos, photos_folder
-from insaat_cli.reconstruction import (
-    DEFAULT_PRESET,
-    ReconstructionOptions,
-    check_output,
-    chosen_pipeline,
-)
+from insaat_cli.reconstruction.demo import MIN_DEMO_PHOTOS, demo_photos, photos_folder
+from insaat_cli.reconstruction.options import DEFAULT_PRESET, ReconstructionOptions
+from insaat_cli.reconstruction.reconstruct import check_output, chosen_pipeline
 
 OutputOption = Annotated[
     Path, typer.Option("--output", "-o", metavar="DIR", help="Where photos and results go.")

@@ -9,14 +9,14 @@ from typing import Annotated
 import typer
 
 from insaat_cli.cli.options import JsonOption
-from insaat_cli.cli.remote_options import EndpointOption
+from insaat_cli.cli.queue_options import EndpointOption
 from insaat_cli.cli.session import talk_of
-from insaat_cli.console import Talk
+from insaat_cli.display.output import Talk
 from insaat_cli.doctor import Check, Health, examine_machine, require_health
-from insaat_cli.remote.config import open_store
-from insaat_cli.remote.probe import probe
-from insaat_cli.remote.store import Store
-from insaat_cli.wording import printable
+from insaat_cli.formatting import printable
+from insaat_cli.remote.connections import open_store
+from insaat_cli.remote.store.probe import probe
+from insaat_cli.remote.store.protocol import Store
 
 SIGN = {Health.GOOD: "ok", Health.WARNING: "!!", Health.PROBLEM: "XX"}
 STYLE = {Health.GOOD: "green", Health.WARNING: "yellow", Health.PROBLEM: "bold red"}

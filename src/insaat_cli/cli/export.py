@@ -9,11 +9,11 @@ import typer
 
 from insaat_cli.cli.options import JsonOption, OverwriteOption, ThreadsOption
 from insaat_cli.cli.session import talk_of
-from insaat_cli.printing.lengths import show_length
-from insaat_cli.wording import counted, printable
+from insaat_cli.export.units import show_length
+from insaat_cli.formatting import counted, printable
 
 if TYPE_CHECKING:
-    from insaat_cli.printing.export import Exported
+    from insaat_cli.export.export_model import Exported
 
 SHAPE, SCALE = "Shape", "Scale"
 """Panels of the help."""
@@ -100,7 +100,12 @@ def export_command(
 ) -> None:
     """Write a result as a file to print, to share, or to send."""
     # Slow to load.
-    from insaat_cli.printing.export import ExportOptions, export, parse_compression, parse_formats
+    from insaat_cli.export.export_model import (
+        ExportOptions,
+        export,
+        parse_compression,
+        parse_formats,
+    )
 
     talk = talk_of(context, json=json)
     more = {} if threads is None else {"threads": threads}

@@ -9,7 +9,7 @@ import typer
 
 from insaat_cli.cli.options import JsonOption
 from insaat_cli.cli.session import talk_of
-from insaat_cli.wording import counted, duration, printable
+from insaat_cli.formatting import counted, duration, printable
 
 
 def frames_command(
@@ -25,7 +25,9 @@ def frames_command(
     json: JsonOption = False,
 ) -> None:
     """Take sharp, evenly spaced pictures out of a video, to reconstruct from."""
-    from insaat_cli.frames import extract_frames  # slow to load, and only this command needs it
+    from insaat_cli.photos.video import (
+        extract_frames,
+    )  # slow to load, and only this command needs it
 
     talk = talk_of(context, json=json)
     folder = output or video.with_name(f"{video.stem}-frames")

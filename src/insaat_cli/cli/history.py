@@ -8,8 +8,8 @@ import typer
 
 from insaat_cli.cli.options import JsonOption
 from insaat_cli.cli.session import talk_of
-from insaat_cli.history import History
-from insaat_cli.wording import counted, duration, printable, size
+from insaat_cli.formatting import counted, duration, printable, size
+from insaat_cli.planning.history import History
 
 NAME_WIDTH = 28
 

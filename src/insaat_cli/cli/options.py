@@ -14,7 +14,7 @@ from insaat_cli.cli.completion import (
     offer_settings,
     offer_stages,
 )
-from insaat_cli.reconstruction import Keep
+from insaat_cli.reconstruction.options import Keep
 
 RUN_PANEL = "Limits and resuming"
 TALK_PANEL = "What is shown"

@@ -9,9 +9,9 @@ import typer
 from insaat_cli.cli.completion import offer_pipelines
 from insaat_cli.cli.options import JsonOption
 from insaat_cli.cli.session import talk_of
-from insaat_cli.pipeline_file import find_pipeline, shipped_pipelines
-from insaat_cli.pipeline_words import pipeline_fields, pipeline_lines
-from insaat_cli.requirements import check_requirements, find_program
+from insaat_cli.display.pipeline_text import pipeline_fields, pipeline_lines
+from insaat_cli.pipeline.loader import find_pipeline, shipped_pipelines
+from insaat_cli.runner.requirements import check_requirements, find_program
 
 PipelineArgument = Annotated[
     str,

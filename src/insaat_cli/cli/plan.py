@@ -17,12 +17,12 @@ from insaat_cli.cli.options import (
 )
 from insaat_cli.cli.reconstruct import PhotosArgument, RecursiveOption
 from insaat_cli.cli.session import talk_of
-from insaat_cli.outlook import Outlook, outlooks
-from insaat_cli.outlook_words import outlook_fields, outlook_lines, preset_lines
-from insaat_cli.reconstruction import DEFAULT_PRESET, ReconstructionOptions
-from insaat_cli.region_option import AUTO
-from insaat_cli.resources import machine_limits
-from insaat_cli.wording import counted, printable, size
+from insaat_cli.display.forecast_table import outlook_fields, outlook_lines, preset_lines
+from insaat_cli.formatting import counted, printable, size
+from insaat_cli.machine.limits import machine_limits
+from insaat_cli.pipeline.region import AUTO
+from insaat_cli.reconstruction.options import DEFAULT_PRESET, ReconstructionOptions
+from insaat_cli.reconstruction.preset_forecast import Outlook, outlooks
 
 
 def plan_command(

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from insaat_cli.batch_file import sets_of_folders
 from insaat_cli.cli.batch import run_all_and_tell
 from insaat_cli.cli.options import (
     DryRunOption,
@@ -32,12 +31,14 @@ from insaat_cli.cli.options import (
     VerboseOption,
 )
 from insaat_cli.cli.session import session_of, talk_of
-from insaat_cli.console import Talk
+from insaat_cli.display.output import Talk
+from insaat_cli.display.run_summary import summary_fields, summary_lines, warning_lines
 from insaat_cli.errors import UsageError
-from insaat_cli.reconstruction import DEFAULT_PRESET, Keep, ReconstructionOptions, reconstruct
-from insaat_cli.region_option import AUTO
-from insaat_cli.summary import summary_fields, summary_lines, warning_lines
-from insaat_cli.wording import printable
+from insaat_cli.formatting import printable
+from insaat_cli.pipeline.region import AUTO
+from insaat_cli.reconstruction.jobs_file import sets_of_folders
+from insaat_cli.reconstruction.options import DEFAULT_PRESET, Keep, ReconstructionOptions
+from insaat_cli.reconstruction.reconstruct import reconstruct
 
 PhotosArgument = Annotated[
     list[Path],

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import typer
 
-from insaat_cli.console import Display, Talk
+from insaat_cli.display.output import Display, Talk
 
 
 @dataclass

@@ -11,7 +11,7 @@ import typer
 from insaat_cli.cli.options import JsonOption
 from insaat_cli.cli.session import talk_of
 from insaat_cli.errors import StoppedError
-from insaat_cli.results import older_model
+from insaat_cli.workspace.results import older_model
 
 SourceArgument = Annotated[
     Path, typer.Argument(metavar="DIR|MODEL", help="A result folder, or a .glb or .ply file.")
@@ -27,7 +27,7 @@ def view_command(
 ) -> None:
     """Look at a model in the browser; nobody else can, and nothing leaves this machine."""
     # Reading models takes a large library, which no other command should wait for.
-    from insaat_cli.models.mesh import find_model
+    from insaat_cli.mesh_io.model import find_model
     from insaat_cli.viewer.scene import read_scene
     from insaat_cli.viewer.server import ViewServer
 

@@ -1,4 +1,4 @@
-"""`insaat worker` and `insaat config`."""
+"""`insaat worker`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from insaat_cli.cli.options import JsonOption, MemoryOption, ThreadsOption
-from insaat_cli.cli.remote_options import (
+from insaat_cli.cli.options import MemoryOption, ThreadsOption
+from insaat_cli.cli.queue_options import (
     AllowOption,
     BellOption,
     EndpointOption,
@@ -19,19 +19,15 @@ from insaat_cli.cli.remote_options import (
 )
 from insaat_cli.cli.session import talk_of
 from insaat_cli.errors import UsageError
-from insaat_cli.remote.config import (
-    MEANING,
-    change_setting,
-    config_path,
+from insaat_cli.remote.connections import (
     open_bell,
     open_store,
-    settings,
 )
-from insaat_cli.remote.mail import MailServer
-from insaat_cli.remote.notification import Notifier
-from insaat_cli.remote.spec import allowed_pipelines
-from insaat_cli.remote.webhook import Webhook
-from insaat_cli.remote.worker import (
+from insaat_cli.remote.queue.job_spec import allowed_pipelines
+from insaat_cli.remote.worker.mail import MailServer
+from insaat_cli.remote.worker.notification import Notifier
+from insaat_cli.remote.worker.webhook import Webhook
+from insaat_cli.remote.worker.worker import (
     DEFAULT_LEASE_S,
     DEFAULT_POLL_S,
     DEFAULT_SWEEP_S,
@@ -126,29 +122,6 @@ def _log_to_stderr() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def config_command(
-    context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="The setting to change.")] = None,
-    value: Annotated[str | None, typer.Argument(help="Its new value; '' removes it.")] = None,
-    json: JsonOption = False,
-) -> None:
-    """Show the settings of the queue's commands and where they come from, or change one."""
-    talk = talk_of(context, json=json)
-    if name is not None and value is not None:
-        change_setting(name, value, config_path())
-    elif name is not None and name not in MEANING:
-        raise UsageError(f"there is no setting {name!r}", hint=f"there is {', '.join(MEANING)}")
-    found = settings({})
-    talk.line(f"file: {config_path()}")
-    for key, meaning in MEANING.items():
-        if name not in {None, key}:
-            continue
-        setting = found.get(key)
-        shown = f"{setting.value}  ({setting.origin})" if setting else f"not set: {meaning}"
-        talk.json({"event": "setting", "name": key, "value": setting.value if setting else None})
-        talk.line(f"{key}: {shown}")
-
-
 def _concurrency(text: str) -> int | None:
     if text == "auto":
         return None
@@ -158,6 +131,5 @@ def _concurrency(text: str) -> int | None:
 
 
 def register(app: typer.Typer) -> None:
-    """Add these commands to the program."""
+    """Add this command to the program."""
     app.command("worker")(worker_command)
-    app.command("config")(config_command)

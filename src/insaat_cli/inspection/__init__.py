@@ -1,1 +1,1 @@
-"""What the report says of photos and model: facts in numbers, coverage, and advice in words."""
+"""Advice on photos before a run, and on photos and model after it."""

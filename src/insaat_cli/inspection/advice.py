@@ -1,105 +1,67 @@
-"""From the facts of a run to advice in words. Decides only; measures nothing."""
+"""Advice, and photos named in a sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
 
-import numpy as np
+from insaat_cli.formatting import printable
 
-from insaat_cli.check.tone_advice import blur, exposure
-from insaat_cli.check.words import Advice, Severity, advice_on
-from insaat_cli.inspection.facts import PhotoFacts, much_larger
-from insaat_cli.inspection.sides import Coverage, Gap
-
-WIDE_GAP_DEG = 60.0
-FEW_POINTS_SHARE = 0.2
-"""Of the set's median: a photo with so few points hangs on loosely."""
-FEW_POINTS = 60
-LEAST_ERROR_PX = 1.0
-"""A reprojection error below it is nothing to speak of."""
-MUCH_UNSEEN = 0.3
-SIDE_UNSEEN = 0.4
-LEAST_SIDE_WEIGHT = 0.05
-SEEN_IN_PREVIEW = "as the first picture of the preview shows it"
+SHOWN = 4
 
 
-def advise(
-    photos: Sequence[PhotoFacts], coverage: Coverage | None = None, gap: Gap | None = None
-) -> list[Advice]:
-    """Everything worth saying after a run, the gravest first."""
-    seen = [(photo, photo.tone) for photo in photos if photo.tone is not None]
-    toned, tones = [photo for photo, _ in seen], [tone for _, tone in seen]
-    found = [
-        *_not_placed(photos),
-        *_gap(photos, gap),
-        *_unseen(coverage),
-        *(blur(toned, tones) if toned else []),
-        *_loose(photos),
-        *(exposure(toned, tones) if toned else []),
-    ]
-    order = list(Severity)[::-1]
-    return sorted(found, key=lambda advice: order.index(advice.severity))
+class Severity(StrEnum):
+    """How bad it is."""
+
+    HINT = "hint"
+    """The model may be better without it."""
+    WARNING = "warning"
+    """A part of the model will probably be missing or bad."""
+    UNUSABLE = "photos_unusable"
+    APART = "photos_do_not_fit"
 
 
-def _not_placed(photos: Sequence[PhotoFacts]) -> list[Advice]:
-    known = any(photo.matches for photo in photos)
-    alone = [i for i, p in enumerate(photos) if p.placed is None and not p.matches and known]
-    loose = [i for i, p in enumerate(photos) if p.placed is None and i not in alone]
-    if not any(photo.placed for photo in photos):
-        loose = []  # nothing was placed: that is another fault
-    found = []
-    if alone:
-        text = "not in the model, as nothing in them matches any other photo: {photos}. Take them "
-        text += "again nearer to their neighbours, each showing two thirds of what the last one did"
-        found.append(advice_on(Severity.WARNING, "unmatched", photos, alone, text))
-    if loose:
-        text = "not in the model, as they match too little of it: {photos}. Add photos in between"
-        found.append(advice_on(Severity.WARNING, "not_placed", photos, loose, text))
-    return found
+class Named(Protocol):
+    """A photo, as far as words about it need it."""
+
+    @property
+    def name(self) -> str: ...
 
 
-def _gap(photos: Sequence[PhotoFacts], gap: Gap | None) -> list[Advice]:
-    """`gap` counts the placed photos only."""
-    if gap is None or gap.angle_deg < WIDE_GAP_DEG:
-        return []
-    placed = [i for i, photo in enumerate(photos) if photo.placed is not None]
-    ends = sorted((placed[gap.before], placed[gap.after]))
-    text = f"no photo over {gap.angle_deg:.0f} degrees around the subject, between {{photos}}: "
-    text += f"add photos of the {gap.side} side, {SEEN_IN_PREVIEW}"
-    return [advice_on(Severity.WARNING, "gap", photos, ends, text)]
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """One thing to do, and the photos that it is about."""
+
+    severity: Severity
+    kind: str
+    text: str
+    photos: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "severity": str(self.severity),
+            "kind": self.kind,
+            "text": self.text,
+            "photos": list(self.photos),
+        }
 
 
-def _unseen(coverage: Coverage | None) -> list[Advice]:
-    if coverage is None:
-        return []
-    sides = [
-        side
-        for side, share in coverage.few_of.items()
-        if share > SIDE_UNSEEN and coverage.weight_of[side] > LEAST_SIDE_WEIGHT
-    ]
-    if not sides and coverage.few < MUCH_UNSEEN:
-        return []
-    text = f"{coverage.few:.0%} of the surface was seen by two photos or fewer"
-    if sides:
-        text += f": add photos of the {' and the '.join(sides)} ({SEEN_IN_PREVIEW})"
-    else:
-        text += ": add photos between those you took, with more overlap"
-    return [Advice(severity=Severity.WARNING, kind="coverage", text=text)]
+def name_list(photos: Sequence[Named], indices: Sequence[int]) -> str:
+    """`a.jpg`, `a.jpg and b.jpg`, `a.jpg to f.jpg (6 photos in a row)`, `a, b, c and 9 more`."""
+    names = [printable(photos[i].name) for i in indices]
+    if len(names) > 2 and indices[-1] - indices[0] == len(indices) - 1:
+        return f"{names[0]} to {names[-1]} ({len(names)} photos in a row)"
+    if len(names) > SHOWN + 1:
+        return f"{', '.join(names[:SHOWN])} and {len(names) - SHOWN} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _loose(photos: Sequence[PhotoFacts]) -> list[Advice]:
-    placed = [(i, photo.placed) for i, photo in enumerate(photos) if photo.placed is not None]
-    if not placed:
-        return []
-    limit = max(FEW_POINTS, FEW_POINTS_SHARE * float(np.median([p.points for _, p in placed])))
-    few = [i for i, p in placed if p.points < limit]
-    errors = [p.error_px for _, p in placed]
-    rough = [placed[k][0] for k in much_larger(errors) if errors[k] > LEAST_ERROR_PX]
-    found = []
-    if few:
-        text = "held by few points only: {photos}. Add photos beside them"
-        found.append(advice_on(Severity.HINT, "few_points", photos, few, text))
-    if rough:
-        text = "fit worse than the others: {photos}. Something moved, or the zoom was changed"
-        found.append(advice_on(Severity.HINT, "rough_fit", photos, rough, text))
-    return found
+def advice_on(
+    severity: Severity, kind: str, photos: Sequence[Named], indices: Sequence[int], text: str
+) -> Advice:
+    """Advice about some of the photos; `{photos}` in `text` becomes their names."""
+    names = tuple(photos[i].name for i in indices)
+    shown = name_list(photos, indices)
+    return Advice(severity=severity, kind=kind, text=text.format(photos=shown), photos=names)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from insaat_cli.engine.colmap_files import read_model
-from insaat_cli.inspection.facts import Placed
+from insaat_cli.engine.colmap.model_files import read_model
+from insaat_cli.inspection.photo_facts import Placed
 
 LONGEST_TRACK = 40
 """A point seen by more photos would only say again that all of these see the same thing."""

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from insaat_cli.formatting import printable
 from insaat_cli.report.markup import Markup, element
 from insaat_cli.report.pictures import png
 from insaat_cli.report.run_data import Camera
-from insaat_cli.wording import printable
 
 SIDE = 420
 """Of the square drawing, in its own units."""

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from insaat_cli.formatting import counted, printable
 from insaat_cli.report.drawings import share_bar
 from insaat_cli.report.graph import match_graph
 from insaat_cli.report.markup import Markup, element, joined
 from insaat_cli.report.pictures import picture
 from insaat_cli.report.run_data import RunData
-from insaat_cli.wording import counted, printable
 
 NOTHING_TO_SAY = "Nothing about the photos asks for advice."
 MOST_ROWS = 1000

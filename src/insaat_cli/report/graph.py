@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from insaat_cli.formatting import printable
 from insaat_cli.report.markup import Markup, element
-from insaat_cli.wording import printable
 
 SIDE = 420
 RADIUS = 140

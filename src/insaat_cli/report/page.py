@@ -7,10 +7,10 @@ import hashlib
 from importlib import resources
 from pathlib import Path
 
+from insaat_cli.formatting import printable
 from insaat_cli.report.markup import element, raw_text
 from insaat_cli.report.run_data import RunData, read_run
 from insaat_cli.report.sections import all_sections
-from insaat_cli.wording import printable
 
 REPORT_NAME = "report.html"
 POLICY = (

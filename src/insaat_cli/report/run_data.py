@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from insaat_cli.report.without_stage import inspected_photos
-from insaat_cli.results import older_results
+from insaat_cli.report.failed_run import inspected_photos
+from insaat_cli.workspace.results import older_results
 
 INSPECTION_STAGE = "inspection"
 COVERAGE_PICTURE, PLAN_PICTURE = "coverage.jpg", "plan.png"

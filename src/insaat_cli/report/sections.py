@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from insaat_cli.formatting import counted, duration, printable, size
 from insaat_cli.report import findings
 from insaat_cli.report.drawings import share_bar, top_view
 from insaat_cli.report.markup import Markup, element, joined
 from insaat_cli.report.pictures import picture, thumbnail
 from insaat_cli.report.run_data import RunData
-from insaat_cli.wording import counted, duration, printable, size
 
 MAX_THUMBNAILS = 400
 SHOWN_ELSEWHERE = ("photos", "registered", "registered_share")

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insaat_cli.engine.raster import rasterize
+from insaat_cli.engine.render.raster import rasterize
 from insaat_cli.scenes.lighting import GroundLight
 from insaat_cli.scenes.rig import CameraTruth, Lens
 from insaat_cli.scenes.shading import shade

@@ -18,7 +18,7 @@ import trimesh
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from insaat_cli.engine.raster import rasterize
+from insaat_cli.engine.render.raster import rasterize
 
 Points = NDArray[np.float64]
 

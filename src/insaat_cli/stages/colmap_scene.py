@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 import sys
 
-from insaat_cli.classic.external import ProgramCall, run_program
-from insaat_cli.classic.openmvg import link_folder
-from insaat_cli.engine.colmap_files import read_model, write_text
+from insaat_cli.engine.colmap.model_files import read_model, write_text
 from insaat_cli.errors import StageError
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, run_stage
+from insaat_cli.external.openmvg import link_folder
+from insaat_cli.external.run_program import ProgramCall, run_program
+from insaat_cli.pipeline.stage_contract import Events, Metrics, StageRequest, run_stage
 
 
 def main(request: StageRequest, events: Events) -> Metrics:

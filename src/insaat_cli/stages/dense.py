@@ -13,14 +13,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from insaat_cli.engine.cuda_stereo import CudaJob, why_no_cuda
-from insaat_cli.engine.depth import Effort, Gray, measure_depth
-from insaat_cli.engine.depth_maps import DepthMap, DepthView, write_index
-from insaat_cli.engine.photo_mask import read_mask
-from insaat_cli.engine.views import Scene, depth_range, load_scene, select_neighbours
+from insaat_cli.engine.scene.views import Scene, load_scene
+from insaat_cli.engine.stereo.colmap_cuda import CudaJob, why_no_cuda
+from insaat_cli.engine.stereo.depth_map import Effort, Gray, measure_depth
+from insaat_cli.engine.stereo.depth_map_files import DepthMap, DepthView, write_index
+from insaat_cli.engine.stereo.neighbours import depth_range, select_neighbours
+from insaat_cli.engine.working_images import read_mask
 from insaat_cli.errors import DoNotFitError, StageError
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
-from insaat_cli.stages.cuda_patch_match import measure_on_cuda
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
+from insaat_cli.stages.dense_cuda import measure_on_cuda
 
 GIGABYTE = 1e9
 LEAST_CACHE_GB = 0.5

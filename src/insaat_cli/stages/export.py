@@ -16,11 +16,17 @@ import trimesh
 from numpy.typing import NDArray
 from PIL import Image
 
-from insaat_cli.engine.focus import orbited
-from insaat_cli.engine.preview import four_sides, preview_directions
-from insaat_cli.engine.textured_mesh import TexturedMesh, encode_jpeg, read_glb
+from insaat_cli.engine.render.preview import four_sides, preview_directions
+from insaat_cli.engine.scene.optical_axes import orbited
 from insaat_cli.errors import StageError, UsageError
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+from insaat_cli.mesh_io.textured_mesh import TexturedMesh, encode_jpeg, read_glb
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
 
 OBJ_JPEG_QUALITY = 95
 PNG_LEVEL = 2

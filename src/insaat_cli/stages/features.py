@@ -8,12 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from insaat_cli.engine.feature_database import WorkingPhoto, write_features
-from insaat_cli.engine.photo_mask import mask_path
-from insaat_cli.engine.sift import SiftOptions
+from insaat_cli.engine.sfm.feature_database import write_features
+from insaat_cli.engine.sfm.sift import SiftOptions
+from insaat_cli.engine.sfm.working_photos import WorkingPhoto, read_photos, some_of
+from insaat_cli.engine.working_images import mask_path
 from insaat_cli.errors import PhotosError, StageError
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
-from insaat_cli.stages.working_photos import read_photos, some_of
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
 
 MIN_FEATURES = 50
 """Below this a photo cannot be registered: it is black, blank or out of focus."""

@@ -14,24 +14,34 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from insaat_cli.engine.depth_maps import DepthMap, DepthView, read_index
-from insaat_cli.engine.fusion import Agreement, CellGrid, Cloud, agreed_depth, neighbour_counts
-from insaat_cli.engine.look_ahead import in_order
-from insaat_cli.engine.photo_pixels import load_rgb
-from insaat_cli.engine.ply import write_cloud
-from insaat_cli.engine.roi import Box, Region, region_for, subject_box
-from insaat_cli.engine.views import Scene, View, load_scene
+from insaat_cli.engine.bounded_map import in_order
+from insaat_cli.engine.scene.region_of_interest import Box, Region, region_of, subject_box
+from insaat_cli.engine.scene.views import Scene, View, load_scene
+from insaat_cli.engine.stereo.depth_map_files import DepthMap, DepthView, read_index
+from insaat_cli.engine.surface.depth_fusion import (
+    Agreement,
+    CellGrid,
+    agreed_depth,
+    neighbour_counts,
+)
+from insaat_cli.engine.working_images import load_rgb
 from insaat_cli.errors import DoNotFitError, InsaatError, StageError, UsageError
-from insaat_cli.region_option import AUTO, FRAME
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+from insaat_cli.mesh_io.ply import write_cloud
+from insaat_cli.mesh_io.point_cloud import Cloud
+from insaat_cli.pipeline.region import AUTO, FRAME, OFF, read_box
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
 
 FEWEST_POINTS = 200
 FAR_BEYOND = 2.0
 """Depths count up to so many times that of the region's far end; ground about it lies nearer."""
 TOLD_SHARE = 0.01
 """Of what was measured. Where less is outside the region, there was no background."""
-
-
 MOSTLY_OUTSIDE = 0.5
 """Of what was measured. Where so much is outside, it is for the region that nothing is left."""
 
@@ -59,7 +69,7 @@ class FuseOptions:
     surrounded: int = 10
     """Points of the cloud within one or two spacings, itself too, that a point needs."""
     roi: str = AUTO
-    """What is kept: auto, off or xmin,ymin,zmin,xmax,ymax,zmax (`engine/roi.py`)."""
+    """What is kept: auto, off or xmin,ymin,zmin,xmax,ymax,zmax (`region_of_interest.py`)."""
 
 
 def fuse_depth_maps(
@@ -225,6 +235,24 @@ def explain(error: OutsideError, region: Region, scene: Scene) -> InsaatError:
         f"{error.message} the region of interest {region.box}",
         hint=f"the subject is in --roi {subject}\na box is {FRAME}",
     )
+
+
+def parse_box(text: str) -> Box:
+    """The box of "xmin,ymin,zmin,xmax,ymax,zmax"; UsageError for anything else."""
+    low, high = read_box(text)
+    return Box(low=low, high=high)
+
+
+def region_for(choice: str, scene: Scene) -> Region | None:
+    """What `--roi` asks for: None for "off", the scene's own region for "auto", else a box.
+
+    Raises UsageError for a text that is none of these.
+    """
+    if choice == OFF:
+        return None
+    if choice != AUTO:
+        return Region(capture=None, box=parse_box(choice))
+    return region_of(scene)
 
 
 def main(request: StageRequest, events: Events) -> Metrics:

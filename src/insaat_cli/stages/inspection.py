@@ -16,24 +16,35 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from insaat_cli.engine.coverage import (
+from insaat_cli.engine.render.coverage import (
     coarse_surface,
     colour_of,
     count_photos,
     draw_sides,
     photos_looked_through,
 )
-from insaat_cli.engine.focus import orbited
-from insaat_cli.engine.preview import preview_directions
-from insaat_cli.engine.textured_mesh import read_glb
-from insaat_cli.engine.views import View
-from insaat_cli.inspection.advice import advise
-from insaat_cli.inspection.facts import PhotoFacts, Placed
-from insaat_cli.inspection.matched import verified_pairs
-from insaat_cli.inspection.photos import calibration, facts_of, source_names
-from insaat_cli.inspection.sides import Coverage, Gap, coverage_of, front_of, widest_gap
+from insaat_cli.engine.render.preview import preview_directions
+from insaat_cli.engine.scene.optical_axes import orbited
+from insaat_cli.engine.scene.views import View
+from insaat_cli.external.verified_pairs import verified_pairs
+from insaat_cli.inspection.model_advice import advise
+from insaat_cli.inspection.photo_facts import (
+    PhotoFacts,
+    Placed,
+    calibration,
+    facts_of,
+    source_names,
+)
 from insaat_cli.inspection.sparse_model import SparseFacts, plan_of, read_sparse
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+from insaat_cli.inspection.surface_coverage import Coverage, Gap, coverage_of, front_of, widest_gap
+from insaat_cli.mesh_io.textured_mesh import read_glb
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
 
 COVERAGE_PICTURE = "coverage.jpg"
 PLAN_PICTURE = "plan.png"

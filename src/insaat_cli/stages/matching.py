@@ -9,19 +9,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from insaat_cli.engine.feature_database import WorkingPhoto
-from insaat_cli.engine.pair_matching import (
+from insaat_cli.engine.sfm.pair_matching import (
     CHOOSING_SHARE,
     PairOptions,
     choose_pairs,
     inliers_of_pairs,
     match_pairs,
 )
-from insaat_cli.engine.pairs import EXHAUSTIVE_MAX
+from insaat_cli.engine.sfm.pair_selection import EXHAUSTIVE_MAX
+from insaat_cli.engine.sfm.working_photos import WorkingPhoto, read_photos, some_of
 from insaat_cli.errors import DoNotFitError
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
-from insaat_cli.stages.mapping_choice import AUTO, choose_backend
-from insaat_cli.stages.working_photos import read_photos, some_of
+from insaat_cli.external.choose_colmap import AUTO, choose_backend
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

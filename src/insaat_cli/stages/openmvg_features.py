@@ -6,10 +6,16 @@ import statistics
 import sys
 from pathlib import Path
 
-from insaat_cli.classic.openmvg import FeatureOptions, compute_features, take_listing
+from insaat_cli.engine.sfm.working_photos import read_photos, some_of
 from insaat_cli.errors import StageError
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
-from insaat_cli.stages.working_photos import read_photos, some_of
+from insaat_cli.external.openmvg import FeatureOptions, compute_features, take_listing
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
 
 MIN_FEATURES = 50
 """Below this a photo cannot be registered: it is black, blank or out of focus."""

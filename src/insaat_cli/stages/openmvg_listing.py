@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from insaat_cli.classic.external import ProgramCall, run_program
-from insaat_cli.classic.openmvg import LISTING
-from insaat_cli.classic.progress import Phase
-from insaat_cli.classic.sfm_data import (
+from insaat_cli.engine.sfm.feature_database import GUESSED_FOCAL_RATIO
+from insaat_cli.engine.sfm.working_photos import WorkingPhoto, read_photos, some_of
+from insaat_cli.errors import StageError, UsageError
+from insaat_cli.external.openmvg import LISTING
+from insaat_cli.external.openmvg_sfm_data import (
     DISTORTION_KEY,
     Intrinsic,
     SfmData,
@@ -18,10 +19,15 @@ from insaat_cli.classic.sfm_data import (
     read_sfm_data,
     write_sfm_data,
 )
-from insaat_cli.engine.feature_database import GUESSED_FOCAL_RATIO, WorkingPhoto
-from insaat_cli.errors import StageError, UsageError
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
-from insaat_cli.stages.working_photos import read_photos, some_of
+from insaat_cli.external.program_progress import Phase
+from insaat_cli.external.run_program import ProgramCall, run_program
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
 
 KIND_OF_MODEL = dict(enumerate(DISTORTION_KEY, start=1))
 COEFFICIENTS = {

@@ -7,7 +7,8 @@ import statistics
 import sys
 from dataclasses import asdict
 
-from insaat_cli.classic.openmvg import (
+from insaat_cli.engine.sfm.working_photos import read_photos, some_of
+from insaat_cli.external.openmvg import (
     FEATURES,
     PUTATIVE,
     VERIFIED,
@@ -17,8 +18,13 @@ from insaat_cli.classic.openmvg import (
     pair_mode,
     take_listing,
 )
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
-from insaat_cli.stages.working_photos import read_photos, some_of
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
 
 
 def main(request: StageRequest, events: Events) -> Metrics:

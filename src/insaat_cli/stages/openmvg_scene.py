@@ -5,11 +5,17 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 
-from insaat_cli.classic.external import ProgramCall, run_program
-from insaat_cli.classic.progress import Phase
-from insaat_cli.classic.sfm_data import read_sfm_data, write_sfm_data
 from insaat_cli.errors import StageError
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+from insaat_cli.external.openmvg_sfm_data import read_sfm_data, write_sfm_data
+from insaat_cli.external.program_progress import Phase
+from insaat_cli.external.run_program import ProgramCall, run_program
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from insaat_cli.classic.colmap_scene import model_of, scene_of
-from insaat_cli.classic.matches import Matches, read_matches
-from insaat_cli.classic.openmvg import (
+from insaat_cli.engine.colmap.model import Model
+from insaat_cli.engine.colmap.model_files import read_model, write_model
+from insaat_cli.engine.sfm.registration_quality import PARALLAX_MIN_DEG, parallax_deg
+from insaat_cli.engine.sfm.working_photos import WorkingPhoto, read_photos, some_of
+from insaat_cli.errors import DoNotFitError, StageError
+from insaat_cli.external.openmvg import (
     FEATURES,
     HIGHER_PRESET,
     VERIFIED,
@@ -25,13 +28,16 @@ from insaat_cli.classic.openmvg import (
     solve,
     take_listing,
 )
-from insaat_cli.classic.sfm_data import write_sfm_data
-from insaat_cli.engine.colmap_files import read_model, write_model
-from insaat_cli.engine.colmap_model import Model
-from insaat_cli.engine.feature_database import WorkingPhoto
-from insaat_cli.engine.registration import PARALLAX_MIN_DEG, parallax_deg
-from insaat_cli.errors import DoNotFitError, StageError
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+from insaat_cli.external.openmvg_matches import Matches, read_matches
+from insaat_cli.external.openmvg_sfm_data import write_sfm_data
+from insaat_cli.external.openmvg_to_colmap import model_of, scene_of
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
 from insaat_cli.stages.features import FeaturesOptions, find_features
 from insaat_cli.stages.matching import MatchingOptions, match_photos
 from insaat_cli.stages.sparse import (
@@ -44,7 +50,6 @@ from insaat_cli.stages.sparse import (
     registration_figures,
     set_upright,
 )
-from insaat_cli.stages.working_photos import read_photos, some_of
 
 OWN_ENGINE = "OWN"
 SAME, HIGHER = "SAME", "HIGHER"

@@ -8,13 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from insaat_cli.classic.mvs_cloud import read_mvs_cloud
-from insaat_cli.classic.openmvs import SCENE, run_openmvs, scene_folder
-from insaat_cli.classic.progress import Phase
-from insaat_cli.classic.sub_scenes import join_sub_scenes, remove_sub_scenes, split_scene
-from insaat_cli.engine.ply import write_cloud
 from insaat_cli.errors import DoNotFitError, StageError
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+from insaat_cli.external.openmvs import SCENE, run_openmvs, scene_folder
+from insaat_cli.external.openmvs_cloud import read_mvs_cloud
+from insaat_cli.external.openmvs_sub_scenes import join_sub_scenes, remove_sub_scenes, split_scene
+from insaat_cli.external.program_progress import Phase
+from insaat_cli.mesh_io.ply import write_cloud
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
 
 DENSE_SCENE, DENSE_CLOUD = "scene_dense.mvs", "scene_dense.ply"
 ALL_AT_ONCE, DEPTH_MAPS_ONLY = 0, 1

@@ -8,10 +8,16 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from insaat_cli.classic.mvs_cloud import count_elements
-from insaat_cli.classic.openmvs import SCENE, run_openmvs, scene_folder
-from insaat_cli.classic.progress import Phase
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+from insaat_cli.external.openmvs import SCENE, run_openmvs, scene_folder
+from insaat_cli.external.openmvs_cloud import count_elements
+from insaat_cli.external.program_progress import Phase
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
 from insaat_cli.stages.openmvs_surface import MESH
 
 ROUGH = "rough.ply"

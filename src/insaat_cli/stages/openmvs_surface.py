@@ -5,10 +5,16 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from insaat_cli.classic.mvs_cloud import count_elements
-from insaat_cli.classic.openmvs import run_openmvs, scene_folder
-from insaat_cli.classic.progress import Phase
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+from insaat_cli.external.openmvs import run_openmvs, scene_folder
+from insaat_cli.external.openmvs_cloud import count_elements
+from insaat_cli.external.program_progress import Phase
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
 from insaat_cli.stages.openmvs_dense import DENSE_CLOUD, DENSE_SCENE
 
 MESH = "mesh.ply"

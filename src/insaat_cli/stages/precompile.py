@@ -22,12 +22,12 @@ import numpy as np
 import numpy.typing as npt
 
 import insaat_cli
-from insaat_cli.compiled_code import Cache
-from insaat_cli.engine.colmap_files import write_model
-from insaat_cli.engine.colmap_model import Model, PlacedImage, Points
-from insaat_cli.engine.lens import Camera
+from insaat_cli.engine.colmap.camera import Camera
+from insaat_cli.engine.colmap.model import Model, PlacedImage, Points
+from insaat_cli.engine.colmap.model_files import write_model
+from insaat_cli.machine.numba_cache import Cache
+from insaat_cli.pipeline.stage_contract import Events, Metrics, StageRequest
 from insaat_cli.stages import dense, export, fuse, surface, texture
-from insaat_cli.stages.contract import Events, Metrics, StageRequest
 
 WIDTH, HEIGHT, FOCAL_PX = 192, 144, 200.0
 CENTERS = [(-0.5, 0.0), (0.0, 0.3), (0.5, 0.0), (0.0, -0.3)]

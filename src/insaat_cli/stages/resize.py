@@ -19,11 +19,17 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from insaat_cli.engine.photo_mask import FOLDER, write_mask
+from insaat_cli.engine.sfm.working_photos import some_of
+from insaat_cli.engine.working_images import FOLDER, write_mask
 from insaat_cli.errors import PhotosError
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
-from insaat_cli.stages.photo_masks import shrunk, transparency, upright_mask
-from insaat_cli.stages.working_photos import some_of
+from insaat_cli.photos.mask_pixels import shrunk, transparency, upright_mask
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
 
 MIN_PHOTOS = 3
 HIDDEN = "its mask hides all of it"

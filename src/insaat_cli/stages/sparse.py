@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from insaat_cli.engine.colmap_files import write_model
-from insaat_cli.engine.colmap_model import Model
-from insaat_cli.engine.escalation import RegistrationJob, register_photos
-from insaat_cli.engine.feature_database import WorkingPhoto, camera_of
-from insaat_cli.engine.frame import SparseScene, WorldFrame, enu_from_gps, find_frame
-from insaat_cli.engine.mapping_backend import MIN_MODEL_PHOTOS
-from insaat_cli.engine.refinement import look_along_one_direction, refined
-from insaat_cli.engine.registration import (
+from insaat_cli.engine.colmap.model import Model
+from insaat_cli.engine.colmap.model_files import write_model
+from insaat_cli.engine.scene.world_frame import SparseScene, WorldFrame, enu_from_gps, find_frame
+from insaat_cli.engine.sfm.bundle_adjustment import look_along_one_direction, refined
+from insaat_cli.engine.sfm.feature_database import camera_of
+from insaat_cli.engine.sfm.mapping_backend import MIN_MODEL_PHOTOS
+from insaat_cli.engine.sfm.register_photos import RegistrationJob, register_photos
+from insaat_cli.engine.sfm.registration_quality import (
     MOSTLY,
     PARALLAX_MIN_DEG,
     Attempt,
@@ -27,10 +27,16 @@ from insaat_cli.engine.registration import (
     parallax_deg,
     still_share,
 )
+from insaat_cli.engine.sfm.working_photos import WorkingPhoto, read_photos, some_of
 from insaat_cli.errors import DoNotFitError
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
-from insaat_cli.stages.mapping_choice import AUTO, choose_backend
-from insaat_cli.stages.working_photos import read_photos, some_of
+from insaat_cli.external.choose_colmap import AUTO, choose_backend
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
 
 MAPPING_SHARE = 0.9
 """Share of the work that mapping takes, for the progress."""

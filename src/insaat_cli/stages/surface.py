@@ -11,20 +11,32 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from insaat_cli.engine.closing import Oriented, closed_surface, free_space
-from insaat_cli.engine.cloud_grain import occupied_cells, typical_spacing, typical_thickness
-from insaat_cli.engine.contradiction import Witness, ask_photos, inconsistent, peeled
-from insaat_cli.engine.decimation import merge_flat
-from insaat_cli.engine.depth_maps import DepthMap, read_index
-from insaat_cli.engine.holes import close_small_holes
-from insaat_cli.engine.implicit import Surfaces
-from insaat_cli.engine.mesh import Faces, Vertices, compact, without_folds, without_islands
-from insaat_cli.engine.photo_pixels import load_rgb
-from insaat_cli.engine.ply import read_cloud, write_mesh
-from insaat_cli.engine.simplification import fewer_faces
-from insaat_cli.engine.views import View
+from insaat_cli.engine.scene.views import View
+from insaat_cli.engine.stereo.depth_map_files import DepthMap, read_index
+from insaat_cli.engine.surface.cloud_grain import occupied_cells, typical_spacing, typical_thickness
+from insaat_cli.engine.surface.decimation import merge_flat
+from insaat_cli.engine.surface.hole_closing import Oriented, closed_surface, free_space
+from insaat_cli.engine.surface.hole_patching import close_small_holes
+from insaat_cli.engine.surface.implicit_surface import Surfaces
+from insaat_cli.engine.surface.mesh_cleaning import (
+    Faces,
+    Vertices,
+    compact,
+    without_folds,
+    without_islands,
+)
+from insaat_cli.engine.surface.photo_consistency import Witness, ask_photos, inconsistent, peeled
+from insaat_cli.engine.surface.simplification import fewer_faces
+from insaat_cli.engine.working_images import load_rgb
 from insaat_cli.errors import DoNotFitError
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+from insaat_cli.mesh_io.ply import read_cloud, write_mesh
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
 
 FACES_A_CELL = 2.0
 """Of the grid, by cell of that size with points in it."""

@@ -11,13 +11,19 @@ import cv2
 import numba
 import numpy as np
 
-from insaat_cli.engine.colmap_files import read_model
-from insaat_cli.engine.ply import read_mesh
+from insaat_cli.engine.colmap.model_files import read_model
 from insaat_cli.engine.texture.painter import PaintOptions, PaintSummary, paint
 from insaat_cli.engine.texture.photo import Photo
-from insaat_cli.engine.textured_mesh import write_glb
 from insaat_cli.errors import StageError
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+from insaat_cli.mesh_io.ply import read_mesh
+from insaat_cli.mesh_io.textured_mesh import write_glb
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
 
 LARGEST_SIZE = 16384
 """Graphics cards take no larger textures."""

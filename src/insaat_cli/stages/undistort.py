@@ -11,11 +11,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from insaat_cli.engine.colmap_files import read_model, write_model
-from insaat_cli.engine.photo_mask import read_mask, write_mask
-from insaat_cli.engine.undistortion import PinholeView, pinhole_view, undistorted_model
+from insaat_cli.engine.colmap.model_files import read_model, write_model
+from insaat_cli.engine.sfm.undistortion import PinholeView, pinhole_view, undistorted_model
+from insaat_cli.engine.working_images import read_mask, write_mask
 from insaat_cli.errors import StageError
-from insaat_cli.stages.contract import Events, Metrics, StageRequest, parse_options, run_stage
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

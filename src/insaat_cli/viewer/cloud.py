@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from insaat_cli.models.ply_guard import END
+from insaat_cli.mesh_io.ply_check import END
 
 CLOUD_NAME = "cloud.ply"
 HEADER_BYTES = 4096

@@ -9,7 +9,7 @@ import json
 from importlib import resources
 from typing import Any
 
-from insaat_cli.models.glb_guard import DRACO
+from insaat_cli.mesh_io.glb_check import DRACO
 from insaat_cli.viewer.cloud import SENT_POINTS
 from insaat_cli.viewer.scene import ViewedScene, thumbnail
 

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from insaat_cli.errors import UsageError
-from insaat_cli.models.mesh import find_model, read_checked, read_model
-from insaat_cli.models.write_glb import glb_bytes
+from insaat_cli.mesh_io.glb_writer import glb_bytes
+from insaat_cli.mesh_io.model import find_model, read_checked, read_model
 from insaat_cli.viewer.cloud import CLOUD_NAME, ThinCloud, thin_cloud
 
 CAMERAS_NAME = "cameras.json"

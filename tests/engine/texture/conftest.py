@@ -11,9 +11,9 @@ import pytest
 import trimesh
 from numpy.typing import NDArray
 
-from insaat_cli.engine.preview import render
+from insaat_cli.engine.render.preview import render
 from insaat_cli.engine.texture.photo import Photo
-from insaat_cli.engine.textured_mesh import TexturedMesh
+from insaat_cli.mesh_io.textured_mesh import TexturedMesh
 
 WIDTH, HEIGHT, FOCAL = 320, 240, 300.0
 K = np.array([[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1]])

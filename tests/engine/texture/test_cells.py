@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 
 from insaat_cli.engine.texture.bilinear import sample
-from insaat_cli.engine.texture.cells import (
-    CELL_PX,
-    INNER_WEIGHTS,
-    CellArea,
-    paint_cells,
-    rows_for,
-)
+from insaat_cli.engine.texture.cells import CELL_PX, INNER_WEIGHTS, CellArea, paint_cells, rows_for
 
 
 def test_cells_show_the_colours_at_their_corners_and_between() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from insaat_cli.engine.preview import render
+from insaat_cli.engine.render.preview import render
 from insaat_cli.engine.texture.painter import PaintOptions, paint
 from insaat_cli.engine.texture.photo import Photo
 from insaat_cli.errors import StageError

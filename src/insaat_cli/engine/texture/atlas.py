@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from insaat_cli.engine.raster import rasterize
+from insaat_cli.engine.render.raster import rasterize
 from insaat_cli.engine.texture.charts import Charts
 from insaat_cli.engine.texture.layout import Layout, scaled_size
 from insaat_cli.engine.texture.loose import LooseFaces

@@ -17,9 +17,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from insaat_cli.engine.photo_mask import read_mask
-from insaat_cli.engine.raster import rasterize
+from insaat_cli.engine.render.raster import rasterize
 from insaat_cli.engine.texture.photo import Photo
+from insaat_cli.engine.working_images import read_mask
 
 MOST_CANDIDATES = 12
 BORDER_PX = 2.0

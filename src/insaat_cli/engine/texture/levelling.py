@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, diags
 from scipy.sparse.linalg import cg
 
-from insaat_cli.engine.raster import rasterize
+from insaat_cli.engine.render.raster import rasterize
 from insaat_cli.engine.texture.atlas import INSIDE, RING, Atlas
 from insaat_cli.engine.texture.bilinear import sample
 from insaat_cli.engine.texture.charts import Charts

@@ -21,8 +21,8 @@ from insaat_cli.engine.texture.loose import LooseFaces
 from insaat_cli.engine.texture.outliers import reject_outliers
 from insaat_cli.engine.texture.photo import Photo
 from insaat_cli.engine.texture.seams import find_seams, smooth_seams
-from insaat_cli.engine.textured_mesh import TexturedMesh
 from insaat_cli.errors import StageError
+from insaat_cli.mesh_io.textured_mesh import TexturedMesh
 
 
 @dataclass(frozen=True, kw_only=True)

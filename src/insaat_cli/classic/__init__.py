@@ -1,1 +1,0 @@
-"""OpenMVG and OpenMVS from outside: where their programs are, what they say, what they write."""

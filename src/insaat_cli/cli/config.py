@@ -1,0 +1,40 @@
+"""`insaat config`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from insaat_cli.cli.options import JsonOption
+from insaat_cli.cli.session import talk_of
+from insaat_cli.errors import UsageError
+from insaat_cli.remote.connections import (
+    MEANING,
+    change_setting,
+    config_path,
+    settings,
+)
+
+
+def config_command(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="The setting to change.")] = None,
+    value: Annotated[str | None, typer.Argument(help="Its new value; '' removes it.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Show the settings of the queue's commands and where they come from, or change one."""
+    talk = talk_of(context, json=json)
+    if name is not None and value is not None:
+        change_setting(name, value, config_path())
+    elif name is not None and name not in MEANING:
+        raise UsageError(f"there is no setting {name!r}", hint=f"there is {', '.join(MEANING)}")
+    found = settings({})
+    talk.line(f"file: {config_path()}")
+    for key, meaning in MEANING.items():
+        if name not in {None, key}:
+            continue
+        setting = found.get(key)
+        shown = f"{setting.value}  ({setting.origin})" if setting else f"not set: {meaning}"
+        talk.json({"event": "setting", "name": key, "value": setting.value if setting else None})
+        talk.line(f"{key}: {shown}")

@@ -1,0 +1,164 @@
+"""`insaat submit`: photos into the queue."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from insaat_cli.cli.completion import offer_pipelines
+from insaat_cli.cli.options import (
+    FormatOption,
+    JsonOption,
+    MasksOption,
+    PresetOption,
+    QuietOption,
+    RoiOption,
+    SetOption,
+    StrictOption,
+)
+from insaat_cli.cli.queue_options import (
+    AllowOption,
+    BellOption,
+    EndpointOption,
+    RemoteOption,
+    client_of,
+    named_pipelines,
+)
+from insaat_cli.cli.session import talk_of
+from insaat_cli.display.job_text import (
+    TransferMeter,
+    ended_error,
+    refusal_line,
+    state_fields,
+    status_lines,
+)
+from insaat_cli.display.output import Talk
+from insaat_cli.errors import UsageError
+from insaat_cli.formatting import size
+from insaat_cli.pipeline.loader import DEFAULT_PIPELINE
+from insaat_cli.pipeline.region import AUTO
+from insaat_cli.reconstruction.options import DEFAULT_PRESET
+from insaat_cli.remote.client.client import Client
+from insaat_cli.remote.client.submit import SubmitOptions, submit
+from insaat_cli.remote.queue.job_spec import allowed_pipelines
+from insaat_cli.remote.queue.job_state import Status
+
+FOLLOW_S = 2.0
+READER_LEFT = 128 + signal.SIGPIPE
+PhotosArgument = Annotated[
+    list[Path], typer.Argument(metavar="PHOTOS...", help="Folders, files or patterns.")
+]
+
+
+def submit_command(
+    context: typer.Context,
+    photos: PhotosArgument,
+    remote: RemoteOption = None,
+    endpoint: EndpointOption = None,
+    queue_url: BellOption = None,
+    pipeline: Annotated[
+        str, typer.Option(metavar="NAME", autocompletion=offer_pipelines)
+    ] = DEFAULT_PIPELINE,
+    preset: PresetOption = DEFAULT_PRESET,
+    formats: FormatOption = "glb",
+    settings: SetOption = None,
+    roi: RoiOption = AUTO,
+    masks: MasksOption = None,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r")] = False,
+    resize: Annotated[
+        int | None, typer.Option(metavar="PX", help="Reduce photos to this side before sending.")
+    ] = None,
+    priority: Annotated[int, typer.Option(help="0 to 99; higher comes first.")] = 50,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Only workers with this tag take the job.")
+    ] = None,
+    notify: Annotated[str, typer.Option(metavar="MAIL", help="Tell this address when done.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Stay until the job has ended.")] = False,
+    strict: StrictOption = False,
+    allow_pipeline: AllowOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Put a reconstruction into the queue. What the store has already is not sent again."""
+    talk = talk_of(context, json=json, quiet=quiet)
+    client = client_of(remote, endpoint, queue_url)
+    if masks is not None:
+        raise UsageError(
+            "a remote job takes no --masks",
+            hint="make the masked parts of the photos transparent (PNG), or run it here",
+        )
+    if strict and not wait:
+        raise UsageError(
+            "--strict needs --wait", hint="add --wait: only a finished job can be judged"
+        )
+    options = SubmitOptions(
+        sources=tuple(photos),
+        recursive=recursive,
+        pipeline=DEFAULT_PIPELINE if pipeline == "auto" else pipeline,
+        preset=preset,
+        settings=tuple(settings or ()),
+        roi=roi,
+        formats=tuple(name.strip() for name in formats.split(",") if name.strip()),
+        priority=priority,
+        tags=tuple(tag or ()),
+        notify=notify,
+        resize=resize,
+    )
+    meter = TransferMeter("checked or sent", talk.line)
+    done = submit(
+        client.queue,
+        options,
+        allowed=allowed_pipelines(named_pipelines(allow_pipeline)),
+        started=meter.start,
+        progress=meter.add,
+        ring=client.ring,
+    )
+    talk.json(
+        {
+            "event": "submitted",
+            "job": done.job,
+            "photos": len(done.photos.used),
+            "sent_bytes": done.sent_bytes,
+            "total_bytes": done.total_bytes,
+        }
+    )
+    talk.line(f"job {done.job}: {len(done.photos.used)} photos, {size(done.sent_bytes)} sent")
+    if wait:
+        _follow(client, done.job, talk)
+        shortfall = client.shortfall(done.job, done.photos.left_out)
+        talk.json({"event": "shortfall", "job": done.job, **shortfall.to_json()})
+        for sentence in shortfall.sentences():
+            talk.line(f"warning: {sentence}", style="yellow")
+        if strict and shortfall:
+            raise shortfall.error()
+
+
+def _follow(client: Client, job: str, talk: Talk, *, only_tell: bool = False) -> None:
+    """Show every change; a job that ends otherwise than well is this command's error.
+
+    `only_tell`: end when nobody reads any more, as if SIGPIPE had ended us."""
+    told: set[str] = set()
+
+    def wait(seconds: float) -> None:
+        time.sleep(seconds)
+        for refusal in client.refusals(state):
+            if refusal.machine not in told:
+                told.add(refusal.machine)
+                talk.line(refusal_line(refusal))
+
+    for state in client.follow(job, every_s=FOLLOW_S, wait=wait):
+        talk.json(state_fields(state))
+        talk.line(" ".join(status_lines(state)))
+        if only_tell and not talk.is_heard:
+            raise typer.Exit(READER_LEFT)
+    if state.status is not Status.SUCCEEDED:
+        raise ended_error(state)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the program."""
+    app.command("submit")(submit_command)

@@ -1,0 +1,1 @@
+"""Events and results as text: boards, lines, tables. Only `cli` uses it."""

@@ -1,0 +1,100 @@
+"""Jobs in words: one line in a list, a few lines for one."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from insaat_cli.errors import ERROR_OF_FAULT, InsaatError, JobStateError
+from insaat_cli.formatting import counted, duration, printable, size
+from insaat_cli.remote.queue.job_state import JobState, Status
+from insaat_cli.remote.queue.refusals import Refusal
+
+STEP = 0.1
+
+
+class TransferMeter:
+    """Says every STEP of a transfer on a line of its own; used by several threads at a time."""
+
+    def __init__(self, done: str, say: Callable[[str], object]) -> None:
+        self._done_word, self._say = done, say
+        self._lock = threading.Lock()
+        self._total, self._moved, self._said = 0, 0, 0
+
+    def start(self, total_bytes: int) -> None:
+        self._total = total_bytes
+
+    def add(self, moved_bytes: int) -> None:
+        with self._lock:
+            self._moved += moved_bytes
+            steps = min(self._moved / max(self._total, 1), 1.0) // STEP
+            if steps > self._said:
+                self._said = int(steps)
+                share = f"{steps * STEP:.0%}"
+                self._say(f"{share} of {size(self._total)} {self._done_word}")
+
+
+def state_fields(state: JobState) -> dict[str, Any]:
+    """A state for --json, without what only the protocol needs."""
+    fields = dataclasses.asdict(state)
+    for name in ("txn", "recent"):
+        del fields[name]
+    return {"event": "job", **fields}
+
+
+def job_line(state: JobState) -> str:
+    about = _progress(state) if state.status is Status.RUNNING else _problem(state)
+    when = state.submitted_at.replace("T", " ")[:16]
+    return printable(f"{state.job}  {state.status.value:9}  {when}  {about}").rstrip()
+
+
+def status_lines(state: JobState) -> list[str]:
+    lines = [f"{state.job}: {state.status.value}"]
+    if state.status is Status.RUNNING:
+        lines.append(f"{_progress(state)} on {state.owner}")
+        if state.progress.line:
+            lines.append(f"| {state.progress.line}")
+        if state.cancel:
+            lines.append("asked to stop")
+    counts = [
+        counted(number, word, plural)
+        for number, word, plural in (
+            (state.failures, "failure", ""),
+            (state.losses, "loss", "losses"),
+            (state.releases, "release", ""),
+        )
+        if number
+    ]
+    if counts:
+        lines.append(", ".join(counts))
+    if state.problem and state.status is not Status.SUCCEEDED:
+        lines += [*state.problem.message.splitlines(), *state.problem.hint.splitlines()]
+    return [printable(line) for line in lines if line]
+
+
+def refusal_line(refusal: Refusal) -> str:
+    return printable(f"{refusal.machine} cannot run it: {refusal.problem.message}")
+
+
+def ended_error(state: JobState) -> InsaatError:
+    """What a job that did not succeed is to whoever waits for it."""
+    problem = state.problem
+    if state.status is Status.CANCELLED or problem is None:
+        return JobStateError(f"job {state.job} is {state.status.value}")
+    kind = ERROR_OF_FAULT[problem.fault]
+    hint = problem.hint or f"insaat logs {state.job} shows its log"
+    return kind(f"job {state.job} failed: {problem.message}", hint=hint)
+
+
+def _progress(state: JobState) -> str:
+    progress = state.progress
+    left = "" if progress.seconds_left is None else f", {duration(progress.seconds_left)} left"
+    return f"{progress.stage or 'starting'} {progress.share:.0%}{left}"
+
+
+def _problem(state: JobState) -> str:
+    """The first line of what went wrong."""
+    message = state.problem.message if state.problem else ""
+    return message.partition("\n")[0][:80]

@@ -1,0 +1,1 @@
+"""COLMAP's models, databases, maps and cameras: the one door to its formats."""

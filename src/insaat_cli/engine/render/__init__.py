@@ -1,0 +1,1 @@
+"""The rasteriser, and what is drawn or counted with it."""

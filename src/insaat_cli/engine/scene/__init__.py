@@ -1,0 +1,1 @@
+"""Geometry of a placed photo set: views, axes, region, world frame."""

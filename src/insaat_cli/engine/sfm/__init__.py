@@ -1,0 +1,1 @@
+"""Structure from motion: from features to registered cameras."""

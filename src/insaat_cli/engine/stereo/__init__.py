@@ -1,0 +1,1 @@
+"""One depth map for each view."""

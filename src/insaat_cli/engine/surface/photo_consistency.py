@@ -1,0 +1,205 @@
+"""What the photos say against faces: seen from behind, looked through, or of no common colour.
+
+A camera outside a solid sees only the front of its surface, so a face whose back fills the pixels
+of a photo cannot be there: flakes of stray depth float like that above the surface, and a photo
+that saw past them would be painted onto them. A face before the depth that a photo measured
+contradicts it in the same way. Along outlines stereo makes the surface too wide; the fringe shows a
+different background in every photo. These are the visibility and the photo-consistency of space
+carving (Kutulakos and Seitz, "A theory of shape by space carving", 2000), asked of the faces of a
+mesh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from insaat_cli.engine.bounded_map import in_order
+from insaat_cli.engine.render.raster import rasterize
+from insaat_cli.engine.scene.views import View
+from insaat_cli.engine.surface.outline import background_pixels
+
+Vertices = npt.NDArray[np.float32]
+Faces = npt.NDArray[np.int32]
+Depth = npt.NDArray[np.float32]
+
+LOOKED_THROUGH = 0.02
+"""A photo looks through a face if it measured a depth larger by this share."""
+FEWEST_VIEWS = 2
+"""So many photos must see more against a face than for it."""
+LEAST_COSINE = 0.2
+"""A face seen flatter than this tells nothing by its colour."""
+LEAST_SPREAD = 10.0
+"""A spread of so many 8-bit levels is noise, shading and small shifts."""
+SPREAD_RATIO = 3.0
+"""A face is doubtful beyond so many times the usual spread."""
+MOST_BACKGROUND = 0.3
+"""A face is doubtful if more of its pixels show what is behind it."""
+RINGS = 12
+"""A fringe is no wider than so many faces."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What the photos say of every face, (F,) each."""
+
+    contradicted: npt.NDArray[np.bool_]
+    """More pixels are against the face than for it."""
+    colour_spread: npt.NDArray[np.float32]
+    """Standard deviation of the face's colour over the photos that face it, in 8-bit levels.
+
+    0 where fewer than two do.
+    """
+    background_share: npt.NDArray[np.float32]
+    """Share of the face's pixels, over all photos, that show the background beside an outline."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Witness:
+    """One view: what it measured and what it shows."""
+
+    view: View
+    depth: Depth
+    """(H, W); 0 where unknown."""
+    rgb: npt.NDArray[np.uint8]
+    """(H, W, 3)."""
+
+
+def ask_photos(
+    vertices: Vertices, faces: Faces, witnesses: Iterable[Witness], *, threads: int = 1
+) -> Evidence:
+    """Look at the mesh (V, 3), (F, 3) through every view, `threads` of them in memory at a time.
+
+    A depth of 0 speaks for what the mesh shows there, if from its front.
+    """
+    pro, con, beside = (np.zeros(len(faces), np.int64) for _ in range(3))
+    views_against, facing = (np.zeros(len(faces), np.int32) for _ in range(2))
+    sums = np.zeros((2, len(faces), 3))
+    with ThreadPoolExecutor(threads) as pool:
+        ask = partial(_ask, vertices, faces)
+        for said in in_order(pool, ask, witnesses, ahead=threads):
+            pro[said.faces] += said.pro
+            con[said.faces] += said.con
+            beside[said.faces] += said.beside
+            views_against[said.faces] += said.con > said.pro
+            facing[said.shown] += 1
+            sums[0, said.shown] += said.colour
+            sums[1, said.shown] += said.colour**2
+    count = np.maximum(facing, 1)[:, None]
+    variance = np.maximum(sums[1] / count - (sums[0] / count) ** 2, 0).mean(axis=1)
+    return Evidence(
+        contradicted=(con > pro) & (views_against >= FEWEST_VIEWS),
+        colour_spread=np.sqrt(variance).astype(np.float32),
+        background_share=(beside / np.maximum(pro + con, 1)).astype(np.float32),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Said:
+    """What one view says of the faces that it sees (S,), and of no others: a scene with twice the
+    photos has twice the faces too, and time must not grow with their product."""
+
+    faces: npt.NDArray[np.int64]
+    """(S,) which faces."""
+    pro: npt.NDArray[np.int64]
+    """(S,) pixels for the face; so are `con`, against it, and `beside`, at an outline."""
+    con: npt.NDArray[np.int64]
+    beside: npt.NDArray[np.int64]
+    shown: npt.NDArray[np.int64]
+    """(M,) the faces whose colour can be judged."""
+    colour: npt.NDArray[np.float64]
+    """(M, 3) their mean colours."""
+
+
+def _ask(vertices: Vertices, faces: Faces, witness: Witness) -> _Said:
+    seen = _seen_faces(vertices, faces, witness.view)
+    count = len(seen.faces)
+    speaks_for = seen.cosine[seen.place] > 0
+    speaks_for &= witness.depth[seen.where] <= (1 + LOOKED_THROUGH) * seen.depth
+    pro = np.bincount(seen.place[speaks_for], minlength=count)
+    con = np.bincount(seen.place[~speaks_for], minlength=count)
+    at_background = background_pixels(witness.rgb, seen.where)[seen.where]
+    shown = np.flatnonzero(seen.cosine > LEAST_COSINE)
+    rgb = witness.rgb[seen.where]
+    totals = [np.bincount(seen.place, rgb[:, channel], count)[shown] for channel in range(3)]
+    return _Said(
+        faces=seen.faces,
+        pro=pro,
+        con=con,
+        beside=np.bincount(seen.place[at_background], minlength=count),
+        shown=seen.faces[shown],
+        colour=np.stack(totals, axis=1) / (pro + con)[shown, None],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """The pixels of a view that see the mesh, N of them, and the faces that they see."""
+
+    where: npt.NDArray[np.bool_]
+    """(H, W) mask of these pixels."""
+    faces: npt.NDArray[np.int64]
+    """(S,) which faces are seen."""
+    place: npt.NDArray[np.int32]
+    """(N,) which of them, by pixel."""
+    depth: Depth
+    """(N,) of the mesh."""
+    cosine: npt.NDArray[np.float64]
+    """(S,) of the angle under which each face is seen; negative from behind."""
+
+
+def _seen_faces(vertices: Vertices, faces: Faces, view: View) -> _Seen:
+    # Not `@`: BLAS starts threads for it, which here run beside each other and wait for each other.
+    in_camera = np.einsum("vk,jk->vj", vertices, view.R) + view.t
+    K = view.K.copy()
+    K[:2, 2] += 0.5  # the rasteriser's pixel centres are at +0.5, a view's at 0
+    raster = rasterize(in_camera, faces, K, view.width, view.height, threads=1)
+    where = raster.face >= 0
+    drawn = raster.face[where]
+    is_seen = np.zeros(len(faces), np.bool_)
+    is_seen[drawn] = True
+    seen = np.flatnonzero(is_seen)
+    slot = np.empty(len(faces), np.int32)
+    slot[seen] = np.arange(len(seen), dtype=np.int32)
+    a, b, c = (in_camera[faces[seen, k]] for k in range(3))
+    normal = np.cross(b - a, c - a)
+    lengths = np.linalg.norm(normal, axis=1) * np.linalg.norm(a, axis=1)
+    cosine = -np.einsum("ij,ij->i", normal, a) / np.maximum(lengths, 1e-30)
+    return _Seen(
+        where=where, faces=seen, place=slot[drawn], depth=raster.depth[where], cosine=cosine
+    )
+
+
+def inconsistent(evidence: Evidence) -> npt.NDArray[np.bool_]:
+    """Which faces look so different in the photos, or so like what is behind, that they are not."""
+    spread = evidence.colour_spread
+    known = spread[spread > 0]
+    usual = float(np.median(known)) if len(known) else 0.0
+    differs = spread > max(LEAST_SPREAD, SPREAD_RATIO * usual)
+    return np.asarray(differs | (evidence.background_share > MOST_BACKGROUND))
+
+
+def peeled(
+    faces: Faces, doubtful: npt.NDArray[np.bool_], rings: int = RINGS
+) -> npt.NDArray[np.bool_]:
+    """Which faces stay if doubtful ones at an open edge go, ring after ring from the border.
+
+    Doubtful faces within the surface stay: a window or water looks different in every photo too.
+    """
+    edges = np.sort(np.stack([faces, np.roll(faces, -1, axis=1)], axis=-1), axis=2)
+    keys = edges[..., 0].astype(np.int64) << 32 | edges[..., 1]
+    keep = np.ones(len(faces), bool)
+    for _ in range(rings):
+        alive = np.flatnonzero(keep)
+        _, inverse, counts = np.unique(keys[alive], return_inverse=True, return_counts=True)
+        at_border = (counts[inverse.reshape(-1, 3)] == 1).any(axis=1)
+        going = alive[at_border & doubtful[alive]]
+        if not len(going):
+            break
+        keep[going] = False
+    return keep

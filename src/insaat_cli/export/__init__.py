@@ -1,0 +1,1 @@
+"""Models to print and to share: scaled, cut, closed, hollowed, simplified."""

@@ -1,0 +1,105 @@
+"""From the facts of a run to advice in words. Decides only; measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from insaat_cli.inspection.advice import Advice, Severity, advice_on
+from insaat_cli.inspection.exposure_advice import blur, exposure
+from insaat_cli.inspection.photo_facts import PhotoFacts, much_larger
+from insaat_cli.inspection.surface_coverage import Coverage, Gap
+
+WIDE_GAP_DEG = 60.0
+FEW_POINTS_SHARE = 0.2
+"""Of the set's median: a photo with so few points hangs on loosely."""
+FEW_POINTS = 60
+LEAST_ERROR_PX = 1.0
+"""A reprojection error below it is nothing to speak of."""
+MUCH_UNSEEN = 0.3
+SIDE_UNSEEN = 0.4
+LEAST_SIDE_WEIGHT = 0.05
+SEEN_IN_PREVIEW = "as the first picture of the preview shows it"
+
+
+def advise(
+    photos: Sequence[PhotoFacts], coverage: Coverage | None = None, gap: Gap | None = None
+) -> list[Advice]:
+    """Everything worth saying after a run, the gravest first."""
+    seen = [(photo, photo.tone) for photo in photos if photo.tone is not None]
+    toned, tones = [photo for photo, _ in seen], [tone for _, tone in seen]
+    found = [
+        *_not_placed(photos),
+        *_gap(photos, gap),
+        *_unseen(coverage),
+        *(blur(toned, tones) if toned else []),
+        *_loose(photos),
+        *(exposure(toned, tones) if toned else []),
+    ]
+    order = list(Severity)[::-1]
+    return sorted(found, key=lambda advice: order.index(advice.severity))
+
+
+def _not_placed(photos: Sequence[PhotoFacts]) -> list[Advice]:
+    known = any(photo.matches for photo in photos)
+    alone = [i for i, p in enumerate(photos) if p.placed is None and not p.matches and known]
+    loose = [i for i, p in enumerate(photos) if p.placed is None and i not in alone]
+    if not any(photo.placed for photo in photos):
+        loose = []  # nothing was placed: that is another fault
+    found = []
+    if alone:
+        text = "not in the model, as nothing in them matches any other photo: {photos}. Take them "
+        text += "again nearer to their neighbours, each showing two thirds of what the last one did"
+        found.append(advice_on(Severity.WARNING, "unmatched", photos, alone, text))
+    if loose:
+        text = "not in the model, as they match too little of it: {photos}. Add photos in between"
+        found.append(advice_on(Severity.WARNING, "not_placed", photos, loose, text))
+    return found
+
+
+def _gap(photos: Sequence[PhotoFacts], gap: Gap | None) -> list[Advice]:
+    """`gap` counts the placed photos only."""
+    if gap is None or gap.angle_deg < WIDE_GAP_DEG:
+        return []
+    placed = [i for i, photo in enumerate(photos) if photo.placed is not None]
+    ends = sorted((placed[gap.before], placed[gap.after]))
+    text = f"no photo over {gap.angle_deg:.0f} degrees around the subject, between {{photos}}: "
+    text += f"add photos of the {gap.side} side, {SEEN_IN_PREVIEW}"
+    return [advice_on(Severity.WARNING, "gap", photos, ends, text)]
+
+
+def _unseen(coverage: Coverage | None) -> list[Advice]:
+    if coverage is None:
+        return []
+    sides = [
+        side
+        for side, share in coverage.few_of.items()
+        if share > SIDE_UNSEEN and coverage.weight_of[side] > LEAST_SIDE_WEIGHT
+    ]
+    if not sides and coverage.few < MUCH_UNSEEN:
+        return []
+    text = f"{coverage.few:.0%} of the surface was seen by two photos or fewer"
+    if sides:
+        text += f": add photos of the {' and the '.join(sides)} ({SEEN_IN_PREVIEW})"
+    else:
+        text += ": add photos between those you took, with more overlap"
+    return [Advice(severity=Severity.WARNING, kind="coverage", text=text)]
+
+
+def _loose(photos: Sequence[PhotoFacts]) -> list[Advice]:
+    placed = [(i, photo.placed) for i, photo in enumerate(photos) if photo.placed is not None]
+    if not placed:
+        return []
+    limit = max(FEW_POINTS, FEW_POINTS_SHARE * float(np.median([p.points for _, p in placed])))
+    few = [i for i, p in placed if p.points < limit]
+    errors = [p.error_px for _, p in placed]
+    rough = [placed[k][0] for k in much_larger(errors) if errors[k] > LEAST_ERROR_PX]
+    found = []
+    if few:
+        text = "held by few points only: {photos}. Add photos beside them"
+        found.append(advice_on(Severity.HINT, "few_points", photos, few, text))
+    if rough:
+        text = "fit worse than the others: {photos}. Something moved, or the zoom was changed"
+        found.append(advice_on(Severity.HINT, "rough_fit", photos, rough, text))
+    return found

@@ -1,0 +1,124 @@
+"""Where numba keeps what it compiled, so that only the first run after installation compiles.
+
+Numba itself writes beside the package or, where it cannot, into the user's cache folder. Without
+either, as in a read-only container, it would refuse to load the package at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+CACHE_VARIABLE = "NUMBA_CACHE_DIR"
+MARKER = "insaat-compiled.txt"
+
+
+def cache_variables(environment: Mapping[str, str], package: Path) -> dict[str, str]:
+    """What to set before numba is loaded; nothing where it finds a folder by itself.
+
+    `package` is the folder of this package.
+    """
+    if _place(environment, package) is not None:
+        return {}
+    return {CACHE_VARIABLE: str(private_folder(Path(tempfile.gettempdir())))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache:
+    """The cache of this package's code, as it is now."""
+
+    folder: Path | None
+    """None if there is none."""
+    fingerprint: str
+    """Changes with every change of the code, and with Python and numba."""
+
+    @classmethod
+    def found(cls, environment: Mapping[str, str], package: Path) -> Cache:
+        """The cache that numba will use under `environment`."""
+        parts = [str(package), sys.version, metadata.version("numba")]
+        for source in sorted((package / "engine").rglob("*.py")):
+            status = source.stat()
+            parts.append(f"{source} {status.st_size} {status.st_mtime_ns}")
+        fingerprint = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return cls(folder=_place(environment, package), fingerprint=fingerprint)
+
+    @property
+    def warm(self) -> bool:
+        """Everything was compiled. Without a folder, compiling beforehand would help nobody."""
+        if self.folder is None:
+            return True
+        with suppress(OSError):
+            return (self.folder / MARKER).read_text(encoding="utf-8") == self.fingerprint
+        return False
+
+    def mark(self) -> None:
+        """Say that everything was compiled; the next to look sees that nothing is to be done."""
+        if self.folder is not None:
+            with suppress(OSError):
+                (self.folder / MARKER).write_text(self.fingerprint, encoding="utf-8")
+
+
+def _place(environment: Mapping[str, str], package: Path) -> Path | None:
+    """Where numba will keep the code of `package`: it takes the first that can be written to."""
+    chosen = environment.get(CACHE_VARIABLE)
+    own = [Path(chosen)] if chosen else []
+    places = (*own, package / "engine" / "__pycache__", _user_folder(environment))
+    return next(filter(_writable, places), None)
+
+
+def private_folder(parent: Path) -> Path:
+    """A folder in `parent`, where everyone can write, that is nobody's but ours.
+
+    The same at every call, so that compiled code is found again. It holds code: a folder that
+    another user made beforehand is left alone, and a new one is made under another name.
+    """
+    folder = parent / f"insaat-numba-{os.getuid()}"
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o022
+        if private and found.st_uid == os.getuid():
+            return folder
+    return Path(tempfile.mkdtemp(prefix="insaat-numba-", dir=parent))
+
+
+def usual_folder(environment: Mapping[str, str], package: Path) -> tuple[Path, bool]:
+    """Where numba would keep the code of `package`, and whether it can. Makes no folder."""
+    chosen = environment.get(CACHE_VARIABLE)
+    places = [Path(chosen)] if chosen else [package / "engine", Path.home() / ".cache"]
+    for place in places:
+        if os.access(_existing(place), os.W_OK):
+            return place, True
+    return places[-1], False
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def _user_folder(environment: Mapping[str, str]) -> Path:
+    """Where numba looks for the user's cache folder."""
+    home = Path(environment.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 (never raises)
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "numba"
+    return Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "numba"
+
+
+def _writable(folder: Path) -> bool:
+    """Whether files can be made there; the folder is made if it is missing, as numba does."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False

@@ -1,1 +1,0 @@
-"""Model files: check a foreign file before anything trusts it, read it, write it."""

@@ -1,0 +1,1 @@
+"""From a folder to a checked photo set: headers, masks, frames of a video."""

@@ -1,0 +1,177 @@
+"""Masks: which pixels of which photo are to be used. Black is left out.
+
+A mask is a picture that bears the name of its photo: IMG_1.png, IMG_1.jpg.png (as COLMAP has it),
+IMG_1.mask.png or IMG_1_mask.png (as OpenMVG has it) for IMG_1.jpg.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from insaat_cli.errors import PhotosError, UsageError
+from insaat_cli.formatting import counted, printable
+from insaat_cli.photos.exif import DAMAGED_EXIF
+from insaat_cli.photos.find_photos import natural_key
+from insaat_cli.photos.mask_pixels import kept_of
+from insaat_cli.photos.photo_file import MAX_PIXELS, picture_readers
+from insaat_cli.photos.photo_set import MIN_PHOTOS, LeftOut, Photo, PhotoSet
+
+ASPECT_TOLERANCE = 0.01
+"""Ratio of sides that rounding to whole pixels explains."""
+LOOKED_AT_PIXELS = 50_000_000
+"""Larger masks are not decoded here, outside of the memory budget."""
+HIDDEN = "its mask is entirely black, so none of it would be used"
+NAMES_SHOWN = 3
+TURNED = 5
+"""EXIF orientations from here on lie on their side."""
+
+
+def with_masks(photos: PhotoSet, folder: Path) -> PhotoSet:
+    """`photos`, each with its mask in `folder`, if there is one; other files there are left out.
+
+    So are photos of which their mask leaves nothing. Raises UsageError where `folder` cannot be
+    read, fits no photo or leaves too few, PhotosError where a mask cannot be read or is not of its
+    photo's shape.
+    """
+    names = _Names(photos.used)
+    mask_of: dict[str, Path] = {}
+    strangers: list[LeftOut] = []
+    for file in _files(folder):
+        relative = file.relative_to(folder).as_posix()
+        photo = names.photo_of(relative)
+        if photo is None:
+            reason = "a mask that no photo, or more than one, has the name of"
+            strangers.append(LeftOut(name=relative, path=file, reason=reason))
+        elif photo in mask_of:
+            reason = f"a second mask for {photo}: {mask_of[photo].name} is used"
+            strangers.append(LeftOut(name=relative, path=file, reason=reason))
+        else:
+            mask_of[photo] = file
+    if not mask_of:
+        raise UsageError(
+            f"no file in {printable(str(folder))} has the name of a photo",
+            hint=f"the mask of {photos.used[0].name} is {Path(photos.used[0].name).stem}.png",
+        )
+    with picture_readers():
+        masked = [_masked(photo, mask_of) for photo in photos.used]
+        hidden = [photo for photo in masked if photo.mask and _hides_all(photo.mask)]
+    if hidden and len(masked) - len(hidden) < MIN_PHOTOS:
+        raise _too_much_hidden(hidden, len(masked))
+    lost = [
+        LeftOut(name=photo.name, path=photo.path, reason=HIDDEN, is_photo=True) for photo in hidden
+    ]
+    return replace(
+        photos,
+        used=tuple(photo for photo in masked if photo not in hidden),
+        left_out=(*photos.left_out, *strangers, *lost),
+    )
+
+
+def _hides_all(path: Path) -> bool:
+    """Whether a mask is black throughout. What is damaged or very large is left to `resize`."""
+    try:
+        with Image.open(path) as mask:
+            if mask.width * mask.height > LOOKED_AT_PIXELS:
+                return False
+            return not kept_of(mask).any()
+    except (*DAMAGED_EXIF, EOFError):
+        return False
+
+
+def _too_much_hidden(hidden: Sequence[Photo], photos: int) -> UsageError:
+    shown = ", ".join(printable(photo.mask.name) for photo in hidden[:NAMES_SHOWN] if photo.mask)
+    more = f" and {len(hidden) - NAMES_SHOWN} more" if len(hidden) > NAMES_SHOWN else ""
+    return UsageError(
+        f"the masks hide {len(hidden)} of {counted(photos, 'photo')} completely: "
+        f"{shown}{more} are entirely black",
+        hint="black pixels are ignored, white ones are used; invert the masks if they are the "
+        "other way round",
+    )
+
+
+def fingerprints(photos: PhotoSet) -> tuple[tuple[str, str], ...]:
+    """Names of the photos that have a mask, and the masks' SHA-256 sums."""
+    return tuple((one.name, one.mask_sha256) for one in photos.used if one.mask_sha256 is not None)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        raise UsageError(
+            f"{printable(str(folder))} is not a folder of masks",
+            hint="--masks takes a folder with one picture for each photo, black where to ignore it",
+        )
+    found = [
+        Path(parent) / name
+        for parent, _, names in os.walk(folder.absolute())
+        for name in names
+        if not name.startswith(".")
+    ]
+    yield from sorted(found, key=lambda file: natural_key(str(file.relative_to(folder.absolute()))))
+
+
+class _Names:
+    """Finds the photo of a mask: by its path within the folder, else by its bare name."""
+
+    def __init__(self, photos: tuple[Photo, ...]) -> None:
+        full = [photo.name.casefold() for photo in photos]
+        self._photo_of: dict[str, str] = {}
+        for keys in (
+            full,
+            [str(PurePosixPath(name).with_suffix("")) for name in full],
+            [PurePosixPath(name).name for name in full],
+            [PurePosixPath(name).stem for name in full],
+        ):
+            times = Counter(keys)
+            for key, photo in zip(keys, photos, strict=True):
+                if times[key] == 1:
+                    self._photo_of.setdefault(key, photo.name)
+
+    def photo_of(self, mask: str) -> str | None:
+        key = str(PurePosixPath(mask.casefold()).with_suffix(""))
+        for ending in ("", ".mask", "_mask"):
+            if key.endswith(ending):
+                found = self._photo_of.get(key.removesuffix(ending))
+                if found is not None:
+                    return found
+        return None
+
+
+def _masked(photo: Photo, mask_of: Mapping[str, Path]) -> Photo:
+    path = mask_of.get(photo.name)
+    if path is None:
+        return photo
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise PhotosError(f"the mask {printable(str(path))} is too large")
+            turned = image.getexif().get(0x0112, 1) >= TURNED
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except (*DAMAGED_EXIF, EOFError, MemoryError) as error:
+        raise PhotosError(
+            f"the mask {printable(str(path))} cannot be read: {printable(str(error))}",
+            hint="remove it, or write it again as PNG",
+        ) from error
+    stored = photo.orientation >= TURNED
+    shapes = [(photo.width, photo.height)] + [(photo.height, photo.width)] * stored
+    size = (height, width) if turned else (width, height)
+    if not any(alike(size, shape) for shape in shapes):
+        raise PhotosError(
+            f"the mask {printable(path.name)} is {size[0]} x {size[1]} pixels, its photo "
+            f"{printable(photo.name)} {photo.width} x {photo.height}: not the same shape",
+            hint="a mask may be smaller than its photo, but not cut or turned",
+        )
+    return replace(photo, mask=path, mask_sha256=digest)
+
+
+def alike(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether pictures of (width, height) `size` and `other` have the same shape."""
+    ratio = size[0] * other[1] / (size[1] * other[0])
+    return abs(ratio - 1.0) <= ASPECT_TOLERANCE

@@ -1,0 +1,1 @@
+"""Decides and does nothing: costs, history, forecast, which stage runs next."""

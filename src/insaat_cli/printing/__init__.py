@@ -1,1 +1,0 @@
-"""Models to print and to share: scale, cut, close, hollow, simplify, and write."""

@@ -1,0 +1,54 @@
+"""What a reconstruction would cost with each preset, without doing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from insaat_cli.planning.forecast import Forecast, fitted
+from insaat_cli.planning.history import History
+from insaat_cli.planning.run_plan import RunPlan
+from insaat_cli.reconstruction.options import ReconstructionOptions
+from insaat_cli.reconstruction.reconstruct import plan_of, prepare
+from insaat_cli.runner.events import Listener
+from insaat_cli.runner.run import stages_to_redo
+from insaat_cli.workspace.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """One preset: every stage as it would run, results of earlier runs left aside."""
+
+    preset: str
+    plan: RunPlan
+    stages: tuple[Forecast, ...]
+
+    @property
+    def fits(self) -> bool:
+        return all(told.fits for told in self.stages)
+
+    @property
+    def peak_bytes(self) -> int:
+        return max((told.option.memory_bytes for told in self.stages), default=0)
+
+    @property
+    def seconds(self) -> float:
+        return sum(told.seconds for told in self.stages)
+
+    @property
+    def disk_bytes(self) -> int:
+        """Of the whole workspace, results included."""
+        results = self.stages[-1].disk_bytes if self.stages else 0
+        return sum(told.disk_bytes for told in self.stages) + results
+
+
+def outlooks(options: ReconstructionOptions, listener: Listener) -> dict[str, Outlook]:
+    """By preset, the one asked for first. Raises InsaatError as a run would."""
+    chosen = prepare(options, listener, to_run=False)
+    presets = [options.preset, *chosen.plan.pipeline.presets]
+    found: dict[str, Outlook] = {}
+    for preset in dict.fromkeys(presets):
+        plan = plan_of(replace(options, preset=preset, restart=True), chosen.photos)
+        workspace = Workspace(plan.workspace)
+        _, told = fitted(plan, History(), workspace, stages_to_redo(plan))
+        found[preset] = Outlook(preset=preset, plan=plan, stages=tuple(told))
+    return found

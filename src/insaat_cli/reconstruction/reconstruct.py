@@ -1,0 +1,223 @@
+"""The main job from end to end: photos, plan, run, report. Commands only call this."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from insaat_cli.errors import InsaatError, StoppedError, UsageError
+from insaat_cli.formatting import printable
+from insaat_cli.machine.limits import machine_limits
+from insaat_cli.machine.memory_budget import memory_budget
+from insaat_cli.photos.find_photos import find_photos
+from insaat_cli.photos.masks import fingerprints, with_masks
+from insaat_cli.photos.photo_set import PhotoSet
+from insaat_cli.pipeline.definition import Pipeline
+from insaat_cli.pipeline.loader import DEFAULT_PIPELINE, find_pipeline
+from insaat_cli.pipeline.settings import region_settings, with_preset, with_settings
+from insaat_cli.planning.run_plan import RunPlan, foreseen_results
+from insaat_cli.reconstruction.options import (
+    ALWAYS_WRITTEN,
+    AUTO,
+    DEFAULT_PRESET,
+    FORMATS,
+    Keep,
+    ReconstructionOptions,
+    output_of,
+)
+from insaat_cli.reconstruction.shortfall import Shortfall, shortfall_of
+from insaat_cli.report.page import write_report
+from insaat_cli.runner.events import Listener, PhotosFound, ReportWritten
+from insaat_cli.runner.loop import run_pipeline
+from insaat_cli.runner.run_result import RunResult
+from insaat_cli.workspace.json_file import read_object
+from insaat_cli.workspace.workspace import Workspace, explain_disk, is_workspace
+
+EXPORT_STAGE = "export"
+MASKING_RUN = "insaat_cli.stages.dense"
+"""The stage whose depth heeds masks; no other stereo program is told of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruction:
+    """What came of it."""
+
+    photos: PhotoSet
+    run: RunResult
+    report: Path | None
+    """None after a dry run."""
+    strict: bool = False
+    """A shortfall is to be told as an error; the result stands."""
+
+    @property
+    def shortfall(self) -> Shortfall:
+        return shortfall_of(self.run, len(self.photos.used), self.photos.left_out)
+
+    @property
+    def error(self) -> InsaatError | None:
+        """What is to be told of a run that ended well; a dry run lost nothing yet."""
+        if not self.strict or self.report is None:
+            return None
+        return self.shortfall.error() if self.shortfall else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A reconstruction that can start."""
+
+    options: ReconstructionOptions
+    photos: PhotoSet
+    plan: RunPlan
+
+
+def prepare(options: ReconstructionOptions, listener: Listener, *, to_run: bool = True) -> Prepared:
+    """Find the photos and choose the settings; any expected fault is an InsaatError.
+
+    `to_run` False: nothing will be written, so the output folder does not matter.
+    """
+    output = output_of(options)
+    _check_apart(output, options.sources)
+    # What is wrong with it is said before photos are looked through.
+    pipeline = chosen_pipeline(options)
+    if options.masks is not None and not any(s.run == MASKING_RUN for s in pipeline.stages):
+        raise UsageError(
+            f"pipeline {pipeline.name} does not use masks", hint="--pipeline embedded does"
+        )
+    if to_run:
+        check_output(options, pipeline)
+    photos = find_photos(
+        options.sources,
+        recursive=options.recursive,
+        exclude=[*_never_photos(output, options.sources), *_masks_among(options)],
+    )
+    if options.masks is not None:
+        photos = with_masks(photos, options.masks)
+    listener(
+        PhotosFound(
+            used=len(photos.used), left_out={file.name: file.reason for file in photos.left_out}
+        )
+    )
+    return Prepared(options=options, photos=photos, plan=plan_of(options, photos))
+
+
+def reconstruct(options: ReconstructionOptions, listener: Listener) -> Reconstruction:
+    """Reconstruct the photos of `options.sources`; any expected fault is an InsaatError."""
+    prepared = prepare(options, listener)
+    try:
+        result = run_pipeline(prepared.plan, listener)
+    except InsaatError as error:
+        if not options.dry_run:
+            after_failure(prepared, error)
+        raise
+    if options.dry_run:
+        return Reconstruction(photos=prepared.photos, run=result, report=None)
+    return after_success(prepared, result, listener)
+
+
+def after_failure(prepared: Prepared, error: InsaatError) -> None:
+    """Write the report of a run that failed; one that was stopped, or never began, has none."""
+    recorded = read_object(Workspace(prepared.plan.workspace).record).get("error")
+    began = isinstance(recorded, dict) and recorded.get("message") == error.message
+    if isinstance(error, StoppedError) or not began:
+        return
+    # The page is a help on top of the error, which must reach the user in any case.
+    with suppress(OSError, ValueError, InsaatError):
+        write_report(prepared.plan.workspace, command=prepared.options.command)
+
+
+def after_success(prepared: Prepared, result: RunResult, listener: Listener) -> Reconstruction:
+    """Write the report, and remove what is not to be kept."""
+    with explain_disk(result.workspace):
+        report = write_report(result.workspace, command=prepared.options.command)
+        if prepared.options.keep is Keep.RESULT and result.results:
+            Workspace(result.workspace).drop_stages()
+    listener(ReportWritten(report=report))
+    return Reconstruction(
+        photos=prepared.photos, run=result, report=report, strict=prepared.options.strict
+    )
+
+
+def check_output(options: ReconstructionOptions, pipeline: Pipeline) -> None:
+    """UsageError where the results must not, or could not, be written; writes nothing."""
+    stages = [stage.name for stage in pipeline.stages]
+    workspace = Workspace(output_of(options))
+    workspace.check(stages, foreseen_results(pipeline), overwrite=options.overwrite)
+
+
+def chosen_pipeline(options: ReconstructionOptions) -> Pipeline:
+    """The pipeline with preset, settings and output formats applied."""
+    pipeline = with_settings(usual_pipeline(options), options.settings)
+    pipeline = with_settings(pipeline, region_settings(pipeline, options.roi))
+    formats = tuple(dict.fromkeys((ALWAYS_WRITTEN, *options.formats)))
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise UsageError(
+            f"there is no output format {unknown[0]!r}", hint=f"there is {', '.join(FORMATS)}"
+        )
+    if formats == (ALWAYS_WRITTEN,):
+        return pipeline
+    return with_settings(pipeline, [f"{EXPORT_STAGE}.formats={','.join(formats)}"])
+
+
+def usual_pipeline(options: ReconstructionOptions) -> Pipeline:
+    """The pipeline with its preset, as it would be without the user's own settings."""
+    name = DEFAULT_PIPELINE if options.pipeline == AUTO else options.pipeline
+    pipeline = find_pipeline(name)
+    if pipeline.presets or options.preset != DEFAULT_PRESET:
+        return with_preset(pipeline, options.preset)
+    return pipeline
+
+
+def plan_of(options: ReconstructionOptions, photos: PhotoSet) -> RunPlan:
+    """What is to be done with `photos`, within the limits of this machine."""
+    limits = machine_limits()
+    budget = memory_budget(limits, options.max_memory)
+    return RunPlan(
+        pipeline=chosen_pipeline(options),
+        preset=options.preset,
+        usual=usual_pipeline(options),
+        photos=photos.used,
+        left_out=photos.left_out,
+        masks=fingerprints(photos),
+        workspace=output_of(options),
+        memory_budget_bytes=budget.memory_bytes,
+        memory_stretch_bytes=budget.stretch_bytes,
+        threads=options.threads or limits.cores,
+        from_stage=options.from_stage,
+        until_stage=options.until_stage,
+        restart=options.restart,
+        dry_run=options.dry_run,
+        degrade=options.degrade,
+        overwrite=options.overwrite,
+    )
+
+
+def _check_apart(output: Path, sources: tuple[Path, ...]) -> None:
+    """Results among the photos would be taken for photos by the next run."""
+    same = [source for source in sources if source.resolve() == output.resolve()]
+    earlier = is_workspace(output) and len(same) < len(sources)  # from a pattern such as photos/*
+    if same and not earlier:
+        raise UsageError(
+            f"{printable(str(output))} is both the folder of the photos and the output folder",
+            hint="choose another output folder with -o; one inside it is fine",
+        )
+
+
+def _masks_among(options: ReconstructionOptions) -> list[Path]:
+    """The folder of masks, which holds no photos; UsageError where it is the photos' own."""
+    if options.masks is None:
+        return []
+    if any(source.resolve() == options.masks.resolve() for source in options.sources):
+        raise UsageError(
+            f"{printable(str(options.masks))} is both the folder of the photos and of the masks",
+            hint="put the masks into a folder of their own",
+        )
+    return [options.masks.resolve()]
+
+
+def _never_photos(output: Path, sources: tuple[Path, ...]) -> list[Path]:
+    """The output folder; or, where the photos lie inside it, only what a run writes deep in it."""
+    root = output.resolve()
+    inside = any(source.resolve().is_relative_to(root) for source in sources)
+    return [root / "stages"] if inside else [root]

@@ -1,0 +1,219 @@
+"""What a user does with jobs, apart from submitting: look, fetch, cancel, retry, share, remove."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from insaat_cli.errors import JobStateError, NoJobError, UsageError
+from insaat_cli.photos.photo_set import LeftOut
+from insaat_cli.reconstruction.shortfall import Shortfall, shortfall_of_record
+from insaat_cli.remote.doorbell.doorbell import Doorbell
+from insaat_cli.remote.queue.job_spec import JobSpec
+from insaat_cli.remote.queue.job_state import JobState, Status, check_id
+from insaat_cli.remote.queue.keys import (
+    JOBS,
+    QUEUED,
+    RUNNING,
+    job_prefix,
+    log_key,
+    manifest_key,
+    parse_marker,
+    result_key,
+    spec_key,
+    state_key,
+)
+from insaat_cli.remote.queue.published_result import share_link
+from insaat_cli.remote.queue.queue import Queue
+from insaat_cli.remote.queue.refusals import Refusal, read_refusals
+from insaat_cli.remote.queue.state_writes import read
+from insaat_cli.remote.store.manifest import FileEntry, Manifest
+from insaat_cli.remote.store.protocol import CorruptError, NotThereError, Progress, Store
+from insaat_cli.remote.store.transfer import download, is_there
+from insaat_cli.workspace.ownership import FETCH, claim_folder
+from insaat_cli.workspace.workspace import RECORD_NAME
+
+READERS = 16
+SHARE_SECONDS = 24 * 3600
+MAX_SHARE_SECONDS = 7 * 24 * 3600
+"""S3 allows no longer."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What `fetch` brought, and where to."""
+
+    folder: Path
+    files: tuple[FileEntry, ...]
+
+
+class Client:
+    """The jobs of one store, as their user sees them."""
+
+    def __init__(self, store: Store, queue: Queue, bell: Doorbell | None = None) -> None:
+        self.store = store
+        self.queue = queue
+        self._bell = bell
+
+    def ring(self, job: str) -> None:
+        """Tell the workers that `job` is in the queue, where there is a doorbell."""
+        if self._bell:
+            self._bell.ring(job)
+
+    def jobs(self) -> list[JobState]:
+        """All jobs, newest first; submissions that were never completed are not jobs."""
+        names = [name for name in self.store.folders(JOBS) if _is_id(name)]
+        with ThreadPoolExecutor(READERS) as pool:
+            found = list(pool.map(lambda name: read(self.store, name), names))
+        states = [held.state for held in found if held is not None]
+        return sorted(states, key=lambda state: state.job, reverse=True)
+
+    def status(self, job: str) -> JobState:
+        return self.queue.read(job).state
+
+    def refusals(self, state: JobState) -> list[Refusal]:
+        """Why a waiting job still waits: machines that cannot run it."""
+        return read_refusals(self.store, state) if state.status is Status.QUEUED else []
+
+    def spec(self, job: str) -> JobSpec:
+        blob = self.store.get(spec_key(check_id(job)))
+        if blob is None:
+            raise NotThereError(f"the spec of job {job} is gone")
+        return JobSpec.from_bytes(blob.body)
+
+    def follow(
+        self, job: str, *, every_s: float, wait: Callable[[float], object]
+    ) -> Iterator[JobState]:
+        """The job's state whenever it changed, up to and including its end."""
+        seen = -1
+        while True:
+            state = self.status(job)
+            if state.revision != seen:
+                seen = state.revision
+                yield state
+            if state.status.ended:
+                return
+            wait(every_s)
+
+    def manifest(self, job: str) -> Manifest:
+        """What the job published, as its state vouches for it."""
+        state = self.status(job)
+        if state.status is not Status.SUCCEEDED or state.result is None:
+            why = f": {state.problem.message}" if state.problem else ""
+            raise JobStateError(
+                f"job {job} has no result, it is {state.status.value}{why}",
+                hint=f"insaat status {job} --follow waits for it; insaat logs {job} shows its log",
+            )
+        blob = self.store.get(manifest_key(job, state.result.epoch))
+        if blob is None:
+            raise NotThereError(f"the manifest of job {job} is gone")
+        if hashlib.sha256(blob.body).hexdigest() != state.result.manifest_sha256:
+            raise CorruptError(f"the manifest of job {job} is damaged, or was tampered with")
+        manifest = Manifest.from_bytes(blob.body)
+        if (manifest.job, manifest.epoch) != (job, state.result.epoch):
+            raise CorruptError(f"the manifest of job {job} is that of another attempt")
+        return manifest
+
+    def shortfall(self, job: str, left_out: Iterable[LeftOut] = ()) -> Shortfall:
+        """What the published result lacks, by its run.json; `left_out` were never submitted."""
+        manifest = self.manifest(job)
+        found = [entry for entry in manifest.files if entry.path == RECORD_NAME]
+        blob = self.store.get(result_key(job, manifest.epoch, found[0].sha256)) if found else None
+        if blob is None:
+            raise NotThereError(f"the {RECORD_NAME} of job {job} is gone")
+        if hashlib.sha256(blob.body).hexdigest() != found[0].sha256:
+            raise CorruptError(f"the {RECORD_NAME} of job {job} is damaged, or was tampered with")
+        try:
+            return shortfall_of_record(json.loads(blob.body), left_out)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CorruptError(f"the {RECORD_NAME} of job {job} cannot be read") from error
+
+    def fetch(
+        self,
+        job: str,
+        folder: Path,
+        *,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> Fetched:
+        """Bring the result into `folder`; what is there already is not fetched again.
+
+        UsageError where other files bear the names of the result's, unless they may be replaced.
+        """
+        manifest = self.manifest(job)
+        try:
+            names = [entry.path for entry in manifest.files if not is_there(entry, folder)]
+            claim_folder(folder, FETCH.format(job=job), names, overwrite=overwrite)
+            download(
+                self.store,
+                lambda entry: result_key(job, manifest.epoch, entry.sha256),
+                manifest.files,
+                folder,
+                progress=progress,
+            )
+        except OSError as error:
+            raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
+        return Fetched(folder, manifest.files)
+
+    def cancel(self, job: str) -> JobState:
+        return self.queue.cancel(job)
+
+    def retry(self, job: str) -> JobState:
+        state = self.queue.retry(job)
+        self.ring(job)
+        return state
+
+    def logs(self, job: str, epoch: int | None = None) -> str:
+        """The log of an attempt; by default the last that stored one."""
+        state = self.status(job)
+        epochs = [epoch] if epoch is not None else range(state.epoch, 0, -1)
+        for number in epochs:
+            blob = self.store.get(log_key(job, number))
+            if blob is not None:
+                return blob.body.decode("utf-8", "replace")
+        which = f"attempt {epoch} of job {job}" if epoch is not None else f"job {job}"
+        raise JobStateError(f"{which} has no log", hint="a log is stored when an attempt ends")
+
+    def share(self, job: str, *, seconds: int = SHARE_SECONDS) -> str:
+        """A link to the viewer page that anybody can open for a while."""
+        if not 60 <= seconds <= MAX_SHARE_SECONDS:
+            raise UsageError("a link is good for a minute at least and seven days at most")
+        self.manifest(job)
+        link = share_link(self.store, self.status(job), seconds=seconds)
+        if link is None:
+            raise UsageError(
+                f"{self.store.describe()} has no links to share",
+                hint=f"insaat fetch {job}, and send view.html",
+            )
+        return link
+
+    def remove(self, job: str) -> int:
+        """Delete an ended job with all that belongs to it; the number of objects deleted.
+
+        The state goes last, so that a removal that was cut off can be repeated. Photos stay: other
+        jobs may use them."""
+        self.queue.mark_removing(job)
+        keys = [entry.key for entry in self.store.list(job_prefix(check_id(job)))]
+        keys += [
+            entry.key
+            for prefix in (QUEUED, RUNNING)
+            for entry in self.store.list(prefix)
+            if (marker := parse_marker(entry.key)) and marker.job == job
+        ]
+        last = state_key(job)
+        with ThreadPoolExecutor(READERS) as pool:
+            list(pool.map(self.store.delete, [key for key in keys if key != last]))
+        self.store.delete(last)
+        return len(keys)
+
+
+def _is_id(name: str) -> bool:
+    try:
+        check_id(name)
+    except NoJobError:
+        return False
+    return True

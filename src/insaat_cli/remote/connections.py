@@ -1,0 +1,143 @@
+"""Where the store is: option, environment, file, default, in this order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from insaat_cli.config import (
+    MEANING,
+    VARIABLES,
+    Setting,
+    config_path,
+    read_config,
+    setting_of,
+    write_setting,
+)
+from insaat_cli.errors import StoreError, UsageError
+from insaat_cli.formatting import printable
+from insaat_cli.machine.limits import machine_limits
+from insaat_cli.machine.memory_budget import parse_memory
+from insaat_cli.remote.doorbell.doorbell import Doorbell
+from insaat_cli.remote.doorbell.sqs import SqsQueue, checked_url
+from insaat_cli.remote.store.aws import check_endpoint, check_region, open_session
+from insaat_cli.remote.store.folder_store import LocalStore
+from insaat_cli.remote.store.protocol import Store
+from insaat_cli.remote.store.s3_store import S3Address, S3Store
+
+__all__ = [
+    "MEANING",
+    "Setting",
+    "change_setting",
+    "config_path",
+    "open_bell",
+    "open_store",
+    "read_config",
+    "settings",
+]
+
+
+def settings(
+    options: Mapping[str, str | None], environment: Mapping[str, str] = os.environ
+) -> dict[str, Setting]:
+    """Every setting that has a value."""
+    found = {
+        name: setting
+        for name in VARIABLES
+        if (setting := setting_of(name, options.get(name), environment))
+    }
+    found.setdefault("remote", Setting(str(default_folder(environment)), "default"))
+    return found
+
+
+def default_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """The queue of this user on this machine."""
+    base = environment.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "insaat" / "queue"
+
+
+def open_store(
+    options: Mapping[str, str | None], environment: Mapping[str, str] = os.environ
+) -> Store:
+    """The store that the settings name."""
+    found = {name: setting.value for name, setting in settings(options, environment).items()}
+    remote = found["remote"]
+    if remote.startswith("s3://"):
+        address = S3Address.parse(
+            remote,
+            endpoint=found.get("endpoint") or _aws_endpoint(environment),
+            region=found.get("region"),
+            profile=found.get("profile"),
+        )
+        return S3Store(address)
+    return LocalStore(_store_folder(remote))
+
+
+def open_bell(
+    options: Mapping[str, str | None], environment: Mapping[str, str] = os.environ
+) -> Doorbell | None:
+    """The doorbell that the settings name, if any."""
+    found = {name: setting.value for name, setting in settings(options, environment).items()}
+    url = found.get("queue_url")
+    if not url:
+        return None
+    return Doorbell(SqsQueue(url, region=found.get("region"), profile=found.get("profile")))
+
+
+def change_setting(name: str, value: str, path: Path) -> None:
+    """Set one value in the file, after the check that its user makes; remove it if it is empty."""
+    check = CHECKS.get(name)
+    write_setting(name, check(value) if check and value else value, path)
+
+
+def _checked_remote(value: str) -> str:
+    if value.startswith("s3://"):
+        S3Address.parse(value)
+        return value
+    # Absolute: the next command may be given elsewhere.
+    return str(_store_folder(value).absolute())
+
+
+def _store_folder(remote: str) -> Path:
+    """The folder that `remote` names; UsageError where it names none, StoreError for a file."""
+    path = remote.removeprefix("file://")
+    if "://" in path:
+        raise UsageError(
+            f"{remote!r} is not a store", hint="write s3://bucket/prefix, or the path of a folder"
+        )
+    try:
+        folder = Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(
+            f"{printable(path)}: there is no such home folder", hint="write the path of a folder"
+        ) from error
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(
+            f"{printable(path)} is a file, not a folder", hint="choose another --remote"
+        )
+    return folder
+
+
+def _unchanged(check: Callable[[str], object]) -> Callable[[str], str]:
+    def checked(value: str) -> str:
+        check(value)
+        return value
+
+    return checked
+
+
+CHECKS: Mapping[str, Callable[[str], str]] = {
+    "max_memory": _unchanged(lambda text: parse_memory(text, machine_limits().memory_bytes)),
+    "remote": _checked_remote,
+    "endpoint": _unchanged(check_endpoint),
+    "region": _unchanged(check_region),
+    "profile": _unchanged(open_session),
+    "queue_url": _unchanged(checked_url),
+}
+"""By setting: what its user makes of the text, and the text to be kept."""
+
+
+def _aws_endpoint(environment: Mapping[str, str]) -> str | None:
+    """boto3's own variables; known here so that such servers get the older checksum mode."""
+    return environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")

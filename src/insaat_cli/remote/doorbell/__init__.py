@@ -1,0 +1,1 @@
+"""Wake-up messages over SQS; the queue works without them."""

@@ -1,0 +1,152 @@
+"""What a submitter asks for: photos by hash, a pipeline by name, settings by value.
+
+A spec is text from whoever may write to the bucket. It can name only pipelines that the worker's
+operator allows, and only values for parameters that the pipeline has: never a program, an argument
+or a path.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from insaat_cli.errors import MachineError, StoreError, UsageError
+from insaat_cli.pipeline.definition import Pipeline
+from insaat_cli.pipeline.loader import find_pipeline, shipped_pipelines
+from insaat_cli.pipeline.settings import with_preset, with_settings
+from insaat_cli.reconstruction.options import FORMATS
+from insaat_cli.remote.queue.mail_address import check_address
+from insaat_cli.remote.store.manifest import FileEntry, file_entries
+
+FORMAT = 1
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,60}")
+SETTING = re.compile(
+    r"[a-z][a-z0-9_-]*\.[a-z][a-z0-9_]*=[A-Za-z0-9+*][A-Za-z0-9_.,+*% -]{0,99}|"
+    r"[a-z][a-z0-9_-]*\.[a-z][a-z0-9_]*=-?[0-9.]{1,30}(?:,-?[0-9.]{1,30}){0,5}"
+)
+MAX_SETTINGS = 100
+MAX_TITLE = 200
+MAX_SIDE = 1_000_000
+
+
+class OutdatedError(MachineError, StoreError):
+    """This version is too old to read what is in the store."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSpec:
+    """Written once, before the job exists; never changed."""
+
+    job: str
+    title: str = ""
+    """For people: the name of the photo folder."""
+    pipeline: str = "embedded"
+    preset: str = "normal"
+    settings: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ("glb",)
+    notify: str = ""
+    photos: tuple[FileEntry, ...]
+    sizes: tuple[tuple[int, int], ...] = ()
+    """Width and height of each photo, px, by which workers foretell memory; (): not said."""
+
+    def to_bytes(self) -> bytes:
+        fields = {"format": FORMAT, **dataclasses.asdict(self)}
+        return json.dumps(fields, indent=1, ensure_ascii=False).encode()
+
+    @classmethod
+    def from_bytes(cls, body: bytes) -> JobSpec:
+        """Raises StoreError for what cannot be read, UsageError for what may not be asked,
+        OutdatedError for what a newer version than this one has written."""
+        try:
+            raw = json.loads(body)
+            version = raw.pop("format")
+            raw.setdefault("sizes", [])  # specs of earlier versions do not say
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(f"the job's spec.json cannot be read: {error}") from error
+        known = {field.name for field in dataclasses.fields(cls)}
+        if type(version) is int and version > FORMAT:
+            raise OutdatedError(
+                "this insaat is too old for the job: a newer one submitted it",
+                hint="install the newest insaat where the workers run",
+            )
+        if version != FORMAT or set(raw) != known:
+            raise StoreError("the job's spec.json is of another version, or was tampered with")
+        photos = file_entries(raw["photos"])
+        return cls(
+            job=_text(raw["job"]),
+            title=_text(raw["title"]),
+            pipeline=_text(raw["pipeline"]),
+            preset=_text(raw["preset"]),
+            settings=_texts(raw["settings"]),
+            formats=_texts(raw["formats"]),
+            notify=_text(raw["notify"]),
+            photos=photos,
+            sizes=_sizes(raw["sizes"], len(photos)),
+        )
+
+
+class NotAllowedError(MachineError, UsageError):
+    """The job's pipeline is not among those that are allowed here; elsewhere it may be."""
+
+
+def allowed_pipelines(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Name → what `find_pipeline` takes: the shipped ones, and the operator's own."""
+    return {name: name for name in shipped_pipelines()} | dict(extra or {})
+
+
+def check_spec(spec: JobSpec, allowed: Mapping[str, str]) -> Pipeline:
+    """The pipeline as the spec asks for it; UsageError for what is not allowed."""
+    if not NAME.fullmatch(spec.pipeline):
+        raise UsageError(f"{spec.pipeline!r:.100} is not the name of a pipeline")
+    if spec.pipeline not in allowed:
+        raise NotAllowedError(
+            f"the pipeline {spec.pipeline!r} is not allowed here",
+            hint=f"allowed are {', '.join(sorted(allowed))}",
+        )
+    if len(spec.settings) > MAX_SETTINGS:
+        raise UsageError("too many settings")
+    for setting in spec.settings:
+        if not SETTING.fullmatch(setting):
+            raise UsageError(
+                f"the setting {setting!r:.150} is not allowed in a remote job",
+                hint="a value is a number or a plain word; paths are not possible",
+            )
+    unknown = [name for name in spec.formats if name not in FORMATS]
+    if unknown:
+        raise UsageError(f"there is no output format {unknown[0]!r}")
+    if spec.notify:
+        check_address(spec.notify)
+    pipeline = find_pipeline(allowed[spec.pipeline])
+    if spec.preset not in pipeline.presets and (pipeline.presets or spec.preset != "normal"):
+        raise UsageError(f"pipeline {spec.pipeline} has no preset {spec.preset!r}")
+    if spec.preset in pipeline.presets:
+        pipeline = with_preset(pipeline, spec.preset)
+    return with_settings(pipeline, spec.settings)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_TITLE:
+        raise StoreError("the job's spec.json is damaged")
+    return value
+
+
+def _sizes(value: Any, photos: int) -> tuple[tuple[int, int], ...]:
+    """Wrong ones can only harm the job itself: it is granted what they ask for, and no more."""
+    if not isinstance(value, list) or len(value) not in {0, photos}:
+        raise StoreError("the job's spec.json is damaged")
+    for pair in value:
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise StoreError("the job's spec.json is damaged")
+        if not all(type(side) is int and 0 < side <= MAX_SIDE for side in pair):
+            raise StoreError("the job's spec.json is damaged")
+    return tuple((width, height) for width, height in value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise StoreError("the job's spec.json is damaged")
+    return tuple(_text(item) for item in value)

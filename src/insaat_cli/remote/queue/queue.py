@@ -1,0 +1,286 @@
+"""The rules by which jobs are found, claimed, watched and given back, over any store.
+
+Only `state.json` decides; markers (see `keys`) only save reading every job. Order within each
+step: the marker of the coming period, the state change, then the deletion of the past marker. A
+process may die between any two of them and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from insaat_cli.errors import JobStateError, NoJobError, StoreError
+from insaat_cli.remote.queue import job_state as transitions
+from insaat_cli.remote.queue.job_state import JobState, Problem, Progress, RefusedError, Status
+from insaat_cli.remote.queue.keys import (
+    QUEUED,
+    RUNNING,
+    SHARDS,
+    Marker,
+    parse_marker,
+    queued_marker,
+    running_marker,
+    spec_key,
+)
+from insaat_cli.remote.queue.state_writes import Held, LostRaceError, Pause, change, create, read
+from insaat_cli.remote.store.protocol import Entry, Store, UncertainError
+
+CHANGE_TRIES = 20
+CANDIDATES = 200
+"""Queued markers read in one scan."""
+CHOICE = 16
+"""Workers pick at random among so many of the first jobs, so that they seldom collide."""
+WATCH_LISTED = 1000
+ABANDONED_AFTER_S = 3600.0
+Step = Callable[[JobState], JobState]
+
+
+@dataclass
+class _Sighting:
+    epoch: int
+    revision: int
+    since: float
+
+
+class Queue:
+    """Jobs in `store`. `clock` is monotonic, in seconds, and only compared with itself."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], float],
+        pause: Pause | None = None,
+        choose: random.Random | None = None,
+    ) -> None:
+        self.store = store
+        self._clock = clock
+        self._pause = pause or Pause()
+        self._random = choose or random.Random()  # noqa: S311 - spreads load, keeps no secret
+        self._choice = CHOICE
+        self._seen: dict[str, _Sighting] = {}
+        self._unborn: dict[str, float] = {}
+
+    # Submitting and steering -----------------------------------------------------------------
+
+    def submit(self, first: JobState, spec: bytes) -> Held:
+        """Spec, marker, then the state as the commit: before it, there is no job."""
+        self.store.put(spec_key(first.job), spec)
+        self.store.put(queued_marker(first).key, b"")
+        return create(self.store, first, self._pause)
+
+    def read(self, job: str) -> Held:
+        """Raises NoJobError if there is no such job."""
+        held = read(self.store, transitions.check_id(job))
+        if held is None:
+            raise NoJobError(
+                f"there is no job {job} in {self.store.describe()}", hint="insaat jobs lists them"
+            )
+        return held
+
+    def cancel(self, job: str) -> JobState:
+        held = self._apply(job, transitions.cancel)
+        self._tidy(queued_marker(held.state), held.state)
+        return held.state
+
+    def retry(self, job: str) -> JobState:
+        return self._apply(job, transitions.retry).state
+
+    def mark_removing(self, job: str) -> JobState:
+        return self._apply(job, transitions.remove).state
+
+    # Working ---------------------------------------------------------------------------------
+
+    def candidates(self, tags: Iterable[str] = ()) -> list[Marker]:
+        """Markers of queued jobs whose tags are among `tags`, best first, the first few mixed."""
+        offered = frozenset(tags)
+        markers = (parse_marker(entry.key) for entry in self.store.list(QUEUED))
+        fitting = list(
+            itertools.islice(
+                (found for found in markers if found and offered.issuperset(found.tags)), CANDIDATES
+            )
+        )
+        first = [found for found in fitting[: self._choice] if found.rank == fitting[0].rank]
+        self._random.shuffle(first)
+        return first + fitting[len(first) :]
+
+    def claim(self, marker: Marker, *, owner: str, lease_s: float) -> Held | None:
+        """Make `owner` the owner, or None if the job is not to be had."""
+        held = read(self.store, marker.job)
+        if held is None:
+            self._abandon_if_old(marker)
+            return None
+        if held.state.status is not Status.QUEUED or held.state.epoch != marker.epoch:
+            self._tidy(marker, held.state)
+            return None
+        announced = running_marker(marker.job, marker.epoch + 1)
+        self.store.put(announced.key, b"")
+        try:
+            claimed = change(
+                self.store,
+                held,
+                transitions.claim(held.state, owner=owner, lease_s=lease_s),
+                self._pause,
+            )
+        except (LostRaceError, RefusedError) as lost:
+            # Many workers, few jobs: spread out.
+            self._choice = min(self._choice * 2, CANDIDATES)
+            if isinstance(lost, LostRaceError):
+                # The winner may have ended the job, and its marker, before ours was written.
+                self._tidy(announced, lost.current.state)
+            return None
+        self._choice = CHOICE
+        if not claimed.state.owned_by(owner, marker.epoch + 1):
+            return None
+        self._tidy(marker, claimed.state)
+        return claimed
+
+    def renew(self, held: Held, *, progress: Progress) -> Held:
+        """The owner's heartbeat; raises RefusedError if it is the owner no longer."""
+        owner, epoch = held.state.owner, held.state.epoch
+        renewed = self._insist(
+            held,
+            lambda state: transitions.renew(state, owner=owner, epoch=epoch, progress=progress),
+        )
+        if not renewed.state.owned_by(owner, epoch):
+            raise RefusedError("belongs to another worker now")
+        return renewed
+
+    def succeed(self, held: Held, *, manifest_sha256: str) -> Held:
+        """Publish; raises RefusedError if the job is lost or cancelled."""
+        owner, epoch = held.state.owner, held.state.epoch
+        return self._finish(
+            held,
+            lambda state: transitions.succeed(
+                state, owner=owner, epoch=epoch, manifest_sha256=manifest_sha256
+            ),
+        )
+
+    def fail(self, held: Held, problem: Problem) -> Held:
+        owner, epoch = held.state.owner, held.state.epoch
+        return self._finish(
+            held,
+            lambda state: transitions.fail(state, owner=owner, epoch=epoch, problem=problem),
+        )
+
+    def give_up(self, held: Held, problem: Problem) -> Held:
+        """End a job that no machine can run."""
+        owner, epoch = held.state.owner, held.state.epoch
+        return self._finish(
+            held,
+            lambda state: transitions.give_up(state, owner=owner, epoch=epoch, problem=problem),
+        )
+
+    def release(self, held: Held) -> Held:
+        owner, epoch = held.state.owner, held.state.epoch
+        return self._finish(
+            held,
+            lambda state: transitions.release(state, owner=owner, epoch=epoch),
+        )
+
+    # Watching --------------------------------------------------------------------------------
+
+    def watch(self, limit: int) -> list[JobState]:
+        """Look at up to `limit` running jobs; return those that this call took from the silent.
+
+        A job is lost when its revision stood still, as seen by this observer's own clock, for the
+        whole lease that its owner named. The same jobs are looked at until they move or end."""
+        markers = self._running()
+        alive = {marker.key: marker for marker in markers}
+        self._seen = {key: seen for key, seen in self._seen.items() if key in alive}
+        room = max(limit - len(self._seen), 0)
+        fresh = [key for key in alive if key not in self._seen]
+        chosen = self._random.sample(fresh, min(room, len(fresh)))
+        taken = []
+        for key in [*self._seen, *chosen]:
+            with contextlib.suppress(UncertainError):
+                taken += self._look(alive[key], keep=len(alive) <= limit)
+        return taken
+
+    def suspect(self, state: JobState) -> None:
+        """Watch this running job from now on."""
+        self._look(running_marker(state.job, state.epoch), keep=True)
+
+    def _running(self) -> list[Marker]:
+        """Markers of running jobs; of a large fleet's, those of one shard drawn by chance."""
+        entries = list(self.store.list(RUNNING, limit=WATCH_LISTED))
+        if len(entries) == WATCH_LISTED:
+            entries = list(self.store.list(RUNNING + self._random.choice(SHARDS)))
+            # What is watched already stays watched, whatever shard was drawn.
+            entries += [Entry(key, 0) for key in self._seen]
+        return [marker for entry in entries if (marker := parse_marker(entry.key))]
+
+    def _look(self, marker: Marker, *, keep: bool) -> list[JobState]:
+        held = read(self.store, marker.job)
+        if held is None or not held.state.owned_by(held.state.owner, marker.epoch):
+            self._seen.pop(marker.key, None)
+            if held is not None:
+                self._tidy(marker, held.state)
+            return []
+        state, now = held.state, self._clock()
+        seen = self._seen.get(marker.key)
+        if seen is None or (seen.epoch, seen.revision) != (state.epoch, state.revision):
+            if seen is not None and not keep:
+                # It lives: make room for another job, so that in time all are looked at.
+                del self._seen[marker.key]
+            else:
+                self._seen[marker.key] = _Sighting(state.epoch, state.revision, now)
+            return []
+        if now - seen.since < state.lease_s:
+            return []
+        with contextlib.suppress(LostRaceError, RefusedError):
+            lost = self._change(held, lambda now: transitions.lose(now, epoch=marker.epoch))
+            self._tidy(marker, lost.state)
+            del self._seen[marker.key]
+            return [lost.state]
+        return []
+
+    def _abandon_if_old(self, marker: Marker) -> None:
+        """A marker without a state: a submission under way, or one whose submitter died."""
+        now = self._clock()
+        since = self._unborn.setdefault(marker.key, now)
+        if now - since >= ABANDONED_AFTER_S:
+            with contextlib.suppress(LostRaceError):
+                held = create(self.store, transitions.abandoned(marker.job), self._pause)
+                self._tidy(marker, held.state)
+            self._unborn.pop(marker.key, None)
+
+    # Changing --------------------------------------------------------------------------------
+
+    def _apply(self, job: str, step: Step) -> Held:
+        """A change by somebody who does not own the job."""
+        try:
+            return self._insist(self.read(job), step)
+        except RefusedError as error:
+            raise JobStateError(f"job {job} {error}") from error
+
+    def _finish(self, held: Held, step: Step) -> Held:
+        done = self._insist(held, step)
+        self._tidy(running_marker(held.state.job, held.state.epoch), done.state)
+        return done
+
+    def _insist(self, held: Held, step: Step) -> Held:
+        """Change again from what the job has become, as long as `step` allows it."""
+        for _ in range(CHANGE_TRIES):
+            try:
+                return self._change(held, step)
+            except LostRaceError as race:
+                held = race.current
+        raise UncertainError(f"job {held.state.job} changes too fast")
+
+    def _change(self, held: Held, step: Step) -> Held:
+        """One change, announced first if it puts the job into the queue."""
+        after = step(held.state)
+        if after.status is Status.QUEUED:
+            self.store.put(queued_marker(after).key, b"")
+        return change(self.store, held, after, self._pause)
+
+    def _tidy(self, marker: Marker, state: JobState) -> None:
+        """Delete a marker of the past; if that fails, the next scan that meets it does it."""
+        if marker.is_past(state):
+            with contextlib.suppress(StoreError):
+                self.store.delete(marker.key)

@@ -1,0 +1,121 @@
+"""Which machines could not run a job, and why; and when the job is told that none can.
+
+    jobs/JOB/refusals/MACHINE.json
+
+A fault of a machine never counts as an attempt, so without a bound a job that fits nobody would
+wait, or wander, for ever. Each machine writes its own object, which nobody else writes, and the
+state knows nothing of them: workers of earlier versions go on as they did. Counts are only read
+together with the life of the job in which they were made, so a retry begins anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import re
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from insaat_cli.errors import Fault
+from insaat_cli.formatting import counted
+from insaat_cli.remote.queue.job_state import JobState, Problem
+from insaat_cli.remote.queue.keys import refusal_key, refusal_prefix
+from insaat_cli.remote.store.protocol import Store
+
+MOST_RETURNED = 6
+"""Attempts, of all machines together, that a fault of the machine ended."""
+MOST_DECLINED = 24
+"""Looks of one machine at a job that it cannot run: most of a day, see `readiness.py`."""
+MOST_DECLINED_BY_ALL = 8 * MOST_DECLINED
+"""Where machines come and go, none may live long enough to look so often."""
+MOST_READ = 100
+"""Machines whose refusals are read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """What one machine had against one job. `life` is that of the job, see `JobState.life`."""
+
+    machine: str
+    life: int
+    declined: int = 0
+    """Looks at the job in the queue, where it was left."""
+    returned: int = 0
+    """Attempts that were begun and given back."""
+    problem: Problem
+    """The latest."""
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False).encode()
+
+    @classmethod
+    def from_bytes(cls, body: bytes) -> Refusal | None:
+        """None for what is no refusal: then it was never counted, and no harm is done."""
+        try:
+            raw = json.loads(body)
+            problem = {**raw.pop("problem")}
+            problem["fault"] = Fault(problem["fault"])
+            refusal = cls(**raw, problem=Problem(**problem))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+        counts = (refusal.life, refusal.declined, refusal.returned)
+        return refusal if all(type(count) is int for count in counts) else None
+
+
+def machine_name() -> str:
+    """The same for all workers of this machine, and fit to be part of a key."""
+    name = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:60].strip(".")
+    return name or "machine"
+
+
+def read_refusals(store: Store, state: JobState) -> list[Refusal]:
+    """Those of the present life of the job."""
+    found = []
+    for entry in itertools.islice(store.list(refusal_prefix(state.job)), MOST_READ):
+        blob = store.get(entry.key)
+        refusal = None if blob is None else Refusal.from_bytes(blob.body)
+        if refusal is not None and refusal.life == state.life:
+            found.append(refusal)
+    return found
+
+
+def refuse(
+    store: Store, state: JobState, problem: Problem, *, machine: str, begun: bool
+) -> list[Refusal]:
+    """Write down that `machine` could not run the job; all refusals of its present life.
+
+    `begun`: the job was claimed and is given back; else it is left in the queue."""
+    others = read_refusals(store, state)
+    own = next((one for one in others if one.machine == machine), None)
+    own = own or Refusal(machine=machine, life=state.life, problem=problem)
+    own = dataclasses.replace(
+        own,
+        declined=own.declined + (not begun),
+        returned=own.returned + begun,
+        problem=problem,
+    )
+    store.put(refusal_key(state.job, machine), own.to_bytes())
+    return [own, *(one for one in others if one.machine != machine)]
+
+
+def nobody_can(job: str, refusals: Sequence[Refusal]) -> Problem | None:
+    """What ends `job`, or None while there is hope. The first of `refusals` is the latest."""
+    declined = [refusal.declined for refusal in refusals]
+    returned = sum(refusal.returned for refusal in refusals)
+    if (
+        returned < MOST_RETURNED
+        and max(declined, default=0) < MOST_DECLINED
+        and sum(declined) < MOST_DECLINED_BY_ALL
+    ):
+        return None
+    latest = refusals[0].problem
+    tried = f", begun and given back {counted(returned, 'time')}" if returned else ""
+    refused = f"refused by {counted(len(refusals), 'machine')}{tried}"
+    onwards = f"once there is a worker that can run it: insaat retry {job}"
+    return dataclasses.replace(
+        latest,
+        message=f"fits no worker: {latest.message} ({refused})",
+        hint="\n".join(filter(None, [latest.hint, onwards])),
+    )

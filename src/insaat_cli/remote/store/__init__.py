@@ -1,0 +1,1 @@
+"""Objects: the protocol, its implementations, transfers, the probe."""

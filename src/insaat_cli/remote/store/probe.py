@@ -1,0 +1,116 @@
+"""Does the server keep its promise? Conditional writes, tried out before a queue is trusted to it.
+
+Some S3 servers accept If-None-Match and If-Match and ignore them; others check and write in two
+steps, so that racing writers both win. On such a store two workers would run the same job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from insaat_cli.errors import StoreError
+from insaat_cli.remote.store.protocol import ConflictError, Store, UncertainError
+
+RACERS = 8
+ROUNDS = 2
+TRIES = 4
+HINT = (
+    "use a server that honours conditional writes under racing writers: AWS S3, SeaweedFS 4, "
+    "MinIO, Cloudflare R2 and recent Ceph document them"
+)
+
+
+def probe(store: Store) -> None:
+    """Raise StoreError unless conditional writes hold in `store`, racing writers included."""
+    for _ in range(ROUNDS):
+        key = f"probe/{secrets.token_hex(8)}"
+        try:
+            _check_one_writer(store, key)
+            _race(store, key, "If-None-Match", partial(store.put_if_absent, key))
+            blob = store.get(key)
+            if blob is None:
+                raise _broken(store, "read-after-write", "an object just written is not there")
+            _race(store, key, "If-Match", partial(_swap, store, key, blob.tag))
+        finally:
+            with contextlib.suppress(StoreError):
+                store.delete(key)
+
+
+def _swap(store: Store, key: str, tag: str, body: bytes) -> str:
+    return store.swap(key, body, tag)
+
+
+def _check_one_writer(store: Store, key: str) -> None:
+    _must_conflict(store, "If-Match", lambda: store.swap(key, b"x", '"0123456789abcdef"'))
+    first = _surely(lambda: store.put_if_absent(key, b"first"), store, key, b"first")
+    _must_conflict(store, "If-None-Match", lambda: store.put_if_absent(key, b"second"))
+    _surely(lambda: store.swap(key, b"third", first), store, key, b"third")
+    _must_conflict(store, "If-Match", lambda: store.swap(key, b"fourth", first))
+    store.delete(key)
+
+
+def _surely(write: Callable[[], str], store: Store, key: str, body: bytes) -> str:
+    """The tag after a write that nobody races with, looked up if its reply was lost."""
+    fault: Exception = ConflictError(key)
+    for _ in range(TRIES):
+        try:
+            return write()
+        except (UncertainError, ConflictError) as error:
+            fault = error
+            blob = store.get(key)
+            if blob is not None and blob.body == body:
+                return blob.tag
+    if isinstance(fault, UncertainError):
+        raise fault
+    raise _broken(store, "conditional write", "refuses a write whose condition holds")
+
+
+def _must_conflict(store: Store, header: str, write: Callable[[], str]) -> None:
+    for _ in range(TRIES):
+        try:
+            write()
+        except ConflictError:
+            return
+        except UncertainError as error:
+            fault = error
+            continue
+        raise _broken(store, header, "accepted a write whose condition does not hold")
+    raise fault
+
+
+def _race(store: Store, key: str, header: str, write: Callable[[bytes], str]) -> None:
+    """Exactly one of RACERS simultaneous writers may win, and its bytes must be there."""
+    start = threading.Barrier(RACERS)
+    won: list[bytes] = []
+    unknown: list[bytes] = []
+
+    def run(number: int) -> None:
+        body = f"{header} {number} {secrets.token_hex(8)}".encode()
+        start.wait()
+        try:
+            write(body)
+            won.append(body)
+        except ConflictError:
+            pass  # it lost the race, as all but one should
+        except StoreError:
+            unknown.append(body)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(RACERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    blob = store.get(key)
+    stored = None if blob is None else blob.body
+    if len(won) > 1 or (won and stored != won[0]):
+        raise _broken(store, header, f"let {len(won)} of {RACERS} racing writers win")
+    if not won and stored not in unknown:
+        raise _broken(store, header, "let none of the racing writers win")
+
+
+def _broken(store: Store, header: str, what: str) -> StoreError:
+    return StoreError(f"{store.describe()} cannot hold a queue: {header}: it {what}", hint=HINT)

@@ -1,0 +1,156 @@
+"""Files between a folder and the store: in parallel, resumable, verified by hash."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from insaat_cli.remote.store.manifest import FileEntry, sha256_of
+from insaat_cli.remote.store.protocol import CorruptError, Progress, Store, UncertainError
+from insaat_cli.remote.store.safe_paths import inside
+
+PARALLEL = 8
+TRIES = 4
+PAUSE_S = 0.5
+PART_SUFFIX = ".part"
+Check = Callable[[], None]
+"""Called before each file; raises to stop a transfer."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """One object and the file that it is, or becomes."""
+
+    key: str
+    path: Path
+    entry: FileEntry
+
+
+def no_check() -> None:
+    """Nothing to stop for."""
+
+
+def upload_missing(
+    store: Store,
+    moves: Sequence[Move],
+    *,
+    progress: Progress | None = None,
+    check: Check = no_check,
+) -> int:
+    """Send content-addressed files that the store lacks; the bytes that were really sent."""
+    unique = {move.key: move for move in moves}
+    sent: list[int] = []
+
+    def send(move: Move) -> None:
+        check()
+        # A truncated object under this hash is one that a broken tool left: it is replaced.
+        if store.size(move.key) != move.entry.size:
+            _repeat(partial(store.upload, move.key, move.path, progress))
+            sent.append(move.entry.size)
+        elif progress:
+            progress(move.entry.size)
+
+    _in_parallel(partial(send, move) for move in unique.values())
+    return sum(sent)
+
+
+def upload(store: Store, moves: Sequence[Move], *, check: Check = no_check) -> None:
+    """Send files to keys of their own."""
+
+    def send(move: Move) -> None:
+        check()
+        _repeat(partial(store.upload, move.key, move.path))
+
+    _in_parallel(partial(send, move) for move in moves)
+
+
+def download(
+    store: Store,
+    prefix_of: Callable[[FileEntry], str],
+    entries: Sequence[FileEntry],
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+    check: Check = no_check,
+) -> None:
+    """Bring `entries` into `folder`; each appears there only when its hash is right.
+
+    A partial file of an earlier call is continued. Raises CorruptError if the stored bytes are not
+    what the hash promises, StoreError if a name leads out of the folder; then nothing is written.
+    """
+    targets = [(entry, inside(folder, entry.path)) for entry in entries]
+
+    def bring(entry: FileEntry, target: Path) -> None:
+        check()
+        if is_there(entry, folder):
+            if progress:
+                progress(entry.size)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _repeat(partial(_fetch, store, prefix_of(entry), entry, target, progress))
+
+    _in_parallel(partial(bring, entry, target) for entry, target in targets)
+
+
+def is_there(entry: FileEntry, folder: Path) -> bool:
+    """Whether `folder` holds the very file already. StoreError if its name leads out of it."""
+    target = inside(folder, entry.path)
+    return (
+        target.is_file()
+        and target.stat().st_size == entry.size
+        and sha256_of(target) == entry.sha256
+    )
+
+
+def _fetch(
+    store: Store, key: str, entry: FileEntry, target: Path, progress: Progress | None
+) -> None:
+    name = hashlib.sha256(f"{entry.path} {entry.sha256}".encode()).hexdigest()[:24]
+    part = target.with_name(f".{name}{PART_SUFFIX}")
+    have = part.stat().st_size if part.exists() else 0
+    if have > entry.size:
+        part.unlink()
+        have = 0
+    if have and progress:
+        progress(have)
+    if have < entry.size or entry.size == 0:
+        part.touch()
+        if entry.size:
+            store.download(key, part, offset=have, progress=progress)
+    if part.stat().st_size < entry.size and (store.size(key) or 0) >= entry.size:
+        raise UncertainError(f"the transfer of {entry.path} was cut off")
+    if part.stat().st_size != entry.size or sha256_of(part) != entry.sha256:
+        part.unlink()
+        raise CorruptError(
+            f"{entry.path} in {store.describe()} is damaged: its bytes do not match its hash",
+            hint="submit the photos again, or retry the job",
+        )
+    part.replace(target)
+
+
+def _repeat(action: Callable[[], None]) -> None:
+    """Try again what may go better the next time."""
+    for attempt in range(TRIES):
+        try:
+            action()
+        except (UncertainError, CorruptError):
+            if attempt == TRIES - 1:
+                raise
+            time.sleep(PAUSE_S * 2**attempt)
+        else:
+            return
+
+
+def _in_parallel(actions: Iterable[Callable[[], None]]) -> None:
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        futures = [pool.submit(action) for action in actions]
+        done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
+        for future in waiting:
+            future.cancel()
+        for future in done:
+            future.result()

@@ -1,0 +1,161 @@
+"""Finished stages in the store, so that the next worker goes on where the last one was.
+
+    jobs/JOB/checkpoints/STAGE-FINGERPRINT.json     hash and key of the newest archive
+    jobs/JOB/checkpoints/data/STAGE-RANDOM.tar      the published folder of the stage
+
+The pointer is written after its archive, and names the archive's hash: a pointer that can be read
+always means a whole archive, whoever else wrote one meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import re
+import secrets
+import shutil
+import tarfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from insaat_cli.errors import StoreError
+from insaat_cli.remote.queue.keys import checkpoint_prefix
+from insaat_cli.remote.store.manifest import FileEntry
+from insaat_cli.remote.store.manifest import sha256_of as hash_of
+from insaat_cli.remote.store.protocol import CorruptError, NotThereError, Store
+from insaat_cli.remote.store.transfer import Check, download, no_check
+from insaat_cli.workspace.workspace import MARKER_NAME
+
+STAGE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,60}")
+ARCHIVE = re.compile(r"/data/[a-z0-9_-]+\.tar")
+POINTER = re.compile(r"(?P<stage>[a-z][a-z0-9_-]{0,60})-[0-9a-f]{64}\.json")
+log = logging.getLogger("insaat.worker")
+
+
+def save(store: Store, job: str, stage: str, folder: Path, scratch: Path) -> None:
+    """Store the published stage in `folder`. `scratch` is a folder for the archive."""
+    fingerprint = _fingerprint(folder)
+    archive = scratch / f"{stage}-{secrets.token_hex(4)}.tar"
+    try:
+        with tarfile.open(archive, "w") as tar:
+            tar.add(folder, arcname=stage)
+        key = f"{checkpoint_prefix(job)}data/{archive.name}"
+        pointer = {"key": key, "size": archive.stat().st_size, "sha256": hash_of(archive)}
+        store.upload(key, archive)
+        store.put(
+            f"{checkpoint_prefix(job)}{stage}-{fingerprint}.json", json.dumps(pointer).encode()
+        )
+    finally:
+        archive.unlink(missing_ok=True)
+
+
+def restore(
+    store: Store, job: str, stages: Path, scratch: Path, *, check: Check = no_check
+) -> list[str]:
+    """Put every stored stage into the folder `stages`; their names.
+
+    The runner compares fingerprints itself, so an archive too many does no harm; one that is
+    damaged is left out, and its stage is done again."""
+    restored = []
+    for entry in list(store.list(checkpoint_prefix(job))):
+        match = POINTER.fullmatch(entry.key.removeprefix(checkpoint_prefix(job)))
+        if match is None:
+            continue
+        check()
+        try:
+            _restore_one(store, entry.key, match["stage"], stages, scratch)
+        except (NotThereError, CorruptError, FileNotFoundError, tarfile.TarError):
+            continue  # FileNotFoundError: an archive of something else
+        restored.append(match["stage"])
+    return restored
+
+
+def _restore_one(store: Store, pointer_key: str, stage: str, stages: Path, scratch: Path) -> None:
+    blob = store.get(pointer_key)
+    if blob is None:
+        raise NotThereError(pointer_key)
+    try:
+        pointer: dict[str, Any] = json.loads(blob.body)
+        key = str(pointer["key"])
+        archive = FileEntry(
+            path=f"{stage}.tar", size=int(pointer["size"]), sha256=str(pointer["sha256"])
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptError(f"{pointer_key} is no checkpoint") from error
+    if not ARCHIVE.fullmatch(key.removeprefix(pointer_key.rpartition("/")[0])):
+        raise CorruptError(f"{pointer_key} names what is no checkpoint")
+    download(store, lambda _: key, [archive], scratch)
+    path = scratch / archive.path
+    try:
+        unpack(path, scratch / "unpacked")
+        if not (stages / stage).exists():
+            (scratch / "unpacked" / stage).rename(stages / stage)
+    finally:
+        path.unlink(missing_ok=True)
+        shutil.rmtree(scratch / "unpacked", ignore_errors=True)
+
+
+def unpack(archive: Path, target: Path) -> None:
+    """Files and folders of the tar `archive` into `target`, which need not be there.
+
+    CorruptError for links, devices and paths that lead out. `extractall(filter="data")` would do,
+    but Python knows it from 3.11.4 on only, and Debian 12 has 3.11.2.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    root = target.resolve()
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            try:
+                _unpack_one(tar, member, root)
+            except (FileExistsError, IsADirectoryError, NotADirectoryError, ValueError) as error:
+                raise CorruptError(f"{archive.name} does not unpack: {error}") from error
+
+
+def _unpack_one(tar: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> None:
+    place = (root / member.name).resolve()
+    if not place.is_relative_to(root):
+        raise CorruptError(f"a checkpoint leads out of its folder: {member.name}")
+    if member.isdir():
+        place.mkdir(parents=True, exist_ok=True)
+        return
+    source = tar.extractfile(member) if member.isreg() else None
+    if source is None:
+        raise CorruptError(f"a checkpoint holds more than files: {member.name}")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with source, place.open("xb") as file:
+        shutil.copyfileobj(source, file)
+
+
+def _fingerprint(folder: Path) -> str:
+    marker = json.loads((folder / MARKER_NAME).read_text(encoding="utf-8"))
+    return str(marker["fingerprint"])
+
+
+class CheckpointThread:
+    """One upload at a time. A checkpoint that fails only costs time later."""
+
+    def __init__(self, store: Store, job: str, scratch: Path) -> None:
+        self._store, self._job, self._scratch = store, job, scratch
+        self._waiting: queue.SimpleQueue[tuple[str, Path] | None] = queue.SimpleQueue()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
+        self._thread.start()
+
+    def keep(self, stage: str, folder: Path) -> None:
+        """Store `folder`, the published outputs of `stage`, as soon as possible."""
+        self._waiting.put((stage, folder))
+
+    def stop(self) -> None:
+        """Forget what waits; what is under way may end or be cut off, both are harmless."""
+        self._stopped = True
+        self._waiting.put(None)
+
+    def _work(self) -> None:
+        while (item := self._waiting.get()) is not None and not self._stopped:
+            stage, folder = item
+            try:
+                save(self._store, self._job, stage, folder, self._scratch)
+            except (StoreError, OSError, tarfile.TarError, ValueError, KeyError) as error:
+                log.warning("job %s: no checkpoint of %s: %s", self._job, stage, error)

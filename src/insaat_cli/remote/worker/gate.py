@@ -1,0 +1,165 @@
+"""What a worker looks at before it claims a job: first itself, then the job.
+
+A claim that must be given back costs everybody: the job loses time, other workers a chance. So
+what can be known before is asked before, and what fails all the same is remembered.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from insaat_cli.errors import DiskFullError, Fault, InsaatError
+from insaat_cli.remote.queue.job_state import Problem, RefusedError, Status
+from insaat_cli.remote.queue.keys import Marker
+from insaat_cli.remote.queue.queue import Queue
+from insaat_cli.remote.queue.refusals import nobody_can, refuse
+from insaat_cli.remote.queue.state_writes import Held, read
+from insaat_cli.remote.worker.admission import Choice
+from insaat_cli.remote.worker.blame import Blame, Trouble
+from insaat_cli.remote.worker.fitness import Fit, Fitness
+from insaat_cli.remote.worker.job_run import End
+from insaat_cli.remote.worker.metrics import Metrics
+from insaat_cli.remote.worker.readiness import (
+    LONGEST_PASS_S,
+    LONGEST_REST_S,
+    BackOff,
+    PassedOver,
+    Readiness,
+)
+from insaat_cli.remote.worker.scratch import Scratch
+
+OF_THE_JOB = {Fault.MEMORY, Fault.MISSING, Fault.USAGE}
+"""What one job asks for and another may not: no reason to rest after the first."""
+log = logging.getLogger("insaat.worker")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """Who claims, and for how long."""
+
+    name: str
+    machine: str
+    """The same for all workers of a machine; part of a key."""
+    lease_s: float
+
+
+class Gate:
+    """Used by the worker's main thread only; `reason` may be read by any."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        owner: Owner,
+        fitness: Fitness,
+        scratch: Scratch,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float],
+        first_pause_s: float,
+        too_small: InsaatError | None = None,
+    ) -> None:
+        """`too_small`: why this worker can run no job at all, whatever comes."""
+        self._queue, self._owner, self._metrics = queue, owner, metrics
+        self._fitness, self._scratch, self._too_small = fitness, scratch, too_small
+        self._readiness = Readiness(BackOff(first_s=first_pause_s, longest_s=LONGEST_REST_S), clock)
+        self._passed = PassedOver(BackOff(first_s=first_pause_s, longest_s=LONGEST_PASS_S), clock)
+        self._returned_in_a_row = 0
+        self.trouble: Trouble | None = None
+        """The latest."""
+
+    @property
+    def reason(self) -> str:
+        """Why the worker takes no jobs now; "" where it does."""
+        return self._readiness.reason
+
+    def open(self) -> None:
+        """Look at the machine itself, if it is time to. Raises NotWritableError and UsageError
+        for a work folder that is wrong from the start."""
+        problem = self._scratch.problem()
+        if problem is not None and not isinstance(problem, DiskFullError):
+            raise problem
+
+    def look(self) -> bool:
+        """Whether the machine can take jobs now."""
+        if self._readiness.may_try():
+            problem = self._too_small or self._scratch.problem()
+            if problem is not None:
+                self.trouble = Trouble.of(problem, self._scratch.where)
+                self._rest(problem.message)
+            else:
+                if self.reason:
+                    log.info("worker %s: ready again", self._owner.name)
+                self._readiness.passes()
+        self._metrics.set("ready", 0.0 if self.reason else 1.0)
+        return not self.reason
+
+    def admits(self, marker: Marker) -> bool:
+        """Whether the job may be looked at; False for one that was passed over a while ago."""
+        return not self._passed.holds(marker.job)
+
+    def fit(self, choice: Choice, *, held_bytes: int) -> Fit:
+        """What the job would meet here; `held_bytes` of the disk are for those that run."""
+        return self._fitness.look(choice, held_bytes=held_bytes)
+
+    def decline(self, marker: Marker, problem: InsaatError, *, beside_others: bool) -> Held | None:
+        """Leave the job in the queue for a while. The state, if that was one time too many.
+
+        `beside_others`: it may be that it only does not fit beside the jobs that run."""
+        pause_s = self._passed.add(marker.job)
+        if beside_others and isinstance(problem, DiskFullError):
+            return None
+        self._metrics.add("jobs_declined_total")
+        self.trouble = trouble = Trouble.of(problem, self._scratch.where)
+        log.warning(
+            "job %s: left in the queue, looked at again in %d s: %s",
+            marker.job,
+            pause_s,
+            problem.message,
+        )
+        held = read(self._queue.store, marker.job)
+        if held is None or held.state.status is not Status.QUEUED:
+            return None
+        refusals = refuse(
+            self._queue.store,
+            held.state,
+            trouble.problem,
+            machine=self._owner.machine,
+            begun=False,
+        )
+        hopeless = nobody_can(marker.job, refusals)
+        return None if hopeless is None else self._end(marker, hopeless)
+
+    def _end(self, marker: Marker, problem: Problem) -> Held | None:
+        """Only an owner may end a job: whoever else had it meanwhile keeps it."""
+        owner = self._owner
+        held = self._queue.claim(marker, owner=owner.name, lease_s=owner.lease_s)
+        if held is None:
+            return None
+        log.warning("job %s: %s", marker.job, problem.message)
+        try:
+            return self._queue.give_up(held, problem)
+        except RefusedError:
+            return None
+
+    def ended(self, job: str, end: End, trouble: Trouble | None) -> None:
+        """What an attempt taught: after a fault of the machine it rests, or leaves the job."""
+        if end in {End.SUCCEEDED, End.FAILED} and (trouble is None or trouble.blame is Blame.JOB):
+            self._returned_in_a_row = 0
+            self._readiness.well()
+        if end is not End.RETURNED or trouble is None:
+            return
+        self.trouble = trouble
+        self._metrics.add("machine_faults_total", label=f'fault="{trouble.problem.fault.value}"')
+        self._passed.add(job)
+        self._returned_in_a_row += 1
+        if trouble.problem.fault not in OF_THE_JOB or self._returned_in_a_row > 1:
+            self._rest(trouble.problem.message)
+
+    def _rest(self, reason: str) -> None:
+        pause_s = self._readiness.fault(reason)
+        self._metrics.set("ready", 0.0)
+        log.warning(
+            "worker %s: not ready, next look in %d s: %s", self._owner.name, pause_s, reason
+        )

@@ -1,0 +1,121 @@
+"""What a queued job will use, foretold from its spec alone: before it is claimed, or fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from insaat_cli.errors import InsaatError, StoreError, UsageError
+from insaat_cli.pipeline.definition import Pipeline
+from insaat_cli.planning.forecast import Forecast, fitted
+from insaat_cli.planning.history import History
+from insaat_cli.planning.run_plan import RunPlan
+from insaat_cli.planning.scheduler import Budget, Option, Task
+from insaat_cli.remote.queue.job_spec import JobSpec, check_spec
+from insaat_cli.remote.queue.keys import Marker, spec_key
+from insaat_cli.remote.store.protocol import Store
+from insaat_cli.remote.worker.admission import Admission, EqualShares, Grant
+from insaat_cli.workspace.workspace import Workspace
+
+HEADROOM = 1.25
+"""Predictions are of the ordinary case; a job that is granted no more would lose quality or time
+whenever a stage goes a little above its own."""
+PROCESS_BYTES = 200_000_000
+"""For the process that runs the stages of a job."""
+NOTHING = Path("/nonexistent")
+"""Where a workspace would be; nothing is there, so no stage counts as done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PhotoFacts:
+    name: str
+    width: int
+    height: int
+    sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+
+def foretold(spec: JobSpec, pipeline: Pipeline, grant: Grant, history: History) -> list[Forecast]:
+    """The stages of a job as they would go within `grant`; `spec` says how large photos are."""
+    plan = RunPlan(
+        pipeline=pipeline,
+        preset=spec.preset,
+        photos=tuple(
+            _PhotoFacts(name=photo.path, width=width, height=height, sha256=photo.sha256)
+            for photo, (width, height) in zip(spec.photos, spec.sizes, strict=True)
+        ),
+        workspace=NOTHING,
+        memory_budget_bytes=grant.memory_bytes,
+        threads=grant.threads,
+    )
+    _, told = fitted(plan, history, Workspace(NOTHING), ())
+    return told
+
+
+class PredictedNeeds:
+    """For `--concurrency auto`. `history`: what stages used on this machine."""
+
+    def __init__(
+        self, store: Store, allowed: Mapping[str, str], budget: Budget, history: History
+    ) -> None:
+        self._store, self._allowed = store, allowed
+        self._budget, self._history = budget, history
+
+    def task(self, marker: Marker) -> Task:
+        """A job whose need is not known, or more than the budget, runs alone; one whose spec is
+        unusable needs nothing, because it ends at once."""
+        blob = self._store.get(spec_key(marker.job))
+        if blob is None:
+            return Task(key=marker.key, options=(self._least(),))
+        try:
+            spec = JobSpec.from_bytes(blob.body)
+            pipeline = check_spec(spec, self._allowed)
+        except (UsageError, StoreError):
+            return Task(key=marker.key, options=(self._least(),))
+        options = tuple(self._options(spec, pipeline)) if spec.sizes else ()
+        if not options:
+            whole = Option(
+                rung=0, threads=self._budget.cores, memory_bytes=self._budget.memory_bytes
+            )
+            return Task(key=marker.key, options=(whole,), alone=True)
+        return Task(key=marker.key, options=options)
+
+    def _least(self) -> Option:
+        return Option(rung=0, threads=1, memory_bytes=min(PROCESS_BYTES, self._budget.memory_bytes))
+
+    def _options(self, spec: JobSpec, pipeline: Pipeline) -> Iterator[Option]:
+        """One for all cores, half of them and so on; none if even the cheapest way is too large."""
+        threads = self._budget.cores
+        while threads:
+            peak = self._peak_bytes(spec, pipeline, threads)
+            if peak is not None:
+                need = int(peak * HEADROOM) + PROCESS_BYTES
+                memory_bytes = min(need, self._budget.memory_bytes)
+                yield Option(rung=0, threads=threads, memory_bytes=memory_bytes)
+            threads //= 2
+
+    def _peak_bytes(self, spec: JobSpec, pipeline: Pipeline, threads: int) -> int | None:
+        """Of the largest stage, at the best settings that this machine could give it alone."""
+        grant = Grant(memory_bytes=self._budget.memory_bytes, threads=threads)
+        try:
+            told = foretold(spec, pipeline, grant, self._history)
+        except InsaatError:
+            return None
+        if not all(one.fits for one in told):
+            return None
+        return max(one.option.memory_bytes for one in told)
+
+
+def open_admission(
+    store: Store, allowed: Mapping[str, str], concurrency: int | None, whole: Grant
+) -> Admission:
+    """`concurrency` jobs with equal shares of `whole`; None: as many as fit by what is foretold."""
+    if concurrency is not None:
+        shares = EqualShares(concurrency, whole.memory_bytes, whole.threads)
+        return Admission(shares.budget, shares)
+    budget = Budget(memory_bytes=whole.memory_bytes, cores=whole.threads)
+    return Admission(budget, PredictedNeeds(store, allowed, budget, History()))

@@ -1,0 +1,378 @@
+"""One attempt at one job: fetch, resume, reconstruct, keep checkpoints, upload, publish.
+
+Runs in a thread of the worker. The reconstruction itself is a process (see `execute`), stopped with
+all that it started as soon as the lease says so.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from insaat_cli.errors import (
+    ExitCode,
+    Fault,
+    InsaatError,
+    MemoryLimitError,
+    StageError,
+    StoreError,
+    UsageError,
+)
+from insaat_cli.remote.queue.job_spec import JobSpec, OutdatedError, check_spec
+from insaat_cli.remote.queue.job_state import JobState, Problem, Progress, RefusedError
+from insaat_cli.remote.queue.keys import (
+    attempt_prefix,
+    checkpoint_prefix,
+    input_key,
+    job_prefix,
+    log_key,
+    manifest_key,
+    result_key,
+    spec_key,
+)
+from insaat_cli.remote.queue.lease import Lease, LetGo
+from insaat_cli.remote.queue.published_result import VIEWER_NAME
+from insaat_cli.remote.queue.refusals import nobody_can, refuse
+from insaat_cli.remote.store.manifest import Manifest, describe
+from insaat_cli.remote.store.protocol import Store
+from insaat_cli.remote.store.transfer import Move, download, upload
+from insaat_cli.remote.worker import checkpoints
+from insaat_cli.remote.worker.admission import Grant
+from insaat_cli.remote.worker.blame import Blame, Trouble
+from insaat_cli.remote.worker.checkpoints import CheckpointThread
+from insaat_cli.remote.worker.job_log import collect_logs, last_line
+from insaat_cli.remote.worker.metrics import Metrics
+from insaat_cli.remote.worker.reconstruct_job import ExecuteRequest
+from insaat_cli.runner.attempt import DISK_FULL_BYTES
+from insaat_cli.runner.process import ChildProcess, ChildSpec
+from insaat_cli.workspace.json_file import read_object
+from insaat_cli.workspace.workspace import RECORD_NAME, Workspace, disk_full
+
+LISTEN_S = 0.1
+BESIDE_RESULTS = (RECORD_NAME, "report.html", VIEWER_NAME)
+KILLED = 137
+log = logging.getLogger("insaat.worker")
+
+
+class End(StrEnum):
+    """How an attempt ended, for the metrics and the log."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    RELEASED = "released"
+    RETURNED = "returned"
+    """Given back after a fault of the machine or the store, which does not count as an attempt."""
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+
+class EndedBadlyError(Exception):
+    """The reconstruction ended otherwise than well."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(trouble.problem.message)
+        self.trouble = trouble
+
+
+class LetGoError(Exception):
+    """Stop working on this job now."""
+
+    def __init__(self, end: End) -> None:
+        super().__init__(end)
+        self.end = end
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """What all attempts of a worker share."""
+
+    store: Store
+    machine: str
+    """The name of this machine, which is that of a key."""
+    allowed: Mapping[str, str]
+    metrics: Metrics
+    stop_now: Event
+    """Set when the worker must give its jobs back."""
+    child_deadline_s: float
+    checkpoint_min_s: float
+    """Stages that took less are done again rather than stored."""
+
+
+class JobRun:
+    """`run` never raises for what can happen to a job; it returns how it ended."""
+
+    def __init__(self, context: RunContext, lease: Lease, grant: Grant, folder: Path) -> None:
+        self.context, self.lease, self.grant = context, lease, grant
+        self.store = context.store
+        self.folder = folder
+        self.output = folder / "output"
+        self.scratch = folder / "scratch"
+        self.stage = ""
+        self.share = 0.0
+        self.seconds_left: float | None = None
+        self.trouble: Trouble | None = None
+        """Why the attempt ended badly."""
+        self.final: JobState | None = None
+        """The state after the attempt, where this worker knows it."""
+
+    def run(self) -> End:
+        self.lease.start()
+        keeper = CheckpointThread(self.store, self.lease.job, self.scratch)
+        try:
+            end = self._attempt(keeper)
+        except LetGoError as error:
+            end = self._give_back(error.end)
+        except RefusedError:
+            end = End.CANCELLED if self.lease.let_go() is LetGo.CANCELLED else End.LOST
+        except StoreError as error:
+            log.warning("job %s: %s", self.lease.job, error.message)
+            end = End.LOST
+        finally:
+            self.lease.stop()
+            keeper.stop()
+            shutil.rmtree(self.folder, ignore_errors=True)
+        return end
+
+    def _attempt(self, keeper: CheckpointThread) -> End:
+        try:
+            spec = self._prepare()
+            self._reconstruct(spec, keeper)
+            self._check()
+            manifest_sha256 = self._upload_results()
+        except (InsaatError, OSError) as error:
+            self._check()
+            return self._failed(Trouble.of(error, self.folder))
+        except EndedBadlyError as error:
+            self._check()
+            return self._failed(error.trouble)
+        try:
+            self.final = self.lease.succeed(manifest_sha256).state
+        except RefusedError:
+            if self.lease.let_go() is LetGo.LOST:
+                raise
+            raise LetGoError(End.CANCELLED) from None
+        self._forget_the_past()
+        return End.SUCCEEDED
+
+    def _prepare(self) -> JobSpec:
+        self._say("fetching photos")
+        for folder in (self.scratch, self.output / "stages", self.folder / "photos"):
+            folder.mkdir(parents=True)
+        spec = self._read_spec()
+        download(
+            self.store,
+            lambda entry: input_key(entry.sha256),
+            spec.photos,
+            self.folder / "photos",
+            check=self._check,
+        )
+        self._say("fetching checkpoints")
+        restored = checkpoints.restore(
+            self.store, self.lease.job, self.output / "stages", self.scratch, check=self._check
+        )
+        Workspace(self.output).adopt(restored)
+        return spec
+
+    def _read_spec(self) -> JobSpec:
+        """Raises UsageError for a spec that no worker will ever accept, MachineError for one that
+        others may."""
+        blob = self.store.get(spec_key(self.lease.job))
+        if blob is None:
+            raise UsageError("the job's spec.json is missing")
+        try:
+            spec = JobSpec.from_bytes(blob.body)
+        except OutdatedError:
+            raise
+        except StoreError as error:
+            raise UsageError(error.message, hint=error.hint) from error
+        if spec.job != self.lease.job:
+            raise UsageError("the job's spec.json is that of another job")
+        check_spec(spec, self.context.allowed)
+        return spec
+
+    def _reconstruct(self, spec: JobSpec, keeper: CheckpointThread) -> None:
+        request = ExecuteRequest(
+            photos=self.folder / "photos",
+            output=self.output,
+            pipeline=self.context.allowed[spec.pipeline],
+            preset=spec.preset,
+            settings=spec.settings,
+            formats=spec.formats,
+            memory_bytes=self.grant.memory_bytes,
+            threads=self.grant.threads,
+        )
+        path = self.folder / "request.json"
+        request.write(path)
+        child = ChildProcess(
+            ChildSpec(
+                # -P: what lies in the working directory must never be imported.
+                arguments=(
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "insaat_cli.remote.worker.reconstruct_job",
+                    str(path),
+                ),
+                folder=self.folder,
+                log=self.folder / "execute.log",
+                threads=self.grant.threads,
+            )
+        )
+        try:
+            code = self._listen(child, keeper)
+        finally:
+            if child.exit_code() is None:
+                child.stop(self.context.child_deadline_s)
+            child.close()
+        if code != 0:
+            raise EndedBadlyError(self.trouble or self._silent_end(code))
+
+    def _listen(self, child: ChildProcess, keeper: CheckpointThread) -> int:
+        """Follow the child to its end, unless we must stop it."""
+        while True:
+            code = child.exit_code()
+            for event in child.events():
+                self._take(event, keeper)
+            if code is not None:
+                return code
+            self._check()
+            time.sleep(LISTEN_S)
+
+    def _take(self, event: Mapping[str, Any], keeper: CheckpointThread) -> None:
+        kind = event["event"]
+        if kind == "stage_started":
+            self.stage = str(event["stage"])
+        elif kind == "run_estimate":
+            self.share, self.seconds_left = float(event["share"]), float(event["seconds_left"])
+        elif kind == "stage_finished":
+            self.context.metrics.add("stage_seconds_total", float(event["seconds"]))
+            self.context.metrics.raise_to("peak_memory_bytes", float(event["peak_bytes"]))
+            if float(event["seconds"]) >= self.context.checkpoint_min_s:
+                keeper.keep(str(event["stage"]), self.output / "stages" / str(event["stage"]))
+        elif kind == "attempt_failed":
+            problem = Problem(
+                fault=Fault(event["fault"]),
+                message=str(event["message"])[:2000],
+                hint=str(event["hint"])[:2000],
+                stage=str(event["stage"])[:100],
+            )
+            self.trouble = Trouble(problem=problem, blame=Blame(event["blame"]))
+        self.lease.report(
+            Progress(
+                stage=self.stage,
+                share=round(self.share, 4),
+                seconds_left=self.seconds_left,
+                line=last_line(self.output / "logs" / f"{self.stage}.log"),
+            )
+        )
+
+    def _silent_end(self, code: int) -> Trouble:
+        """The process of the reconstruction ended without a word."""
+        if shutil.disk_usage(self.folder).free < DISK_FULL_BYTES:
+            return Trouble.of(disk_full(self.folder), self.folder)
+        out_of_memory = code in (int(ExitCode.MEMORY), KILLED)
+        error = (MemoryLimitError if out_of_memory else StageError)(
+            f"the reconstruction ended with status {code}",
+            hint="the job's log says more: insaat logs",
+            stage=self.stage,
+        )
+        return Trouble.of(error, self.folder)
+
+    def _upload_results(self) -> str:
+        """Everything of this attempt, under its own epoch; the manifest last."""
+        self._say("uploading results")
+        job, epoch = self.lease.job, self.lease.epoch
+        entries = describe(self.output, published_files(self.output))
+        moves = [
+            Move(result_key(job, epoch, entry.sha256), self.output / entry.path, entry)
+            for entry in entries
+        ]
+        upload(self.store, moves, check=self._check)
+        self._put_logs()
+        manifest = Manifest(job=job, epoch=epoch, files=entries)
+        self.store.put(manifest_key(job, epoch), manifest.to_bytes())
+        return manifest.sha256()
+
+    def _failed(self, trouble: Trouble) -> End:
+        self.trouble = trouble
+        self._put_logs()
+        if trouble.blame is not Blame.JOB:
+            return self._return(trouble.problem)
+        log.info("job %s: failed: %s", self.lease.job, trouble.problem.message)
+        self.final = self.lease.fail(trouble.problem).state
+        return End.FAILED
+
+    def _return(self, problem: Problem) -> End:
+        """Give the job back uncounted; or end it, if so many machines could not run it."""
+        state = self.lease.state
+        log.warning("job %s: given back, it is not at fault: %s", state.job, problem.message)
+        hopeless = None
+        try:
+            refusals = refuse(self.store, state, problem, machine=self.context.machine, begun=True)
+            hopeless = nobody_can(state.job, refusals)
+        except StoreError as error:  # only the count is lost
+            log.warning("job %s: %s", state.job, error.message)
+        if hopeless is None:
+            self.final = self.lease.release().state
+            return End.RETURNED
+        self.final = self.lease.give_up(hopeless).state
+        return End.FAILED
+
+    def _give_back(self, end: End) -> End:
+        if end is End.LOST:
+            return end
+        try:
+            self._put_logs()
+            self.final = self.lease.release().state
+        except (RefusedError, StoreError):
+            return End.LOST
+        return end
+
+    def _put_logs(self) -> None:
+        """Best effort: a log that cannot be stored changes nothing."""
+        try:
+            text = collect_logs(self.folder / "execute.log", self.output / "logs")
+            self.store.put(log_key(self.lease.job, self.lease.epoch), text)
+        except (StoreError, OSError) as error:
+            log.warning("job %s: its log was not stored: %s", self.lease.job, error)
+
+    def _forget_the_past(self) -> None:
+        """Checkpoints and earlier attempts of a published job are of no use; best effort."""
+        job = self.lease.job
+        try:
+            for entry in list(self.store.list(job_prefix(job) + "attempts/")):
+                if not entry.key.startswith(attempt_prefix(job, self.lease.epoch)):
+                    self.store.delete(entry.key)
+            for entry in list(self.store.list(checkpoint_prefix(job))):
+                self.store.delete(entry.key)
+        except StoreError as error:
+            log.info("job %s: not tidied up: %s", job, error.message)
+
+    def _say(self, stage: str) -> None:
+        self.stage = stage
+        self.lease.report(Progress(stage=stage, share=self.share))
+
+    def _check(self) -> None:
+        """Raise LetGoError if the job is not ours any more, or should not be."""
+        why = self.lease.let_go()
+        if why is LetGo.LOST:
+            raise LetGoError(End.LOST)
+        if why is LetGo.CANCELLED:
+            raise LetGoError(End.CANCELLED)
+        if self.context.stop_now.is_set():
+            raise LetGoError(End.RELEASED)
+
+
+def published_files(output: Path) -> list[Path]:
+    """What the run in `output` made, as its record says; nothing else that lies there."""
+    results = read_object(output / RECORD_NAME).get("results")
+    names = [*(results if isinstance(results, list) else []), *BESIDE_RESULTS]
+    return [path for name in names if (path := output / str(name)).is_file()]

@@ -1,0 +1,85 @@
+"""E-mail when a job ends. Server and sender are the worker operator's; TLS is not optional.
+
+A job contributes its address, which must be a plain one, and nothing else of its text: a name in
+the message cannot become a header.
+"""
+
+from __future__ import annotations
+
+import os
+import smtplib
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.message import EmailMessage
+
+from insaat_cli.errors import UsageError
+from insaat_cli.remote.queue.mail_address import check_address
+
+TIMEOUT_S = 20.0
+IMPLICIT_TLS_PORT = 465
+
+
+@dataclass(frozen=True, kw_only=True)
+class MailServer:
+    """An SMTP server and who we are to it. `repr` shows no password."""
+
+    host: str
+    port: int
+    sender: str
+    user: str
+    password: str
+    ca_file: str | None = None
+
+    def __repr__(self) -> str:
+        return f"MailServer({self.host}:{self.port})"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> MailServer | None:
+        """From INSAAT_SMTP_HOST, _PORT, _USER, _PASSWORD, _FROM, _CA_FILE; None without a host."""
+        host = environment.get("INSAAT_SMTP_HOST", "")
+        if not host:
+            return None
+        sender = environment.get("INSAAT_SMTP_FROM", "")
+        return cls(
+            host=host,
+            port=_port(environment.get("INSAAT_SMTP_PORT", "587")),
+            sender=check_address(sender),
+            user=environment.get("INSAAT_SMTP_USER", ""),
+            password=environment.get("INSAAT_SMTP_PASSWORD", ""),
+            ca_file=environment.get("INSAAT_SMTP_CA_FILE") or None,
+        )
+
+    def send(self, recipient: str, subject: str, text: str) -> None:
+        """Raises OSError or smtplib.SMTPException; never sends over a line without TLS."""
+        message = EmailMessage()
+        message["From"] = self.sender
+        message["To"] = check_address(recipient)
+        message["Subject"] = one_line(subject)
+        message.set_content(text)
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if self.port == IMPLICIT_TLS_PORT:
+            with smtplib.SMTP_SSL(
+                self.host, self.port, timeout=TIMEOUT_S, context=context
+            ) as server:
+                self._deliver(server, message)
+            return
+        with smtplib.SMTP(self.host, self.port, timeout=TIMEOUT_S) as server:
+            server.starttls(context=context)
+            self._deliver(server, message)
+
+    def _deliver(self, server: smtplib.SMTP, message: EmailMessage) -> None:
+        if self.user:
+            server.login(self.user, self.password)
+        server.send_message(message)
+
+
+def one_line(text: str) -> str:
+    """`text` without anything that could end a header."""
+    return "".join(character if character.isprintable() else " " for character in text)[:200]
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise UsageError(f"INSAAT_SMTP_PORT is {text!r:.20}", hint="write a port number, as 587")
+    return int(text)

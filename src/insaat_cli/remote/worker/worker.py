@@ -1,0 +1,410 @@
+"""The worker: takes jobs from a queue and runs them, as many at once as the machine can hold.
+
+The main thread only looks into the queue, starts attempts and waits; each attempt has a thread and
+a process tree of its own. A worker may be stopped in any way at any time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import secrets
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from insaat_cli.errors import ERROR_OF_FAULT, ExitCode, InsaatError, StoreError
+from insaat_cli.machine.limits import MachineLimits, machine_limits
+from insaat_cli.machine.memory_budget import memory_budget
+from insaat_cli.planning.history import History
+from insaat_cli.remote.doorbell.doorbell import Doorbell, Listener
+from insaat_cli.remote.doorbell.inbox import Calls, NoCalls
+from insaat_cli.remote.queue.keys import Marker
+from insaat_cli.remote.queue.lease import Lease
+from insaat_cli.remote.queue.queue import Queue
+from insaat_cli.remote.queue.refusals import machine_name
+from insaat_cli.remote.queue.state_writes import Pause
+from insaat_cli.remote.store.probe import probe
+from insaat_cli.remote.store.protocol import Store
+from insaat_cli.remote.worker.admission import Choice, Grant, part_of
+from insaat_cli.remote.worker.fitness import Fitness, too_small_for_any
+from insaat_cli.remote.worker.gate import Gate, Owner
+from insaat_cli.remote.worker.job_forecast import open_admission
+from insaat_cli.remote.worker.job_run import End, JobRun, RunContext
+from insaat_cli.remote.worker.metrics import Metrics, StatusServer
+from insaat_cli.remote.worker.notification import Notifier
+from insaat_cli.remote.worker.scratch import FLOOR_BYTES, Scratch
+
+DEFAULT_LEASE_S = 120.0
+DEFAULT_POLL_S = 10.0
+DEFAULT_SWEEP_S = 300.0
+WATCHED_IDLE = 16
+WATCHED_BUSY = 4
+"""Jobs of others that are watched at a time: in a large fleet each job has a few watchers."""
+WATCHES_PER_LEASE = 4
+HEALTHY_POLLS = 6
+FIRST_PAUSE_POLLS = 6
+"""Of the first rest after a fault of this machine."""
+MOST_DECLINED_A_LOOK = 16
+"""Each costs a look into its spec; the others come at the next."""
+log = logging.getLogger("insaat.worker")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """How a worker works; all times in seconds."""
+
+    lease_s: float = DEFAULT_LEASE_S
+    poll_s: float = DEFAULT_POLL_S
+    sweep_s: float = DEFAULT_SWEEP_S
+    """Between looks into the queue where a doorbell rings for every job."""
+    concurrency: int | None = 1
+    """None: as many as fit the memory budget by what is foretold of them."""
+    max_memory: str | None = None
+    threads: int | None = None
+    tags: tuple[str, ...] = ()
+    once: bool = False
+    """End after one job, or at once if there is none."""
+    idle_exit_s: float | None = None
+    """End when there was nothing to do for so long."""
+    stop_s: float = 8.0
+    """How long stages may take to end on their own after SIGTERM."""
+    checkpoint_min_s: float = 2.0
+    work_folder: Path | None = None
+    disk_floor_bytes: int = FLOOR_BYTES
+    """Free space of its disk below which no job is taken."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
+
+
+@dataclass
+class _Slot:
+    key: str
+    """Of the marker by which it was found; the admission knows it by that."""
+    lease: Lease
+    run: JobRun
+    disk_bytes: int
+    """What it is foretold to write."""
+    thread: threading.Thread | None = None
+    end: End | None = None
+
+
+class Worker:
+    """Work on the jobs of one store until told to stop."""
+
+    def __init__(
+        self,
+        store: Store,
+        options: WorkerOptions,
+        *,
+        allowed: Mapping[str, str],
+        notifier: Notifier,
+        bell: Doorbell | None = None,
+        limits: MachineLimits | None = None,
+    ) -> None:
+        self.options = options
+        self.store = store
+        self.notifier = notifier
+        self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.metrics = Metrics()
+        self.queue = Queue(store, clock=time.monotonic, pause=Pause())
+        machine = machine_name()
+        self.context = RunContext(
+            store=store,
+            machine=machine,
+            allowed=allowed,
+            metrics=self.metrics,
+            stop_now=threading.Event(),
+            child_deadline_s=options.stop_s,
+            checkpoint_min_s=options.checkpoint_min_s,
+        )
+        limits = limits or machine_limits()
+        self.scratch = Scratch(options.work_folder, floor_bytes=options.disk_floor_bytes)
+        memory_bytes = memory_budget(limits, options.max_memory).memory_bytes
+        whole = Grant(memory_bytes=memory_bytes, threads=options.threads or limits.cores)
+        self.admission = open_admission(store, allowed, options.concurrency, whole)
+        self.gate = Gate(
+            self.queue,
+            Owner(name=self.name, machine=machine, lease_s=options.lease_s),
+            Fitness(store, allowed, History(), self.scratch),
+            self.scratch,
+            self.metrics,
+            clock=time.monotonic,
+            first_pause_s=FIRST_PAUSE_POLLS * options.poll_s,
+            too_small=too_small_for_any(allowed, part_of(whole, options.concurrency or 1)),
+        )
+        self.running: list[_Slot] = []
+        self._is_ready = False
+        self.draining = False
+        self.code = ExitCode.DONE
+        self._taken = 0
+        self._wake = threading.Event()
+        self._has_bell = bell is not None
+        self._sweep_s = options.sweep_s if self._has_bell else 0.0
+        self._sweep_at = time.monotonic()
+        self._markers: dict[str, Marker] = {}
+        """Of queued jobs, as far as this worker knows."""
+        self._standing: frozenset[str] = frozenset()
+        """Jobs that were in the queue at the last sweep, and not taken."""
+        self.calls = self._calls(bell)
+        self._busy_at = self._scanned_at = self._watched_at = time.monotonic()
+
+    def run(self) -> ExitCode:
+        """Raises StoreError if the store cannot hold a queue or cannot be reached at the start."""
+        probe(self.store)
+        self._busy_at = self._scanned_at = time.monotonic()  # the probe may have taken its time
+        log.info("worker %s: %s", self.name, self.store.describe())
+        self.gate.open()
+        server = self._status_server()
+        with self._signals():
+            try:
+                self.calls.start()
+                while not self._is_over():
+                    self._collect()
+                    self._look()
+                    self._wake.wait(self._nap())
+                    self._wake.clear()
+            finally:
+                self._stop_all()
+                if server:
+                    server.stop()
+                self.scratch.close()
+        return self.code
+
+    # One turn --------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Claim a job if there is room, and watch over those of others."""
+        try:
+            self._is_ready = self.gate.look()
+            now = time.monotonic()
+            if now - self._watched_at >= self.options.lease_s / WATCHES_PER_LEASE:
+                self._watched_at = now
+                self._watch()
+            looked = self._learn()
+            self._fill()
+            self.calls.settle(slot.lease.job for slot in self.running)
+            self.calls.want(self._may_claim())
+            if looked and self._has_bell:
+                self._remind()
+            if self.options.metrics_port is not None and (looked or not self._has_bell):
+                self._count_queue()
+            self._scanned_at = time.monotonic()
+            self.metrics.set("last_scan_timestamp_seconds", time.time())
+        except StoreError as error:
+            self.metrics.add("store_errors_total")
+            log.warning("%s", error.message)
+
+    def _watch(self) -> None:
+        for state in self.queue.watch(WATCHED_BUSY if self.running else WATCHED_IDLE):
+            self.metrics.add("jobs_lost_total")
+            log.warning("job %s: its worker fell silent; now %s", state.job, state.status.value)
+            if state.status.ended:
+                self.notifier.job_ended(state)
+            else:
+                self.calls.queued_again(state.job)
+
+    def _count_queue(self) -> None:
+        """For autoscaling; said by busy workers, too."""
+        self.metrics.set("queued_jobs", len(self.queue.candidates(self.options.tags)))
+
+    def _may_claim(self) -> bool:
+        stopping = self.draining or self.context.stop_now.is_set()
+        enough = self.options.once and self._taken > 0
+        return self._is_ready and not stopping and not enough and self.admission.has_room()
+
+    def _learn(self) -> bool:
+        """What waits: by the doorbell, and by looking when it is time to; whether it was."""
+        self._markers |= {marker.key: marker for marker in self.calls.heard()}
+        now = time.monotonic()
+        if now < self._sweep_at or not (self._has_bell or self._may_claim()):
+            return False
+        self._sweep_at = now + self._sweep_s * random.uniform(0.7, 1.0)  # noqa: S311
+        self.metrics.add("queue_scans_total")
+        found = self.queue.candidates(self.options.tags)
+        self._markers = {marker.key: marker for marker in found}
+        return True
+
+    def _remind(self) -> None:
+        """Ring again for jobs that nobody took since the last sweep: their message may be lost."""
+        left = frozenset(self._markers)
+        self.calls.resend(self._markers[key].job for key in left & self._standing)
+        self._standing = left
+
+    def _fill(self) -> None:
+        """Claim what fits beside what runs, the best first, until nothing more does."""
+        declined = 0
+        while self._may_claim() and declined < MOST_DECLINED_A_LOOK:
+            choices = self.admission.choose(
+                [marker for marker in self._markers.values() if self.gate.admits(marker)]
+            )
+            if not choices:
+                return
+            idle = {choice.marker.key for choice in choices}
+            try:
+                for choice in choices:
+                    if not self._may_claim_another():
+                        break
+                    held_bytes = sum(slot.disk_bytes for slot in self.running)
+                    fit = self.gate.fit(choice, held_bytes=held_bytes)
+                    if fit.problem is not None:
+                        declined += 1
+                        self._decline(choice.marker, fit.problem)
+                        continue
+                    del self._markers[choice.marker.key]
+                    if self._claim(choice, fit.disk_bytes):
+                        idle.discard(choice.marker.key)
+            finally:
+                for key in idle:
+                    self.admission.ended(key)
+
+    def _may_claim_another(self) -> bool:
+        return not (self.options.once and self._taken) and not self.context.stop_now.is_set()
+
+    def _decline(self, marker: Marker, problem: InsaatError) -> None:
+        ended = self.gate.decline(marker, problem, beside_others=bool(self.running))
+        if ended is not None:
+            del self._markers[marker.key]
+            self.calls.ended(marker.job, ended.state)
+            self.notifier.job_ended(ended.state)
+
+    def _claim(self, choice: Choice, disk_bytes: int) -> bool:
+        asked = time.monotonic()
+        held = self.queue.claim(choice.marker, owner=self.name, lease_s=self.options.lease_s)
+        if held is None:
+            return False
+        self._taken += 1
+        lease = Lease(self.queue, held, asked=asked, clock=time.monotonic)
+        log.info(
+            "job %s: claimed under epoch %d, with %d MB and %d threads",
+            lease.job,
+            lease.epoch,
+            choice.grant.memory_bytes // 1_000_000,
+            choice.grant.threads,
+        )
+        folder = self.scratch.folder / f"{lease.job}-{lease.epoch}"
+        run = JobRun(self.context, lease, choice.grant, folder)
+        slot = _Slot(choice.marker.key, lease, run, disk_bytes)
+        slot.thread = threading.Thread(target=self._work, args=(slot,), name=lease.job)
+        self.running.append(slot)
+        self.metrics.set("jobs_running", len(self.running))
+        slot.thread.start()
+        return True
+
+    def _work(self, slot: _Slot) -> None:
+        try:
+            slot.end = slot.run.run()
+        except Exception:
+            # A fault of ours: the lease runs out, and the job is counted as lost.
+            log.exception("job %s: unexpected", slot.lease.job)
+            slot.end = End.LOST
+        finally:
+            self._wake.set()
+
+    def _collect(self) -> None:
+        for slot in [slot for slot in self.running if slot.end is not None]:
+            self.running.remove(slot)
+            self.admission.ended(slot.key)
+            assert slot.end is not None
+            log.info("job %s: %s", slot.lease.job, slot.end.value)
+            self.metrics.add("jobs_total", label=f'end="{slot.end.value}"')
+            self.metrics.set("jobs_running", len(self.running))
+            self._busy_at = time.monotonic()
+            self.gate.ended(slot.lease.job, slot.end, slot.run.trouble)
+            final = slot.run.final
+            self.calls.ended(slot.lease.job, final)
+            if final is not None and final.status.ended:
+                self.notifier.job_ended(final)
+
+    def _nap(self) -> float:
+        """Until the next look; with jitter, so that a fleet spreads itself over time."""
+        if self.options.once and not self.running:
+            return 0.0
+        return self.options.poll_s * random.uniform(0.7, 1.3)  # noqa: S311
+
+    def _is_over(self) -> bool:
+        self._collect()
+        if self.running:
+            return False
+        if self.draining or self.context.stop_now.is_set():
+            return True
+        looked = self._scanned_at > self._busy_at
+        if self.options.once and (self._taken or looked):
+            if self.gate.trouble is not None:
+                self.code = ERROR_OF_FAULT[self.gate.trouble.problem.fault].code
+            return True
+        idle = self.options.idle_exit_s
+        return idle is not None and looked and time.monotonic() - self._busy_at >= idle
+
+    def _calls(self, bell: Doorbell | None) -> NoCalls:
+        if bell is None:
+            return NoCalls()
+        return Calls(
+            bell,
+            Listener(bell, self._wake),
+            self.queue,
+            tags=self.options.tags,
+            lease_s=self.options.lease_s,
+        )
+
+    # Around it -------------------------------------------------------------------------------
+
+    def _stop_all(self) -> None:
+        self.context.stop_now.set()
+        for slot in self.running:
+            assert slot.thread is not None
+            slot.thread.join()
+        self._collect()
+        self.calls.stop()
+
+    def _status_server(self) -> StatusServer | None:
+        if self.options.metrics_port is None:
+            return None
+        server = StatusServer(
+            self.options.metrics_host,
+            self.options.metrics_port,
+            self.metrics,
+            healthy=self.is_healthy,
+            unready=lambda: self.gate.reason,
+        )
+        server.start()
+        log.info("status at http://%s:%d/metrics", self.options.metrics_host, server.port)
+        return server
+
+    def is_healthy(self) -> bool:
+        """Whether the queue could be read not too long ago."""
+        return time.monotonic() - self._scanned_at < HEALTHY_POLLS * max(self.options.poll_s, 5.0)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """TERM and INT give the jobs back; USR1 finishes them first. Only in the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if number == signal.SIGINT:
+                self.code = ExitCode.INTERRUPTED
+            self.context.stop_now.set()
+            self._wake.set()
+
+        def drain(number: int, frame: FrameType | None) -> None:
+            self.draining = True
+            self._wake.set()
+
+        handlers = {signal.SIGTERM: stop, signal.SIGINT: stop}
+        if hasattr(signal, "SIGUSR1"):
+            handlers[signal.SIGUSR1] = drain
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,43 @@
+"""Clouds and meshes come back as they were written."""
+
+import numpy as np
+import pytest
+import trimesh
+
+from insaat_cli.mesh_io.ply import read_cloud, read_mesh, write_cloud, write_mesh
+from insaat_cli.mesh_io.point_cloud import Cloud
+
+
+def test_cloud_and_back(tmp_path):
+    rng = np.random.default_rng(0)
+    cloud = Cloud(
+        points=rng.normal(size=(50, 3)).astype(np.float32),
+        normals=rng.normal(size=(50, 3)).astype(np.float32),
+        colours=rng.integers(0, 256, (50, 3), np.uint8),
+    )
+    write_cloud(tmp_path / "cloud.ply", cloud)
+    back = read_cloud(tmp_path / "cloud.ply")
+    assert np.array_equal(back.points, cloud.points)
+    assert np.array_equal(back.normals, cloud.normals)
+    assert np.array_equal(back.colours, cloud.colours)
+    loaded = trimesh.load(tmp_path / "cloud.ply")
+    assert np.allclose(loaded.vertices, cloud.points)
+
+
+def test_mesh_and_back(tmp_path):
+    vertices = np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
+    write_mesh(tmp_path / "mesh.ply", vertices, faces)
+    back = read_mesh(tmp_path / "mesh.ply")
+    assert np.array_equal(back[0], vertices)
+    assert np.array_equal(back[1], faces)
+    assert len(trimesh.load(tmp_path / "mesh.ply", process=False).faces) == 2
+
+
+def test_a_cut_off_file_is_noticed(tmp_path):
+    vertices = np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0]])
+    write_mesh(tmp_path / "mesh.ply", vertices, np.array([[0, 1, 2]] * 9, np.int32))
+    raw = (tmp_path / "mesh.ply").read_bytes()
+    (tmp_path / "mesh.ply").write_bytes(raw[:-20])
+    with pytest.raises(ValueError, match="cut off"):
+        read_mesh(tmp_path / "mesh.ply")

@@ -1,0 +1,71 @@
+"""Who gets which job: priority, age, tags; and what a removed job leaves behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from pathlib import Path
+
+from PIL import Image
+
+from insaat_cli.photos.downscale import resized_copy
+from insaat_cli.photos.find_photos import find_photos
+from insaat_cli.remote.client.client import Client
+from insaat_cli.remote.queue.job_state import JobState, Status, new_txn
+from insaat_cli.remote.queue.queue import Queue
+from insaat_cli.remote.store.memory_store import MemoryStore
+from remote.machines import make_photos
+
+
+def queue_with(store: MemoryStore, *wanted: JobState) -> Queue:
+    queue = Queue(store, clock=lambda: 0.0, choose=random.Random(1))
+    for state in wanted:
+        queue.submit(state, b"{}")
+    return queue
+
+
+def job(number: int, **fields: object) -> JobState:
+    plain = JobState(job=f"20260101-00000{number}-aaaaaaaa", status=Status.QUEUED, txn=new_txn())
+    return dataclasses.replace(plain, **fields)
+
+
+def test_higher_priority_comes_first() -> None:
+    jobs = [job(1, priority=0), job(2, priority=99), job(3), job(4)]
+    order = [found.job for found in queue_with(MemoryStore(), *jobs).candidates()]
+    assert order[0] == jobs[1].job and order[-1] == jobs[0].job
+
+
+def test_tagged_jobs_wait_for_a_worker_that_has_all_their_tags() -> None:
+    queue = queue_with(MemoryStore(), job(1, tags=("gpu", "large")), job(2))
+    assert len(queue.candidates()) == 1
+    assert len(queue.candidates(["gpu"])) == 1
+    assert len(queue.candidates(["gpu", "large", "other"])) == 2
+
+
+def test_many_jobs_for_others_do_not_hide_the_own() -> None:
+    jobs = [
+        job(1, job=f"20260101-000000-aaaaa{a}{b}{c}", tags=("gpu",))
+        for a in "abcdef" for b in "abcdef" for c in "abcdefgh"
+    ]  # fmt: skip
+    queue = queue_with(MemoryStore(), *jobs, job(9))
+    assert [found.job for found in queue.candidates()] == [job(9).job]
+
+
+def test_removing_leaves_nothing_but_photos() -> None:
+    store = MemoryStore()
+    queue = queue_with(store, job(1))
+    store.put("inputs/ab/abc", b"photo")
+    client = Client(store, queue)
+    client.cancel(job(1).job)
+    client.remove(job(1).job)
+    assert [entry.key for entry in store.list("")] == ["inputs/ab/abc"]
+
+
+def test_resizing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    photo = find_photos([make_photos(tmp_path / "photos", side=800)]).used[0]
+    one = resized_copy(photo, 400, tmp_path / "one")
+    two = resized_copy(photo, 400, tmp_path / "two")
+    assert one.read_bytes() == two.read_bytes()
+    with Image.open(one) as image:
+        assert max(image.size) == 400
+    assert resized_copy(photo, 800, tmp_path / "three") == photo.path
