@@ -11,6 +11,7 @@ import pytest
 from fakes.pipelines import FakePhoto, fake_pipeline, fake_plan, fake_stage, three_stages
 from fakes.runs import WHOLE, fail, record, run
 from insaat_cli.errors import (
+    DiskFullError,
     DoNotFitError,
     InsaatError,
     MemoryLimitError,
@@ -100,7 +101,7 @@ def test_from_until_restart_and_dry_run(tmp_path: Path) -> None:
         ("memory", MemoryLimitError, "ran out of memory", "--max-memory"),
         ("bad_alloc", MemoryLimitError, "out of memory", "--max-memory"),
         ("nothing", StageError, "wrote no out.txt", ""),
-        ("disk_full", StageError, "no space left", "free some space"),
+        ("disk_full", DiskFullError, "no space left", "free some space"),
         ("SIGSEGV", StageError, "segmentation fault", "about to die"),
         ("SIGABRT", StageError, "aborted", "about to die"),
         ("SIGILL", StageError, "another processor", "about to die"),
