@@ -33,7 +33,7 @@ def fewer_faces(
                          np.asarray(faces, np.int64), most)  # fmt: skip
         used, fewer = np.unique(fewer, return_inverse=True)
         return vertices[used], fewer.reshape(-1, 3).astype(np.int32)
-    import pycolmap
+    from insaat_cli.engine.colmap.pycolmap_door import pycolmap
 
     with tempfile.TemporaryDirectory(prefix="insaat-") as folder:
         before, after = Path(folder) / "before.ply", Path(folder) / "after.ply"
