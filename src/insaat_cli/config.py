@@ -41,8 +41,16 @@ class Setting:
 
 
 def config_path(environment: Mapping[str, str] = os.environ) -> Path:
-    base = environment.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    base = environment.get("XDG_CONFIG_HOME") or str(home_folder() / ".config")
     return Path(base) / "insaat" / "config.toml"
+
+
+def home_folder() -> Path:
+    """The user's; the root, where one without a name has none, as in containers."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/")
 
 
 def setting_of(
@@ -64,7 +72,9 @@ def read_config(path: Path) -> dict[str, str]:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
         raise UsageError(f"cannot read {path}: {error}") from error
     for name, value in raw.items():
         if name not in VARIABLES or not isinstance(value, str):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,38 @@ def test_every_way_of_naming_a_mask(tmp_path: Path, name: str) -> None:
     path = mask(tmp_path / name)
     used = with_masks(PhotoSet(used=(photo("IMG_1.JPG"), photo("IMG_10.JPG"))), tmp_path).used
     assert [one.mask for one in used] == [path, None]
+
+
+@pytest.mark.parametrize("folder", ["masks", "./masks", "photos/../masks", "link", "link/deep/.."])
+def test_folder_may_be_named_in_any_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    mask(tmp_path / "masks" / "1.png")
+    mask(tmp_path / "masks" / "deep" / "2.png")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "link").symlink_to("masks")
+    monkeypatch.chdir(tmp_path)
+    used = with_masks(PhotoSet(used=(photo("1.jpg"), photo("deep/2.jpg"))), Path(folder)).used
+    for one, name in zip(used, ("1.png", "deep/2.png"), strict=True):
+        assert one.mask is not None and one.mask.is_absolute(), "stages run in another folder"
+        assert one.mask.resolve() == tmp_path / "masks" / name
+
+
+def test_folder_that_cannot_be_looked_into_hides_no_mask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask(tmp_path / "1.png")
+    mask(tmp_path / "closed" / "2.png")
+    real = os.scandir
+
+    def scandir(path: str) -> object:  # rights do not keep root out
+        if path.endswith("closed"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real(path)
+
+    monkeypatch.setattr("os.scandir", scandir)
+    with pytest.raises(PermissionError):
+        with_masks(PhotoSet(used=(photo("1.jpg"), photo("closed/2.jpg"))), tmp_path)
 
 
 def test_same_name_in_two_folders_needs_the_folder(tmp_path: Path) -> None:

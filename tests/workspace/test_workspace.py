@@ -216,6 +216,8 @@ def test_a_name_that_is_not_unicode_survives_json(tmp_path: Path) -> None:
         (errno.EACCES, UsageError, "cannot write"),
         (errno.ENOTDIR, UsageError, "not a folder"),
         (errno.EIO, StageError, "cannot write"),
+        (errno.ENAMETOOLONG, UsageError, "cannot write"),
+        (errno.EISDIR, UsageError, "cannot write"),
     ],
 )
 def test_disk_faults_are_explained(number: int, kind: type[Exception], says: str) -> None:
@@ -230,6 +232,16 @@ def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
         pass
     with pytest.raises(UsageError), Workspace(tmp_path / "out" / "in").locked():
         pass
+
+
+def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for name, says in (("file/deep/er", "file is a file"), ("link/deep", "link is a link to noth")):
+        folder = tmp_path / name
+        with pytest.raises(UsageError, match=says) as raised, explain_disk(folder, hint="do this"):
+            folder.mkdir(parents=True)
+        assert raised.value.hint == "do this"
 
 
 def test_a_full_disk_leaves_the_old_text(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ from insaat_cli.display.output import Display, Talk
 from insaat_cli.display.standard_streams import fault_of, is_reader_gone, outlast_readers
 from insaat_cli.errors import ExitCode, InsaatError, StoppedError, UsageError
 from insaat_cli.machine.numba_cache import cache_variables
+from insaat_cli.workspace.path_errors import path_error
 
 UNEXPECTED = 1
 """The exit code of a bug."""
@@ -112,7 +113,6 @@ def run(arguments: Sequence[str]) -> int:
     """Do what `arguments` say; the exit code."""
     display = Display.JSON if _asks_for_json(arguments) else Display.NORMAL
     session = Session(talk=Talk(display), arguments=tuple(arguments))
-    os.environ.update(cache_variables(os.environ, Path(insaat_cli.__file__).parent))
     code = _done(session)
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.flush()
@@ -124,6 +124,7 @@ def _done(session: Session) -> int:
     arguments, as_json = list(session.arguments), session.talk.is_json
     try:
         with _signals_are_errors():
+            os.environ.update(cache_variables(os.environ, Path(insaat_cli.__file__).parent))
             # Where typer does not stand alone it raises what it else would print.
             code = app(args=arguments, obj=session, prog_name="insaat", standalone_mode=not as_json)
     except SystemExit as ended:
@@ -137,7 +138,12 @@ def _done(session: Session) -> int:
         if (wrong := _usage_error(error)) is not None:
             session.talk.error(wrong)
             return int(wrong.code)
-        session.talk.bug(error, _write_bug_log(error, arguments))
+        log = _write_bug_log(error, arguments)
+        if isinstance(error, OSError) and (explained := path_error(error)) is not None:
+            explained.log = log
+            session.talk.error(explained)
+            return int(explained.code)
+        session.talk.bug(error, log)
         return UNEXPECTED
     return code if isinstance(code, int) else int(ExitCode.DONE)
 
@@ -190,9 +196,15 @@ def _signals_are_errors() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _write_bug_log(error: Exception, arguments: Sequence[str]) -> str:
-    descriptor, path = tempfile.mkstemp(prefix="insaat-bug-", suffix=".log")
-    with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as log:
-        log.write(f"insaat {__version__}, Python {sys.version}\narguments: {list(arguments)}\n\n")
-        log.writelines(traceback.format_exception(error))
-    return path
+def _write_bug_log(error: Exception, arguments: Sequence[str]) -> Path | None:
+    """Where the whole story of `error` is; None where no file can be written."""
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="insaat-bug-", suffix=".log")
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as log:
+            log.write(
+                f"insaat {__version__}, Python {sys.version}\narguments: {list(arguments)}\n\n"
+            )
+            log.writelines(traceback.format_exception(error))
+    except OSError:
+        return None
+    return Path(path)

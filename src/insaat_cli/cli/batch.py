@@ -24,6 +24,7 @@ from insaat_cli.cli.options import (
     StrictOption,
     ThreadsOption,
     VerboseOption,
+    given_path,
 )
 from insaat_cli.cli.session import session_of, talk_of
 from insaat_cli.display.batch_summary import batch_fields, batch_lines, outcome_fields, outcome_line
@@ -36,6 +37,7 @@ from insaat_cli.reconstruction.options import DEFAULT_PRESET, Keep, Reconstructi
 JobsArgument = Annotated[
     Path,
     typer.Argument(
+        parser=given_path,
         metavar="JOBS.yaml|FOLDER",
         help="A file that lists photo sets, or a folder with one folder of photos for each.",
         show_default=False,
@@ -44,7 +46,11 @@ JobsArgument = Annotated[
 OutputOption = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", metavar="DIR", help="Results go to DIR/NAME. Default: beside the photos."
+        "--output",
+        "-o",
+        parser=given_path,
+        metavar="DIR",
+        help="Results go to DIR/NAME. Default: beside the photos.",
     ),
 ]
 

@@ -15,6 +15,7 @@ from insaat_cli.cli.options import (
     QuietOption,
     ThreadsOption,
     VerboseOption,
+    given_path,
 )
 from insaat_cli.cli.reconstruct import run_and_tell
 from insaat_cli.cli.session import session_of, talk_of
@@ -23,7 +24,10 @@ from insaat_cli.reconstruction.options import DEFAULT_PRESET, ReconstructionOpti
 from insaat_cli.reconstruction.reconstruct import check_output, chosen_pipeline
 
 OutputOption = Annotated[
-    Path, typer.Option("--output", "-o", metavar="DIR", help="Where photos and results go.")
+    Path,
+    typer.Option(
+        "--output", "-o", parser=given_path, metavar="DIR", help="Where photos and results go."
+    ),
 ]
 PhotosOption = Annotated[
     int, typer.Option(min=MIN_DEMO_PHOTOS, max=500, metavar="N", help="How many photos to make.")

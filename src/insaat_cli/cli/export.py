@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from insaat_cli.cli.options import JsonOption, OverwriteOption, ThreadsOption
+from insaat_cli.cli.options import JsonOption, OverwriteOption, ThreadsOption, given_path
 from insaat_cli.cli.session import talk_of
 from insaat_cli.export.units import show_length
 from insaat_cli.formatting import counted, printable
@@ -19,10 +19,14 @@ SHAPE, SCALE = "Shape", "Scale"
 """Panels of the help."""
 
 Source = Annotated[
-    Path, typer.Argument(metavar="DIR|MODEL", help="A result folder, or a .glb or .ply file.")
+    Path,
+    typer.Argument(
+        parser=given_path, metavar="DIR|MODEL", help="A result folder, or a .glb or .ply file."
+    ),
 ]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Default: DIR/export.")
+    Path | None,
+    typer.Option("--output", "-o", parser=given_path, metavar="DIR", help="Default: DIR/export."),
 ]
 Formats = Annotated[
     str, typer.Option("--format", metavar="LIST", help="Any of glb,obj,ply,stl,3mf,usdz.")

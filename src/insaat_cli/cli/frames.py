@@ -7,17 +7,25 @@ from typing import Annotated
 
 import typer
 
-from insaat_cli.cli.options import JsonOption
+from insaat_cli.cli.options import JsonOption, given_path
 from insaat_cli.cli.session import talk_of
 from insaat_cli.formatting import counted, duration, printable
 
 
 def frames_command(
     context: typer.Context,
-    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="MP4, MOV, MKV, WebM …")],
+    video: Annotated[
+        Path, typer.Argument(parser=given_path, metavar="VIDEO", help="MP4, MOV, MKV, WebM …")
+    ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Default: VIDEO-frames, beside it."),
+        typer.Option(
+            "--output",
+            "-o",
+            parser=given_path,
+            metavar="DIR",
+            help="Default: VIDEO-frames, beside it.",
+        ),
     ] = None,
     count: Annotated[
         int | None, typer.Option(min=3, metavar="N", help="Default: two a second, 20 to 150.")
@@ -30,7 +38,7 @@ def frames_command(
     )  # slow to load, and only this command needs it
 
     talk = talk_of(context, json=json)
-    folder = output or video.with_name(f"{video.stem}-frames")
+    folder = output or video.parent / f"{video.stem}-frames"
     done = extract_frames(video, folder, count=count)
     talk.json(
         {

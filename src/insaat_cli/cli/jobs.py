@@ -12,6 +12,7 @@ from insaat_cli.cli.options import (
     JsonOption,
     OverwriteOption,
     QuietOption,
+    given_path,
 )
 from insaat_cli.cli.queue_options import (
     BellOption,
@@ -76,7 +77,8 @@ def fetch_command(
     context: typer.Context,
     job: JobArgument,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Default: ./JOB.")
+        Path | None,
+        typer.Option("--output", "-o", parser=given_path, metavar="DIR", help="Default: ./JOB."),
     ] = None,
     overwrite: OverwriteOption = False,
     remote: RemoteOption = None,

@@ -19,10 +19,23 @@ from insaat_cli.reconstruction.options import Keep
 RUN_PANEL = "Limits and resuming"
 TALK_PANEL = "What is shown"
 
+
+def given_path(text: str | Path) -> Path:
+    """A path as it was typed. An empty one, from a variable that is not set, names no folder; least
+    of all the current one, which is what Path makes of it."""
+    if not str(text):
+        raise typer.BadParameter("the path is empty")
+    return Path(text)
+
+
 OutputOption = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", metavar="DIR", help="Where results go. Default: PHOTOS-3d, beside them."
+        "--output",
+        "-o",
+        parser=given_path,
+        metavar="DIR",
+        help="Where results go. Default: PHOTOS-3d, beside them.",
     ),
 ]
 PipelineOption = Annotated[
@@ -63,6 +76,7 @@ MasksOption = Annotated[
     Path | None,
     typer.Option(
         "--masks",
+        parser=given_path,
         metavar="DIR",
         help="One picture for each photo, of its name and shape: what is black there is not used.",
     ),

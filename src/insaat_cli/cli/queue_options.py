@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from insaat_cli.cli.options import given_path
 from insaat_cli.errors import UsageError
 from insaat_cli.pipeline.loader import find_pipeline
 from insaat_cli.remote.client.client import Client
@@ -33,7 +34,10 @@ JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="As printed by i
 AllowOption = Annotated[
     list[Path] | None,
     typer.Option(
-        "--allow-pipeline", metavar="FILE", help="A pipeline of your own that jobs may name."
+        "--allow-pipeline",
+        parser=given_path,
+        metavar="FILE",
+        help="A pipeline of your own that jobs may name.",
     ),
 ]
 

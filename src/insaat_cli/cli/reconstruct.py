@@ -29,6 +29,7 @@ from insaat_cli.cli.options import (
     ThreadsOption,
     UntilOption,
     VerboseOption,
+    given_path,
 )
 from insaat_cli.cli.session import session_of, talk_of
 from insaat_cli.display.output import Talk
@@ -43,6 +44,7 @@ from insaat_cli.reconstruction.reconstruct import reconstruct
 PhotosArgument = Annotated[
     list[Path],
     typer.Argument(
+        parser=given_path,
         metavar="PHOTOS...",
         help="A folder of photos, photo files, or patterns such as 'trip/*.jpg'. "
         "Several folders are several photo sets, one model each.",

@@ -19,6 +19,7 @@ from insaat_cli.cli.options import (
     RoiOption,
     SetOption,
     StrictOption,
+    given_path,
 )
 from insaat_cli.cli.queue_options import (
     AllowOption,
@@ -50,7 +51,8 @@ from insaat_cli.remote.queue.job_state import Status
 FOLLOW_S = 2.0
 READER_LEFT = 128 + signal.SIGPIPE
 PhotosArgument = Annotated[
-    list[Path], typer.Argument(metavar="PHOTOS...", help="Folders, files or patterns.")
+    list[Path],
+    typer.Argument(parser=given_path, metavar="PHOTOS...", help="Folders, files or patterns."),
 ]
 
 

@@ -8,13 +8,16 @@ from typing import Annotated
 
 import typer
 
-from insaat_cli.cli.options import JsonOption
+from insaat_cli.cli.options import JsonOption, given_path
 from insaat_cli.cli.session import talk_of
 from insaat_cli.errors import StoppedError
 from insaat_cli.workspace.results import older_model
 
 SourceArgument = Annotated[
-    Path, typer.Argument(metavar="DIR|MODEL", help="A result folder, or a .glb or .ply file.")
+    Path,
+    typer.Argument(
+        parser=given_path, metavar="DIR|MODEL", help="A result folder, or a .glb or .ply file."
+    ),
 ]
 
 

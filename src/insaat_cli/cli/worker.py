@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from insaat_cli.cli.options import MemoryOption, ThreadsOption
+from insaat_cli.cli.options import MemoryOption, ThreadsOption, given_path
 from insaat_cli.cli.queue_options import (
     AllowOption,
     BellOption,
@@ -65,7 +65,9 @@ def worker_command(
     ] = 2.0,
     max_memory: MemoryOption = None,
     threads: ThreadsOption = None,
-    work_folder: Annotated[Path | None, typer.Option(metavar="DIR", help="For scratch.")] = None,
+    work_folder: Annotated[
+        Path | None, typer.Option(parser=given_path, metavar="DIR", help="For scratch.")
+    ] = None,
     sweep: Annotated[
         float, typer.Option(metavar="SECONDS", help="Between such looks, with --queue-url.")
     ] = DEFAULT_SWEEP_S,

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -118,15 +119,18 @@ class Talk:
         self.json(error_fields(error))
         self.errors.print(error_text(error))
 
-    def bug(self, error: Exception, log: str) -> None:
-        """A fault that nobody expected: short, unless the user asked for more."""
+    def bug(self, error: Exception, log: Path | None) -> None:
+        """A fault that nobody expected: short, unless the user asked for more, or there is no log
+        that tells more."""
         words = f"{type(error).__name__}: {error}"
-        self.json({"event": "error", "code": 1, "message": printable(words), "log": log})
+        where = str(log) if log else None
+        self.json({"event": "error", "code": 1, "message": printable(words), "log": where})
         text = Text("insaat: ", style="bold red")
         text.append("this is a bug in insaat", style="bold")
-        text.append(f"; {printable(words)}\n  please report it with the file {printable(log)}")
+        report = f"the file {printable(where)}" if where else "what follows"
+        text.append(f"; {printable(words)}\n  please report it with {report}")
         self.errors.print(text)
-        if self.details:
+        if self.details or log is None:
             self.errors.print(Text("".join(traceback.format_exception(error))))
 
 

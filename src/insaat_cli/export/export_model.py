@@ -29,6 +29,7 @@ from insaat_cli.viewer.page import single_file
 from insaat_cli.viewer.scene import read_scene, scale_of_run
 from insaat_cli.workspace.ownership import EXPORT, claim_folder
 from insaat_cli.workspace.results import older_model
+from insaat_cli.workspace.workspace import explain_disk
 
 FOLDER_NAME = "export"
 STEM = "model"
@@ -130,13 +131,11 @@ def export(options: ExportOptions) -> Exported:
     names = _names(options, len(model.parts))
     # What lies in DIR/export is ours; earlier versions left no marker there.
     ours = names if options.output is None and folder is not None else []
-    try:
+    with explain_disk(output):
         claim_folder(output, EXPORT, names, overwrite=options.overwrite, ours=ours)
         files = _written(model, output, options)
         if options.html:
             files.append(_html(original, output, options))
-    except OSError as error:
-        raise InsaatError(f"cannot write to {str(output)!r}: {error.strerror}") from error
     return _described(model, files, options, notes)
 
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from insaat_cli.config import home_folder
+
 CACHE_VARIABLE = "NUMBA_CACHE_DIR"
 MARKER = "insaat-compiled.txt"
 
@@ -93,7 +95,7 @@ def private_folder(parent: Path) -> Path:
 def usual_folder(environment: Mapping[str, str], package: Path) -> tuple[Path, bool]:
     """Where numba would keep the code of `package`, and whether it can. Makes no folder."""
     chosen = environment.get(CACHE_VARIABLE)
-    places = [Path(chosen)] if chosen else [package / "engine", Path.home() / ".cache"]
+    places = [Path(chosen)] if chosen else [package / "engine", home_folder() / ".cache"]
     for place in places:
         if os.access(_existing(place), os.W_OK):
             return place, True

@@ -51,7 +51,8 @@ def find_photos(
     """The usable photos in folders, files and glob patterns.
 
     `exclude` are folders whose contents are never photos (the output folder).
-    Raises UsageError for a source that is not there, PhotosError for fewer than MIN_PHOTOS photos.
+    Raises UsageError for a source that is not there, OSError for one that cannot be looked at,
+    PhotosError for fewer than MIN_PHOTOS photos.
     """
     candidates = _ordered(_candidates(sources, recursive, frozenset(map(_real, exclude))))
     names = _unique_names(candidates)
@@ -111,7 +112,7 @@ def _candidates(
     sources: Sequence[Path], recursive: bool, exclude: frozenset[str]
 ) -> Iterator[_Candidate]:
     for source in sources:
-        if os.path.lexists(source):
+        if _is_there(source):
             yield from _files_of(source, recursive, exclude)
             continue
         matches = _matches(source)
@@ -124,6 +125,15 @@ def _candidates(
             )
         for match in matches:
             yield from _files_of(match, recursive, exclude)
+
+
+def _is_there(source: Path) -> bool:
+    """Also a link to nothing. Raises OSError where nobody may know, as behind a closed folder."""
+    try:
+        source.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _matches(pattern: Path) -> list[Path]:

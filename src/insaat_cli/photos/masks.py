@@ -36,10 +36,11 @@ TURNED = 5
 def with_masks(photos: PhotoSet, folder: Path) -> PhotoSet:
     """`photos`, each with its mask in `folder`, if there is one; other files there are left out.
 
-    So are photos of which their mask leaves nothing. Raises UsageError where `folder` cannot be
-    read, fits no photo or leaves too few, PhotosError where a mask cannot be read or is not of its
-    photo's shape.
+    So are photos of which their mask leaves nothing. Raises UsageError where `folder` is none,
+    fits no photo or leaves too few, OSError where it cannot be looked into, PhotosError where a
+    mask cannot be read or is not of its photo's shape.
     """
+    folder = folder.absolute()
     names = _Names(photos.used)
     mask_of: dict[str, Path] = {}
     strangers: list[LeftOut] = []
@@ -109,11 +110,16 @@ def _files(folder: Path) -> Iterator[Path]:
         )
     found = [
         Path(parent) / name
-        for parent, _, names in os.walk(folder.absolute())
+        for parent, _, names in os.walk(folder, onerror=_raise)
         for name in names
         if not name.startswith(".")
     ]
-    yield from sorted(found, key=lambda file: natural_key(str(file.relative_to(folder.absolute()))))
+    yield from sorted(found, key=lambda file: natural_key(str(file.relative_to(folder))))
+
+
+def _raise(error: OSError) -> None:
+    """A mask that is not seen would let through what it was to hide."""
+    raise error
 
 
 class _Names:
@@ -156,7 +162,8 @@ def _masked(photo: Photo, mask_of: Mapping[str, Path]) -> Photo:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except (*DAMAGED_EXIF, EOFError, MemoryError) as error:
         raise PhotosError(
-            f"the mask {printable(str(path))} cannot be read: {printable(str(error))}",
+            f"the mask {printable(str(path))} cannot be read: "
+            f"{printable(str(getattr(error, 'strerror', None) or error))}",
             hint="remove it, or write it again as PNG",
         ) from error
     stored = photo.orientation >= TURNED

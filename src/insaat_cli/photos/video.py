@@ -17,7 +17,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from PIL import Image
 
-from insaat_cli.errors import InsaatError, UsageError
+from insaat_cli.errors import UsageError
+from insaat_cli.workspace.workspace import explain_disk
 
 FRAMES_PER_SECOND = 2.0
 """Of a slow walk around a subject; what is chosen without --count."""
@@ -62,8 +63,8 @@ def extract_frames(
 ) -> Frames:
     """Write `count` pictures of `video` into `output`, without metadata.
 
-    Raises UsageError where the video cannot be read or is too short, InsaatError where the folder
-    cannot be written.
+    Raises UsageError where the video cannot be read or is too short, UsageError or StageError where
+    the folder cannot be written.
     """
     times = _frame_times(video)
     length = times[-1] - times[0] + _typical_step(times)
@@ -78,15 +79,13 @@ def extract_frames(
     _prepare(output)
     files: list[Path] = []
     seconds: list[float] = []
-    try:
+    with explain_disk(output):
         for number, (at, picture) in enumerate(_sharpest(video, chosen), start=1):
             path = output / NAME.format(number=number)
             Image.fromarray(picture).save(path, quality=JPEG_QUALITY, subsampling=0)
             files.append(path)
             seconds.append(at - times[0])
             progress(number / wanted)
-    except OSError as error:
-        raise InsaatError(f"cannot write to {str(output)!r}: {error.strerror}") from error
     if len(files) < LEAST_POSSIBLE:
         raise UsageError(f"only {len(files)} frames of {video.name!r} could be decoded")
     return Frames(files=tuple(files), seconds=tuple(seconds), video_seconds=length)
@@ -187,11 +186,9 @@ def _upright(frame: VideoFrame) -> Picture:
 
 
 def _prepare(output: Path) -> None:
-    try:
+    with explain_disk(output):
         output.mkdir(parents=True, exist_ok=True)
         if any(output.glob("frame_*.jpg")):
             raise UsageError(
                 f"{str(output)!r} holds frames already", hint="choose another folder with -o"
             )
-    except OSError as error:
-        raise InsaatError(f"cannot write to {str(output)!r}: {error.strerror}") from error

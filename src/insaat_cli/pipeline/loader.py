@@ -58,20 +58,26 @@ def find_pipeline(name_or_path: str) -> Pipeline:
     if name_or_path in shipped:
         file = shipped[name_or_path]
         return parse_pipeline(file.read_text(encoding="utf-8"), str(file))
-    path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or "/" in name_or_path:
-        return load_pipeline(path)
+    if names_file(name_or_path):
+        return load_pipeline(Path(name_or_path))
     raise UsageError(
         f"there is no pipeline {name_or_path!r}",
         hint=f"{suggestion(name_or_path, shipped)}; or give the path of a .yaml file",
     )
 
 
+def names_file(name_or_path: str) -> bool:
+    """Whether this is the path of a pipeline file, as opposed to the name of a shipped one."""
+    return Path(name_or_path).suffix in (".yaml", ".yml") or "/" in name_or_path
+
+
 def load_pipeline(path: Path) -> Pipeline:
     """The pipeline in `path`."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UsageError(f"cannot read the pipeline file {path}: {error.strerror}") from error
+    except ValueError as error:  # not UTF-8, or a name with a NUL
         raise UsageError(f"cannot read the pipeline file {path}: {error}") from error
     return parse_pipeline(text, str(path))
 

@@ -15,7 +15,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from insaat_cli.config import home_folder
 from insaat_cli.planning.cost_models import Correction, Workload
+from insaat_cli.workspace.workspace import explain_disk
 
 KEPT_PER_STAGE = 20
 RECENT = 5
@@ -51,9 +53,9 @@ def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
     if chosen := environment.get(STATE_VARIABLE):
         return Path(chosen)
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "insaat"
+        return home_folder() / "Library" / "Application Support" / "insaat"
     base = environment.get("XDG_STATE_HOME", "")
-    return (Path(base) if base.startswith("/") else Path.home() / ".local" / "state") / "insaat"
+    return (Path(base) if base.startswith("/") else home_folder() / ".local" / "state") / "insaat"
 
 
 class History:
@@ -88,7 +90,8 @@ class History:
             fresh.replace(self.path)
 
     def clear(self) -> None:
-        self.path.unlink(missing_ok=True)
+        with explain_disk(self.path, hint="INSAAT_STATE_DIR names another folder for it"):
+            self.path.unlink(missing_ok=True)
 
 
 def stage_key(pipeline: str, stage: str, version: int) -> str:

@@ -20,6 +20,7 @@ import yaml
 
 from insaat_cli.errors import UsageError
 from insaat_cli.formatting import printable
+from insaat_cli.pipeline.loader import names_file
 from insaat_cli.reconstruction.options import Keep, ReconstructionOptions
 from insaat_cli.workspace.workspace import is_workspace
 
@@ -127,21 +128,37 @@ def _texts(value: Any) -> tuple[str, ...]:
     values = value if isinstance(value, list) else [value]
     if not values or not all(isinstance(text, str | int | float) for text in values):
         raise TypeError
-    return tuple(str(text) for text in values)
+    texts = tuple(str(text) for text in values)
+    if any("\0" in text for text in texts):  # no path of any system has one
+        raise ValueError
+    return texts
+
+
+def _path(text: str, base: Path) -> Path:
+    """Relative to the jobs file. An empty one would be the folder of the file itself."""
+    if not text:
+        raise ValueError
+    return base / text
 
 
 def _photos(options: Options, value: Any, base: Path) -> Options:
-    return replace(options, sources=tuple(base / text for text in _texts(value)))
+    return replace(options, sources=tuple(_path(text, base) for text in _texts(value)))
 
 
 def _output(options: Options, value: Any, base: Path) -> Options:
     (text,) = _texts(value)
-    return replace(options, output=base / text)
+    return replace(options, output=_path(text, base))
 
 
 def _masks(options: Options, value: Any, base: Path) -> Options:
     (text,) = _texts(value)
-    return replace(options, masks=base / text)
+    return replace(options, masks=_path(text, base))
+
+
+def _pipeline(options: Options, value: Any, base: Path) -> Options:
+    """A name, or a file, which is relative to the jobs file as all others are."""
+    (text,) = _texts(value)
+    return replace(options, pipeline=str(base / text) if names_file(text) else text)
 
 
 def _settings(options: Options, value: Any, base: Path) -> Options:
@@ -183,7 +200,7 @@ FIELDS: Mapping[str, Callable[[Options, Any, Path], Options]] = {
     "name": _name,
     "output": _output,
     "preset": _text_field("preset"),
-    "pipeline": _text_field("pipeline"),
+    "pipeline": _pipeline,
     "format": _formats,
     "set": _settings,
     "roi": _text_field("roi"),

@@ -32,6 +32,7 @@ from insaat_cli.runner.events import Listener, PhotosFound, ReportWritten
 from insaat_cli.runner.loop import run_pipeline
 from insaat_cli.runner.run_result import RunResult
 from insaat_cli.workspace.json_file import read_object
+from insaat_cli.workspace.path_errors import explain_paths
 from insaat_cli.workspace.workspace import Workspace, explain_disk, is_workspace
 
 EXPORT_STAGE = "export"
@@ -76,6 +77,11 @@ def prepare(options: ReconstructionOptions, listener: Listener, *, to_run: bool 
 
     `to_run` False: nothing will be written, so the output folder does not matter.
     """
+    with explain_paths():
+        return _prepare(options, listener, to_run=to_run)
+
+
+def _prepare(options: ReconstructionOptions, listener: Listener, *, to_run: bool) -> Prepared:
     output = output_of(options)
     _check_apart(output, options.sources)
     # What is wrong with it is said before photos are looked through.

@@ -11,6 +11,7 @@ from insaat_cli.config import (
     VARIABLES,
     Setting,
     config_path,
+    home_folder,
     read_config,
     setting_of,
     write_setting,
@@ -53,7 +54,7 @@ def settings(
 
 def default_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """The queue of this user on this machine."""
-    base = environment.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    base = environment.get("XDG_DATA_HOME") or str(home_folder() / ".local" / "share")
     return Path(base) / "insaat" / "queue"
 
 
@@ -112,7 +113,7 @@ def _store_folder(remote: str) -> Path:
         raise UsageError(
             f"{printable(path)}: there is no such home folder", hint="write the path of a folder"
         ) from error
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not folder.is_dir():  # noqa: PTH110 (never raises)
         raise StoreError(
             f"{printable(path)} is a file, not a folder", hint="choose another --remote"
         )

@@ -48,8 +48,10 @@ BACKGROUND = "precompile"
 """It writes beside the stages and is none; see `runner/background_compile.py`."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
+BAD_NAME = (errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 """Some network file systems have no locks; then nothing keeps two runs apart."""
+ELSEWHERE_HINT = "choose another folder with -o"
 DISK_FULL_HINT = "free some space, then run the same command again: finished stages are kept"
 
 
@@ -274,31 +276,39 @@ def is_record(value: Mapping[str, Any]) -> bool:
 
 
 @contextmanager
-def explain_disk(where: Path) -> Iterator[None]:
+def explain_disk(where: Path, hint: str = ELSEWHERE_HINT) -> Iterator[None]:
     """Turn the faults of a disk into errors that say what to do."""
     try:
         yield
     except OSError as error:
-        raise disk_error(error, where) from error
+        raise disk_error(error, where, hint) from error
 
 
-def disk_error(error: OSError, where: Path) -> InsaatError:
+def disk_error(error: OSError, where: Path, hint: str = ELSEWHERE_HINT) -> InsaatError:
     """What `error`, met while writing in `where`, means for the user."""
     if error.errno in DISK_FULL:
         return disk_full(where)
-    path = error.filename or where
+    path = Path(os.fsdecode(error.filename)) if error.filename else where
     if error.errno in NOT_WRITABLE:
-        return NotWritableError(
-            f"cannot write to {path}: {error.strerror}",
-            hint="choose an output folder that you can write to with -o",
-        )
+        return NotWritableError(f"cannot write to {path}: {error.strerror}", hint=hint)
+    if error.errno in BAD_NAME:
+        return UsageError(f"cannot write to {path}: {error.strerror}", hint=hint)
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
-        return UsageError(f"{path} is a file, not a folder", hint="choose another folder with -o")
-    return StageError(f"cannot write to {path}: {error.strerror or error}")
+        return UsageError(_in_the_way(path), hint=hint)
+    return StageError(f"cannot write to {path}: {error.strerror or error}", hint=hint)
 
 
-def disk_full(where: Path) -> DiskFullError:
-    return DiskFullError(f"no space left on the disk of {where}", hint=DISK_FULL_HINT)
+def _in_the_way(folder: Path) -> str:
+    """What keeps `folder` from being made: itself, or one of its parents."""
+    taken = (p for p in (folder, *folder.parents) if os.path.lexists(p) and not p.is_dir())
+    path = next(taken, folder)
+    nowhere = path.is_symlink() and not path.exists()
+    return f"{path} is {'a link to nothing' if nowhere else 'a file, not a folder'}"
+
+
+def disk_full(where: Path | None) -> DiskFullError:
+    of = f" of {where}" if where else ""
+    return DiskFullError(f"no space left on the disk{of}", hint=DISK_FULL_HINT)
 
 
 def size_of(path: Path) -> int:

@@ -35,7 +35,7 @@ from insaat_cli.remote.store.manifest import FileEntry, Manifest
 from insaat_cli.remote.store.protocol import CorruptError, NotThereError, Progress, Store
 from insaat_cli.remote.store.transfer import download, is_there
 from insaat_cli.workspace.ownership import FETCH, claim_folder
-from insaat_cli.workspace.workspace import RECORD_NAME
+from insaat_cli.workspace.workspace import RECORD_NAME, explain_disk
 
 READERS = 16
 SHARE_SECONDS = 24 * 3600
@@ -145,7 +145,7 @@ class Client:
         UsageError where other files bear the names of the result's, unless they may be replaced.
         """
         manifest = self.manifest(job)
-        try:
+        with explain_disk(folder):
             names = [entry.path for entry in manifest.files if not is_there(entry, folder)]
             claim_folder(folder, FETCH.format(job=job), names, overwrite=overwrite)
             download(
@@ -155,8 +155,6 @@ class Client:
                 folder,
                 progress=progress,
             )
-        except OSError as error:
-            raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
         return Fetched(folder, manifest.files)
 
     def cancel(self, job: str) -> JobState:

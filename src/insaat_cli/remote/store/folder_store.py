@@ -196,7 +196,7 @@ class LocalStore:
             yield
         except OSError as error:
             raise StoreError(
-                f"cannot {action} in the store {self.root}: {error}",
+                f"cannot {action} in the store {self.root}: {error.strerror or error}",
                 hint="check the folder's rights and the free space of its disk",
             ) from error
 
