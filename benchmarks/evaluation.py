@@ -57,7 +57,7 @@ def evaluate(workspace: Path, truth: Path, images: Path | None) -> dict[str, Any
 
 
 def straightened(truth: Path, into: Path) -> Path:
-    """The photos of a rendered set without lens distortion, for the comparison of colours."""
+    """The photos of a rendered set without lens distortion, for the comparison of colors."""
     into.mkdir(parents=True, exist_ok=True)
     for camera in json.loads((truth / "cameras.json").read_text(encoding="utf-8")):
         image = cv2.imread(str(truth / "images" / camera["name"]))

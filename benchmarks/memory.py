@@ -59,8 +59,8 @@ WITHOUT_RESIZING = {
         "--set=texture.resolution_level=0",
     ),
 }
-LEAST_RATIO, MOST_RATIO = 0.9, 1.25
-LEAST_AT_FIRST = 0.8
+MIN_RATIO, MAX_RATIO = 0.9, 1.25
+MIN_AT_FIRST = 0.8
 RENDERED = {"statue": Subject.STATUE, "facade": Subject.FACADE}
 
 
@@ -199,13 +199,13 @@ def prediction(bench: Bench) -> None:
                     "measured MB": round(record["peak_bytes"] / 1e6),
                     "ratio at first": round(at_first, 2),
                     "ratio": round(ratio, 2),
-                    "within": "yes" if LEAST_RATIO <= ratio <= MOST_RATIO else "no",
+                    "within": "yes" if MIN_RATIO <= ratio <= MAX_RATIO else "no",
                 }
             )
     bench.show("prediction", list(rows[0]), rows)
     right = sum(row["within"] == "yes" for row in rows)
     bench.console.print(f"{right} of {len(rows)} predictions between 10 % below and 25 % above")
-    safe = sum(row["ratio at first"] >= LEAST_AT_FIRST for row in rows)
+    safe = sum(row["ratio at first"] >= MIN_AT_FIRST for row in rows)
     bench.console.print(f"{safe} of {len(rows)} stages at most 25 % above the first prediction")
 
 

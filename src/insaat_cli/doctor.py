@@ -21,7 +21,7 @@ from insaat_cli import __version__
 from insaat_cli.errors import MissingError
 from insaat_cli.external.programs import family_of
 from insaat_cli.formatting import GIGABYTE, counted, size
-from insaat_cli.machine.available_memory import Surroundings
+from insaat_cli.machine.available_memory import AvailableMemory
 from insaat_cli.machine.limits import machine_limits
 from insaat_cli.machine.memory_budget import memory_budget
 from insaat_cli.machine.numba_cache import usual_folder
@@ -235,7 +235,7 @@ def _limits() -> Iterator[Check]:
     others = [f"{size(value)} ({source})" for value, source in limits.other_limits]
     if others:
         yield Check(name="other memory limits", health=Health.GOOD, found=", ".join(others))
-    around = Surroundings()
+    around = AvailableMemory()
     around.look()
     short = around.available_bytes < budget
     yield Check(

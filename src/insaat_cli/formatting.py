@@ -14,7 +14,7 @@ def printable(name: str) -> str:
     """`name` on one line that no terminal can be confused by: control characters are escaped.
 
     File names are data of others: a newline would forge a line of output, an escape character
-    would recolour the terminal, a surrogate (a name that is not UTF-8) could not be written.
+    would recolor the terminal, a surrogate (a name that is not UTF-8) could not be written.
     """
     return "".join(_shown(character) for character in name)
 

@@ -11,7 +11,7 @@ import typer
 
 from insaat_cli.cli.submit import READER_LEFT, _follow
 from insaat_cli.display.job_text import ended_error, job_line, status_lines
-from insaat_cli.display.output import Display, Talk, error_text
+from insaat_cli.display.output import Display, Output, error_text
 from insaat_cli.errors import Fault
 from insaat_cli.remote.queue.job_state import JobState, Problem, Status
 
@@ -55,7 +55,7 @@ class _Client:
             yield replace(FAILED, status=Status.RUNNING, problem=None, revision=number)
 
 
-class _Unheard(Talk):
+class _Unheard(Output):
     @property
     def is_heard(self) -> bool:
         return False

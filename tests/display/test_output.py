@@ -10,7 +10,7 @@ from typing import TextIO
 import pytest
 
 from insaat_cli.display.batch_board import BatchBoard
-from insaat_cli.display.output import Display, Talk, error_fields, error_text
+from insaat_cli.display.output import Display, Output, error_fields, error_text
 from insaat_cli.display.plain_lines import PlainLines
 from insaat_cli.display.run_board import Board
 from insaat_cli.errors import PhotosError, StageError
@@ -64,19 +64,19 @@ def test_board_is_for_terminals_that_can_paint_over(
 ) -> None:
     monkeypatch.setenv("TERM", kind)
     monkeypatch.setattr("sys.stdout", terminal)
-    talk = Talk(Display.NORMAL)
-    with talk.listening() as listener:
+    out = Output(Display.NORMAL)
+    with out.listening() as listener:
         assert type(listener) is (Board if drawn else PlainLines)
-    with talk.listening_to_all(["a"]) as heard:
+    with out.listening_to_all(["a"]) as heard:
         assert isinstance(heard, BatchBoard) is drawn
 
 
-def test_log_with_forced_colours_gets_no_board(
+def test_log_with_forced_colors_gets_no_board(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     with (tmp_path / "log").open("w") as log:
         monkeypatch.setattr("sys.stdout", log)
-        with Talk(Display.NORMAL).listening() as listener:
+        with Output(Display.NORMAL).listening() as listener:
             assert type(listener) is PlainLines

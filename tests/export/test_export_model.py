@@ -133,13 +133,13 @@ def test_usdz_passes_the_validators_of_usd(model_file: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("kind", ["glb", "obj", "ply"])
-def test_files_to_share_keep_their_colours(model_file: Path, tmp_path: Path, kind: str) -> None:
+def test_files_to_share_keep_their_colors(model_file: Path, tmp_path: Path, kind: str) -> None:
     exported(model_file, tmp_path, kind, scale="0.5")
     scene = trimesh.load_scene(tmp_path / f"model.{kind}", process=False)
     (mesh,) = scene.dump(concatenate=False)
     assert mesh.extents == pytest.approx([1, 0.5, 0.25], abs=1e-4)
-    colours = mesh.visual if kind == "ply" else mesh.visual.to_color()
-    shades = np.asarray(colours.vertex_colors)[:, :2].astype(float)
+    colors = mesh.visual if kind == "ply" else mesh.visual.to_color()
+    shades = np.asarray(colors.vertex_colors)[:, :2].astype(float)
     expected = 255 * (mesh.vertices[:, :2] - mesh.bounds[0, :2]) / mesh.extents[:2]
     assert np.abs(shades - expected).mean() < 6
 

@@ -77,7 +77,7 @@ def test_a_cloud_with_and_without_views(lists: bool, tmp_path: Path) -> None:
     path.write_bytes(cloud_bytes(lists))
     cloud = read_mvs_cloud(path)
     assert cloud.points.tolist() == [[0, 2, 3], [1, 2, 3], [2, 2, 3]]
-    assert cloud.colours[:, 0].tolist() == [0, 10, 20]
+    assert cloud.colors[:, 0].tolist() == [0, 10, 20]
     assert not cloud.normals.any()
     assert count_elements(path, "vertex") == 3
     assert count_elements(path, "face") == count_elements(tmp_path / "none", "face") == 0
@@ -86,21 +86,21 @@ def test_a_cloud_with_and_without_views(lists: bool, tmp_path: Path) -> None:
         read_mvs_cloud(path)
 
 
-def page(colour: tuple[int, int, int], size: int) -> Page:
-    texture = np.full((size, size, 3), colour, np.uint8)
+def page(color: tuple[int, int, int], size: int) -> Page:
+    texture = np.full((size, size, 3), color, np.uint8)
     triangle = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32)
     uv = np.array([[0.1, 0.1], [0.9, 0.1], [0.1, 0.9]], np.float32)
     return Page(vertices=triangle, uv=uv, faces=np.array([[0, 1, 2]], np.int32), texture=texture)
 
 
-def test_pages_become_one_texture_and_every_corner_keeps_its_colour() -> None:
-    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
-    mesh = join_pages([page(colour, 8 + 8 * i) for i, colour in enumerate(colours)])
+def test_pages_become_one_texture_and_every_corner_keeps_its_color() -> None:
+    colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    mesh = join_pages([page(color, 8 + 8 * i) for i, color in enumerate(colors)])
     height, width = mesh.texture.shape[:2]
     assert (height, width) == (48, 48)
-    for face, colour in zip(mesh.faces, colours, strict=True):
+    for face, color in zip(mesh.faces, colors, strict=True):
         for u, v in mesh.uv[face]:
-            assert tuple(mesh.texture[int(v * height), int(u * width)]) == colour
+            assert tuple(mesh.texture[int(v * height), int(u * width)]) == color
 
 
 def test_faces_that_no_photo_paints_are_counted() -> None:

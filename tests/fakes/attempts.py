@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from insaat_cli.machine.available_memory import Pressure, Surroundings
+from insaat_cli.machine.available_memory import AvailableMemory, Pressure
 from insaat_cli.planning.history import History, Measurement
 from insaat_cli.runner import attempt, background_compile, loop, run
 from insaat_cli.runner.attempt import Attempt
@@ -52,7 +52,7 @@ class PretendedChild:
         """Nothing is open."""
 
 
-class Idle(Surroundings):
+class Idle(AvailableMemory):
     """A machine on which nothing else runs."""
 
     def __init__(self, available_bytes: int) -> None:
@@ -113,9 +113,9 @@ def pretended(share_used: float = 1.0, *, start: bool = True) -> Iterator[list[A
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attempt, "ChildProcess", PretendedChild)
         patch.setattr(run, "Attempt", Pretended)
-        patch.setattr(loop, "Surroundings", lambda: Idle(10**13))
+        patch.setattr(loop, "AvailableMemory", lambda: Idle(10**13))
         patch.setattr(loop, "TICK_S", 0.0)
         patch.setattr(loop, "SHORTEST_TICK_S", 0.0)
-        patch.setattr(background_compile, "BESIDE", "")
+        patch.setattr(background_compile, "COMPANION_STAGE", "")
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield started

@@ -45,7 +45,7 @@ def write_depth_map(path: Path, focal_px: float, depth: np.ndarray) -> None:
 
 
 def write_seen_cloud(path: Path, points: np.ndarray, views: Sequence[Sequence[int]]) -> None:
-    """Points with colours, normals, and the views that see each."""
+    """Points with colors, normals, and the views that see each."""
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(points)}",
               *(f"property float32 {name}" for name in "xyz"),
               *(f"property uint8 {name}" for name in ("red", "green", "blue")),

@@ -283,10 +283,10 @@ def paint(arguments: dict[str, str], step: dict) -> None:
         + struct.pack("<II", len(binary), 0x004E4942)
         + binary
     )
-    colours = np.zeros((64, 64, 3), np.uint8)
-    colours[:32] = (255, 0, 0)
-    colours[32:] = (0, 0, 255)
-    Image.fromarray(colours).save(output.with_name("painted_0.png"))
+    colors = np.zeros((64, 64, 3), np.uint8)
+    colors[:32] = (255, 0, 0)
+    colors[32:] = (0, 0, 255)
+    Image.fromarray(colors).save(output.with_name("painted_0.png"))
 
 
 def import_colmap(arguments: dict[str, str], step: dict) -> None:

@@ -30,7 +30,7 @@ STAGES = ["resize", "features", "matching", "sparse", "undistort", "dense", "fus
 STOPPED_WITHIN_S = 2.0
 AT_WORK_WITHIN_S = 60.0
 STOPPED_TIMES = 100
-MOST_STARTS = 3 * STOPPED_TIMES
+MAX_STARTS = 3 * STOPPED_TIMES
 """So often may it end by itself, before it is to be stopped."""
 LONG_S = 1.0
 """A stage that takes longer must report while it works."""
@@ -158,7 +158,7 @@ def test_every_stage_ends_soon_whenever_it_is_asked(told: Told, stage: str, tmp_
     whole_s = time.monotonic() - started
     child.close()
     took: list[float] = []
-    for number in range(MOST_STARTS):
+    for number in range(MAX_STARTS):
         shutil.rmtree(output)
         delay_s = moments.uniform(0.0, whole_s)
         child, output = start_again(told, stage, tmp_path)

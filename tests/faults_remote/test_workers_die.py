@@ -11,7 +11,7 @@ import pytest
 
 from insaat_cli.remote.client.client import Client
 from insaat_cli.remote.queue.job_state import Status
-from insaat_cli.remote.queue.refusals import MOST_RETURNED
+from insaat_cli.remote.queue.refusals import MAX_RETURNED
 from insaat_cli.remote.store.folder_store import LocalStore
 from remote.fake_pipeline import STAGES, write_pipeline
 from remote.machines import (
@@ -175,7 +175,7 @@ def test_a_job_that_is_killed_for_memory_everywhere_ends_failed_with_its_log(sce
     state = wait_end(scene.client, scene.job, seconds=150 + 6 * DELAY_S)
     assert state.status is Status.FAILED and state.problem is not None
     assert "fits no worker" in state.problem.message and "out of memory" in state.problem.message
-    assert (state.failures, state.losses, state.releases) == (0, 0, MOST_RETURNED - 1)
+    assert (state.failures, state.losses, state.releases) == (0, 0, MAX_RETURNED - 1)
     assert "stage two at work" in scene.client.logs(scene.job)
 
 

@@ -10,10 +10,10 @@ import pytest
 import trimesh
 
 from insaat_cli.engine.render.coverage import (
-    COLOURS,
+    COLORS,
     Surface,
     coarse_surface,
-    colour_of,
+    color_of,
     count_photos,
     draw_sides,
     photos_looked_through,
@@ -77,15 +77,15 @@ def test_sides_of_a_cube_count_who_sees_them() -> None:
     assert set(lying.few_of) <= {Side.LEFT, Side.MIDDLE, Side.RIGHT}
 
 
-def test_picture_shows_the_colours_of_the_counts() -> None:
+def test_picture_shows_the_colors_of_the_counts() -> None:
     cube = Surface.of(CUBE, CUBE_FACES)
-    colours = colour_of(np.where(cube.middles[:, 2] > 0.9, 12, 0))
-    assert colours[cube.middles[:, 2] > 0.9].tolist() == [COLOURS[5].tolist()] * 2
+    colors = color_of(np.where(cube.middles[:, 2] > 0.9, 12, 0))
+    assert colors[cube.middles[:, 2] > 0.9].tolist() == [COLORS[5].tolist()] * 2
     ways = [np.array([0, 0, 1.0]), np.array([0, 0, -1.0])]
-    picture = draw_sides(cube, colours, ways, 80, 60, threads=1)
+    picture = draw_sides(cube, colors, ways, 80, 60, threads=1)
     assert picture.shape == (60, 160, 3)
-    assert picture[30, 40].tolist() == pytest.approx(COLOURS[5].tolist(), abs=2)
-    assert picture[30, 120].tolist() == pytest.approx(COLOURS[0].tolist(), abs=2)
+    assert picture[30, 40].tolist() == pytest.approx(COLORS[5].tolist(), abs=2)
+    assert picture[30, 120].tolist() == pytest.approx(COLORS[0].tolist(), abs=2)
 
 
 def test_large_mesh_is_made_coarse_and_keeps_its_shape() -> None:
@@ -179,11 +179,11 @@ def test_plan_puts_points_where_they_lie_from_above() -> None:
         placed={},
         shared={},
         points=np.array([[1.0, 0, 1.0], [-1.0, 5.0, 0]]),
-        colours=np.array([[255, 0, 0], [0, 0, 255]], np.uint8),
+        colors=np.array([[255, 0, 0], [0, 0, 255]], np.uint8),
     )
     plan = plan_of(facts, np.array([[0, 0, 4.0]]))
     assert plan.reach > 4
-    for (x, z), colour in (((1, 1), [255, 0, 0]), ((-1, 0), [0, 0, 255])):
+    for (x, z), color in (((1, 1), [255, 0, 0]), ((-1, 0), [0, 0, 255])):
         column, row = (int((v / plan.reach + 1) / 2 * 640) for v in (x, z))
-        assert plan.pixels[row, column, :3].tolist() == colour
+        assert plan.pixels[row, column, :3].tolist() == color
     assert (plan.pixels[..., 3] > 0).sum() == 8

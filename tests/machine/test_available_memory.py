@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from insaat_cli.machine.available_memory import Pressure, Surroundings
+from insaat_cli.machine.available_memory import AvailableMemory, Pressure
 
 GROUP = "sys/fs/cgroup/jobs/one"
 LIMIT = 1_000_000_000
@@ -35,8 +35,8 @@ def use(machine: Path, used: int, cache: int = 0, stalled: float = 0.0) -> None:
     )
 
 
-def looked(machine: Path) -> Surroundings:
-    around = Surroundings(machine)
+def looked(machine: Path) -> AvailableMemory:
+    around = AvailableMemory(machine)
     assert around.look()
     assert not around.look(), "seldom enough to cost nothing"
     return around

@@ -13,13 +13,13 @@ def test_cloud_and_back(tmp_path):
     cloud = Cloud(
         points=rng.normal(size=(50, 3)).astype(np.float32),
         normals=rng.normal(size=(50, 3)).astype(np.float32),
-        colours=rng.integers(0, 256, (50, 3), np.uint8),
+        colors=rng.integers(0, 256, (50, 3), np.uint8),
     )
     write_cloud(tmp_path / "cloud.ply", cloud)
     back = read_cloud(tmp_path / "cloud.ply")
     assert np.array_equal(back.points, cloud.points)
     assert np.array_equal(back.normals, cloud.normals)
-    assert np.array_equal(back.colours, cloud.colours)
+    assert np.array_equal(back.colors, cloud.colors)
     loaded = trimesh.load(tmp_path / "cloud.ply")
     assert np.allclose(loaded.vertices, cloud.points)
 

@@ -1,4 +1,4 @@
-"""A GLB opens again, here and in other programs, with the same colours at the same places."""
+"""A GLB opens again, here and in other programs, with the same colors at the same places."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def mesh() -> TexturedMesh:
     return TexturedMesh(vertices=vertices, uv=uv, faces=faces, texture=texture)
 
 
-def test_trimesh_reads_the_same_colours(mesh: TexturedMesh, tmp_path: Path) -> None:
+def test_trimesh_reads_the_same_colors(mesh: TexturedMesh, tmp_path: Path) -> None:
     write_glb(mesh, tmp_path / "m.glb", jpeg_quality=95)
     loaded = trimesh.load(tmp_path / "m.glb", process=False).to_geometry()
     np.testing.assert_allclose(loaded.vertices, mesh.vertices)
     np.testing.assert_array_equal(loaded.faces, mesh.faces)
-    colours = loaded.visual.to_color().vertex_colors[:, :3].astype(int)
+    colors = loaded.visual.to_color().vertex_colors[:, :3].astype(int)
     expected = [[250, 10, 10], [10, 250, 10], [10, 10, 250], [240, 240, 240]]
-    assert np.abs(colours - expected).max() < 12
+    assert np.abs(colors - expected).max() < 12
 
 
 def test_it_reads_its_own_file(mesh: TexturedMesh, tmp_path: Path) -> None:

@@ -98,9 +98,9 @@ def test_where_the_state_is_kept() -> None:
     assert "insaat" in str(state_folder({"XDG_STATE_HOME": "relative"}))
 
 
-def test_one_accident_among_several_runs_does_not_count() -> None:
+def test_one_outlier_among_several_runs_does_not_count() -> None:
     assert highest([1.0, 1.1, 3.0]) == 1.1
-    assert highest([1.0, 3.0]) == 3.0, "of two nobody knows which is the accident"
+    assert highest([1.0, 3.0]) == 3.0, "of two nobody knows which is the outlier"
     assert highest([1.0, 1.2, 1.3, 1.4]) == 1.4
 
 

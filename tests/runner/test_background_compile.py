@@ -11,7 +11,7 @@ import pytest
 
 from insaat_cli.machine.numba_cache import Cache
 from insaat_cli.runner import background_compile
-from insaat_cli.runner.background_compile import BESIDE, NEEDS_BYTES, Precompiling
+from insaat_cli.runner.background_compile import COMPANION_STAGE, NEEDS_BYTES, Precompiling
 from insaat_cli.workspace.workspace import Workspace
 
 
@@ -21,7 +21,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     workspace = Workspace(tmp_path / "out")
     workspace.logs.mkdir(parents=True)
-    stage = SimpleNamespace(run=BESIDE)
+    stage = SimpleNamespace(run=COMPANION_STAGE)
     return SimpleNamespace(workspace=workspace, spec=SimpleNamespace(stage=stage))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from fakes.pipelines import FakePhoto, Heard, fake_pipeline, fake_plan, fake_stage, three_stages
 from insaat_cli.errors import ExitCode, MemoryLimitError, StageError, StoppedError, UsageError
-from insaat_cli.machine.available_memory import Pressure, Surroundings
+from insaat_cli.machine.available_memory import AvailableMemory, Pressure
 from insaat_cli.pipeline.definition import Pipeline
 from insaat_cli.planning.history import History, Measurement
 from insaat_cli.planning.run_plan import RunPlan
@@ -38,7 +38,7 @@ class Forgetful(History):
         return {}
 
 
-class Calm(Surroundings):
+class Calm(AvailableMemory):
     """A machine with nobody else on it."""
 
     def __init__(self, available_bytes: int = 1 << 40, pressure: Pressure = Pressure.NONE) -> None:
@@ -57,7 +57,7 @@ def one_stage(**entry: Any) -> Pipeline:
 
 
 def run_all(
-    *plans: RunPlan, stop: StopRequest | None = None, around: Surroundings | None = None
+    *plans: RunPlan, stop: StopRequest | None = None, around: AvailableMemory | None = None
 ) -> tuple[tuple[Outcome, ...], list[Heard], list[MemorySample]]:
     heard = [Heard() for _ in plans]
     totals: list[Any] = []
@@ -67,7 +67,7 @@ def run_all(
         totals=totals.append,
         stop=stop,
         history=Forgetful(),
-        surroundings=around or Calm(),
+        available_memory=around or Calm(),
     )
     return outcomes, heard, totals
 
@@ -79,7 +79,7 @@ def test_runs_share_the_cores_and_end_one_by_one(tmp_path: Path) -> None:
         Job(plan=plan, listener=Heard(), ended=lambda outcome, n=n: ended.append(n))
         for n, plan in enumerate(plans)
     ]
-    outcomes = run_pipelines(jobs, history=Forgetful(), surroundings=Calm())
+    outcomes = run_pipelines(jobs, history=Forgetful(), available_memory=Calm())
     assert all(isinstance(outcome, RunResult) for outcome in outcomes)
     assert sorted(ended) == [0, 1, 2, 3]
     assert set(ended[:2]) == {0, 1}
@@ -115,7 +115,7 @@ def one_after_the_other(tmp_path: Path, budget_bytes: int) -> list[Heard]:
         for n in range(2)
     ]
     history = History(tmp_path / "history.json")
-    outcomes = run_pipelines(jobs, history=history, surroundings=Calm())
+    outcomes = run_pipelines(jobs, history=history, available_memory=Calm())
     assert all(isinstance(outcome, RunResult) for outcome in outcomes)
     return heard
 
@@ -193,7 +193,7 @@ def test_a_stage_that_lies_is_contained(tmp_path: Path, ballast_mb: int) -> None
         )
         for each in heard
     ]
-    outcomes = run_pipelines(jobs, history=Forgetful(), surroundings=Calm())
+    outcomes = run_pipelines(jobs, history=Forgetful(), available_memory=Calm())
     assert all(isinstance(outcome, RunResult) for outcome in outcomes), outcomes
     assert order[-1] == "liar"
     assert "more than" in heard[0].of(StageWarning)[0].text
@@ -248,7 +248,7 @@ def test_a_machine_about_to_run_out_stops_the_newest_only(tmp_path: Path) -> Non
     calm_again.start()
     heard = [Starting(), Starting()]
     jobs = [Job(plan=plan, listener=each) for plan, each in zip(plans, heard, strict=True)]
-    outcomes = run_pipelines(jobs, history=Forgetful(), surroundings=around)
+    outcomes = run_pipelines(jobs, history=Forgetful(), available_memory=around)
     calm_again.cancel()
     assert all(isinstance(outcome, RunResult) for outcome in outcomes)
     assert len(heard[0].of(StageStarted)) == 1
@@ -300,5 +300,5 @@ def test_the_longest_run_goes_first_and_others_in_the_order_of_their_names(tmp_p
         )
         for number, base_s in enumerate((2, 2, 9))
     ]
-    run_pipelines(jobs, history=Forgetful(), surroundings=Calm())
+    run_pipelines(jobs, history=Forgetful(), available_memory=Calm())
     assert began == [2, 0, 1]

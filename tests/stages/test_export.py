@@ -1,4 +1,4 @@
-"""What export writes opens again, with the same shape and colours."""
+"""What export writes opens again, with the same shape and colors."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def test_every_format_opens_again(request_for: Any) -> None:
         loaded = loaded.to_geometry() if isinstance(loaded, trimesh.Scene) else loaded
         np.testing.assert_allclose(np.ptp(loaded.vertices, axis=0), [2.0, 1.5, 0.0], atol=1e-5)
         visual = loaded.visual if kind == "ply" else loaded.visual.to_color()
-        colour = np.asarray(visual.vertex_colors)[:, :3].astype(int)
+        color = np.asarray(visual.vertex_colors)[:, :3].astype(int)
         for wanted, side in (
             (RED, loaded.vertices[:, 0] < -0.1),
             (BLUE, loaded.vertices[:, 0] > 0.1),
         ):
             assert side.any()
-            assert np.abs(colour[side] - wanted).max() < 30, kind
+            assert np.abs(color[side] - wanted).max() < 30, kind
     assert len(trimesh.load(out / "model.stl").faces) == 128
 
 

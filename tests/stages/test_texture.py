@@ -31,7 +31,7 @@ def request_for_ball(tmp_path: Path) -> StageRequest:
         params=[FOCAL, FOCAL, WIDTH / 2, HEIGHT / 2], camera_id=1,
     )  # fmt: skip
     model.add_camera_with_trivial_rig(camera)
-    colour = np.array([200, 90, 40], np.uint8)
+    color = np.array([200, 90, 40], np.uint8)
     for number, angle in enumerate(np.radians([0, 60, 120, 180, 240, 300])):
         turn = np.array(
             [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
@@ -40,7 +40,7 @@ def request_for_ball(tmp_path: Path) -> StageRequest:
         name = f"{number:05d}.png"
         image = pycolmap.Image(name=name, camera_id=1, image_id=number + 1)
         model.add_image_with_trivial_frame(image, pose)
-        Image.fromarray(np.full((HEIGHT, WIDTH, 3), colour)).save(
+        Image.fromarray(np.full((HEIGHT, WIDTH, 3), color)).save(
             tmp_path / "undistort" / "images" / name
         )
     model.write(tmp_path / "undistort" / "model")
@@ -55,14 +55,14 @@ def request_for_ball(tmp_path: Path) -> StageRequest:
     )
 
 
-def test_the_ball_takes_the_photos_colour_on_all_sides(request_for_ball: StageRequest) -> None:
+def test_the_ball_takes_the_photos_color_on_all_sides(request_for_ball: StageRequest) -> None:
     metrics = main(request_for_ball, Events())
     loaded = trimesh.load(request_for_ball.output / "model.glb", process=False).to_geometry()
     assert metrics["photos_used"] == 6
     assert len(loaded.faces) == metrics["faces"] == 5120
     np.testing.assert_allclose(np.linalg.norm(loaded.vertices, axis=1), 1.0, atol=1e-5)
-    colours = loaded.visual.to_color().vertex_colors[:, :3].astype(int)
-    assert np.abs(colours - [200, 90, 40]).max() < 12
+    colors = loaded.visual.to_color().vertex_colors[:, :3].astype(int)
+    assert np.abs(colors - [200, 90, 40]).max() < 12
 
 
 def test_an_empty_surface_is_an_error(request_for_ball: StageRequest) -> None:

@@ -1,4 +1,4 @@
-"""A box with a colour a side, and a ring of cameras around it: every length and pose is known."""
+"""A box with a color a side, and a ring of cameras around it: every length and pose is known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from insaat_cli.mesh_io.model import Model, Part
 
 CAMERAS = 6
 PHOTO_SIZE = (320, 240)
-COLOURS = [
+COLORS = [
     (220, 40, 40),
     (40, 200, 60),
     (50, 80, 230),
@@ -22,7 +22,7 @@ SIDE = 2.0
 
 
 def textured_box() -> Model:
-    """A box of side 2 on the ground; each face shows one colour of the texture."""
+    """A box of side 2 on the ground; each face shows one color of the texture."""
     vertices, faces, uv = [], [], []
     for side, (axis, sign) in enumerate((a, s) for a in range(3) for s in (1.0, -1.0)):
         first, second = np.eye(3)[(axis + 1) % 3], np.eye(3)[(axis + 2) % 3]
@@ -33,8 +33,8 @@ def textured_box() -> Model:
             uv.append([(side + 0.5 + 0.4 * u) / 6, 0.5 + 0.4 * v])
         faces += [[at, at + 1, at + 2], [at, at + 2, at + 3]]
     pixels = np.zeros((32, 192, 3), np.uint8)
-    for side, colour in enumerate(COLOURS):
-        pixels[:, side * 32 : side * 32 + 32] = colour
+    for side, color in enumerate(COLORS):
+        pixels[:, side * 32 : side * 32 + 32] = color
     pixels[8:24:4] //= 2
     part = Part(
         vertices=np.array(vertices) * SIDE / 2,

@@ -13,7 +13,7 @@ from PIL import Image
 from insaat_cli.mesh_io.glb_writer import glb_bytes
 from insaat_cli.viewer.scene import read_scene
 from insaat_cli.viewer.server import ViewServer
-from viewer.box_scene import CAMERAS, COLOURS, PHOTO_SIZE, orbit_camera, textured_box
+from viewer.box_scene import CAMERAS, COLORS, PHOTO_SIZE, orbit_camera, textured_box
 from viewer.browser import Browser, browser, require_browser
 
 
@@ -30,7 +30,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     listed = []
     for number, camera in enumerate(cameras):
         name = f"{number:05d}.jpg"
-        Image.new("RGB", PHOTO_SIZE, COLOURS[number]).save(images / name)
+        Image.new("RGB", PHOTO_SIZE, COLORS[number]).save(images / name)
         listed.append({"name": name, "source": camera["name"]})
     (images.parent / "images.json").write_text(json.dumps({"images": listed}))
     return folder

@@ -20,8 +20,8 @@ def cloud(tmp_path: Path) -> tuple[Path, Cloud]:
     points = random.uniform([-1, 0, -2], [1, 4, 2], (COUNT, 3)).astype(np.float32)
     points[7] = [900, 0, 0]
     points[8] = [np.nan, 0, 0]
-    colours = random.integers(0, 256, (COUNT, 3)).astype(np.uint8)
-    made = Cloud(points=points, normals=np.zeros_like(points), colours=colours)
+    colors = random.integers(0, 256, (COUNT, 3)).astype(np.uint8)
+    made = Cloud(points=points, normals=np.zeros_like(points), colors=colors)
     write_cloud(tmp_path / "cloud.ply", made)
     return tmp_path / "cloud.ply", made
 
@@ -32,11 +32,11 @@ def test_points_come_back_without_the_stray_ones(cloud: tuple[Path, Cloud]) -> N
     assert thin is not None
     assert thin.count == COUNT - 2
     steps = np.frombuffer(thin.data, "<u2", 3 * thin.count).reshape(-1, 3)
-    colours = np.frombuffer(thin.data, "u1", 3 * thin.count, 6 * thin.count).reshape(-1, 3)
+    colors = np.frombuffer(thin.data, "u1", 3 * thin.count, 6 * thin.count).reshape(-1, 3)
     low, high = np.array(thin.low), np.array(thin.high)
     kept = np.delete(np.arange(COUNT), [7, 8])
     assert np.abs(low + steps / 65535 * (high - low) - made.points[kept]).max() < 1e-4
-    assert np.array_equal(colours, made.colours[kept])
+    assert np.array_equal(colors, made.colors[kept])
 
 
 def test_never_more_points_than_asked_for(cloud: tuple[Path, Cloud]) -> None:

@@ -16,7 +16,7 @@ from insaat_cli.mesh_io.glb_writer import glb_bytes
 from insaat_cli.viewer.page import single_file
 from insaat_cli.viewer.scene import read_scene
 from insaat_cli.viewer.server import ViewServer
-from viewer.box_scene import CAMERAS, COLOURS, PHOTO_SIZE, SIDE, textured_box
+from viewer.box_scene import CAMERAS, COLORS, PHOTO_SIZE, SIDE, textured_box
 from viewer.browser import Browser
 
 LOCAL_SCHEMES = {"blob", "data", "file"}
@@ -125,7 +125,7 @@ def test_shows_the_photo_of_a_clicked_camera(opened: Browser, url: str) -> None:
         "return [b.left + b.width / 2, b.top + b.height / 2]"
     )
     shown = picture[round(box[1]), round(box[0])]
-    assert np.abs(shown - COLOURS[number]).max() < 12
+    assert np.abs(shown - COLORS[number]).max() < 12
 
     opened.click("#photo-next")
     assert opened.script("return window.insaat.cameras.chosen") == (number + 1) % CAMERAS

@@ -36,7 +36,7 @@ from insaat_cli.cli import (
     worker,
 )
 from insaat_cli.cli.session import Session, session_of
-from insaat_cli.display.output import Display, Talk
+from insaat_cli.display.output import Display, Output
 from insaat_cli.display.standard_streams import fault_of, is_reader_gone, outlast_readers
 from insaat_cli.errors import ExitCode, InsaatError, StoppedError, UsageError
 from insaat_cli.machine.numba_cache import cache_variables
@@ -112,7 +112,7 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Do what `arguments` say; the exit code."""
     display = Display.JSON if _asks_for_json(arguments) else Display.NORMAL
-    session = Session(talk=Talk(display), arguments=tuple(arguments))
+    session = Session(out=Output(display), arguments=tuple(arguments))
     code = _done(session)
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.flush()
@@ -121,7 +121,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _done(session: Session) -> int:
     """Run the command; what went wrong is said, and becomes the exit code."""
-    arguments, as_json = list(session.arguments), session.talk.is_json
+    arguments, as_json = list(session.arguments), session.out.is_json
     try:
         with _signals_are_errors():
             os.environ.update(cache_variables(os.environ, Path(insaat_cli.__file__).parent))
@@ -130,20 +130,20 @@ def _done(session: Session) -> int:
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except InsaatError as error:
-        session.talk.error(error)
+        session.out.error(error)
         return int(error.code)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
     except Exception as error:
         if (wrong := _usage_error(error)) is not None:
-            session.talk.error(wrong)
+            session.out.error(wrong)
             return int(wrong.code)
         log = _write_bug_log(error, arguments)
         if isinstance(error, OSError) and (explained := path_error(error)) is not None:
             explained.log = log
-            session.talk.error(explained)
+            session.out.error(explained)
             return int(explained.code)
-        session.talk.bug(error, log)
+        session.out.bug(error, log)
         return UNEXPECTED
     return code if isinstance(code, int) else int(ExitCode.DONE)
 

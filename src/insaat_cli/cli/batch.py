@@ -26,9 +26,9 @@ from insaat_cli.cli.options import (
     VerboseOption,
     given_path,
 )
-from insaat_cli.cli.session import session_of, talk_of
+from insaat_cli.cli.session import output_for, session_of
 from insaat_cli.display.batch_summary import batch_fields, batch_lines, outcome_fields, outcome_line
-from insaat_cli.display.output import Talk
+from insaat_cli.display.output import Output
 from insaat_cli.pipeline.region import AUTO
 from insaat_cli.reconstruction.batch import SetOutcome, reconstruct_all
 from insaat_cli.reconstruction.jobs_file import read_jobs, sets_in
@@ -79,7 +79,7 @@ def batch_command(
 
     One failure stops no other; the exit code is that of the worst.
     """
-    talk = talk_of(context, json=json, quiet=quiet, verbose=verbose)
+    out = output_for(context, json=json, quiet=quiet, verbose=verbose)
     common = ReconstructionOptions(
         sources=(),
         pipeline=pipeline,
@@ -97,25 +97,25 @@ def batch_command(
         command=("insaat", *session_of(context).arguments),
     )
     read = sets_in if jobs.is_dir() else read_jobs
-    run_all_and_tell(read(jobs, common, output), talk)
+    run_all_and_tell(read(jobs, common, output), out)
 
 
-def run_all_and_tell(sets: Mapping[str, ReconstructionOptions], talk: Talk) -> None:
+def run_all_and_tell(sets: Mapping[str, ReconstructionOptions], out: Output) -> None:
     """Run, show progress, each result as it comes, then the summary."""
 
     def ended(outcome: SetOutcome) -> None:
-        talk.json(outcome_fields(outcome))
-        talk.line(outcome_line(outcome), style="red" if outcome.error else "green")
+        out.json(outcome_fields(outcome))
+        out.line(outcome_line(outcome), style="red" if outcome.error else "green")
 
-    with talk.listening_to_all(list(sets)) as listener:
+    with out.listening_to_all(list(sets)) as listener:
         result = reconstruct_all(sets, listener, ended)
-    talk.json(batch_fields(result))
-    talk.line()
+    out.json(batch_fields(result))
+    out.line()
     for line in batch_lines(result):
-        talk.line(line)
-    if talk.is_silent:
+        out.line(line)
+    if out.is_silent:
         for outcome in result.sets:
             if outcome.error:
-                talk.error(outcome.error)
+                out.error(outcome.error)
     if result.code:
         raise typer.Exit(int(result.code))

@@ -8,8 +8,8 @@ import typer
 
 from insaat_cli.cli.options import JsonOption, ThreadsOption
 from insaat_cli.cli.reconstruct import PhotosArgument, RecursiveOption
-from insaat_cli.cli.session import talk_of
-from insaat_cli.display.output import Talk
+from insaat_cli.cli.session import output_for
+from insaat_cli.display.output import Output
 from insaat_cli.formatting import counted, printable
 
 if TYPE_CHECKING:
@@ -31,28 +31,28 @@ def check_command(
     """Look at photos before a run: blur, exposure, overlap, gaps; with advice in words."""
     from insaat_cli.inspection.check_photos import CheckOptions, check_photos  # slow to load
 
-    talk = talk_of(context, json=json)
+    out = output_for(context, json=json)
     sources = tuple(photos)
     options = CheckOptions(sources=sources, recursive=recursive)
     if threads is not None:
         options = CheckOptions(sources=sources, recursive=recursive, threads=threads)
     report = check_photos(options)
-    talk.json(report.to_json())
-    _tell(talk, report)
+    out.json(report.to_json())
+    _tell(out, report)
     code = report.exit_code(strict=strict)
     if code:
         raise typer.Exit(int(code))
 
 
-def _tell(talk: Talk, report: CheckReport) -> None:
+def _tell(out: Output, report: CheckReport) -> None:
     used = len(report.looks)
-    talk.line(f"looked at {counted(used, 'photo')}", style="bold")
+    out.line(f"looked at {counted(used, 'photo')}", style="bold")
     for left in report.photos.left_out:
-        talk.line(f"  left out: {printable(left.name)}: {left.reason}")
+        out.line(f"  left out: {printable(left.name)}: {left.reason}")
     for advice in report.advice:
-        talk.line(
+        out.line(
             f"  {advice.severity.value.replace('_', ' ')}: {advice.text}",
             STYLES.get(advice.severity, ""),
         )
     if not report.advice:
-        talk.line("  sharp, well exposed, and every photo overlaps its neighbours", style="green")
+        out.line("  sharp, well exposed, and every photo overlaps its neighbours", style="green")

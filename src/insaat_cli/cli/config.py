@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from insaat_cli.cli.options import JsonOption
-from insaat_cli.cli.session import talk_of
+from insaat_cli.cli.session import output_for
 from insaat_cli.errors import UsageError
 from insaat_cli.remote.connections import (
     MEANING,
@@ -24,17 +24,17 @@ def config_command(
     json: JsonOption = False,
 ) -> None:
     """Show the settings of the queue's commands and where they come from, or change one."""
-    talk = talk_of(context, json=json)
+    out = output_for(context, json=json)
     if name is not None and value is not None:
         change_setting(name, value, config_path())
     elif name is not None and name not in MEANING:
         raise UsageError(f"there is no setting {name!r}", hint=f"there is {', '.join(MEANING)}")
     found = settings({})
-    talk.line(f"file: {config_path()}")
+    out.line(f"file: {config_path()}")
     for key, meaning in MEANING.items():
         if name not in {None, key}:
             continue
         setting = found.get(key)
         shown = f"{setting.value}  ({setting.origin})" if setting else f"not set: {meaning}"
-        talk.json({"event": "setting", "name": key, "value": setting.value if setting else None})
-        talk.line(f"{key}: {shown}")
+        out.json({"event": "setting", "name": key, "value": setting.value if setting else None})
+        out.line(f"{key}: {shown}")

@@ -18,7 +18,7 @@ from insaat_cli.cli.options import (
     given_path,
 )
 from insaat_cli.cli.reconstruct import run_and_tell
-from insaat_cli.cli.session import session_of, talk_of
+from insaat_cli.cli.session import output_for, session_of
 from insaat_cli.reconstruction.demo import MIN_DEMO_PHOTOS, demo_photos, photos_folder
 from insaat_cli.reconstruction.options import DEFAULT_PRESET, ReconstructionOptions
 from insaat_cli.reconstruction.reconstruct import check_output, chosen_pipeline
@@ -47,7 +47,7 @@ def demo_command(
     verbose: VerboseOption = False,
 ) -> None:
     """Make a set of demo photos, reconstruct it, and say where model and report are."""
-    talk = talk_of(context, json=json, quiet=quiet, verbose=verbose)
+    out = output_for(context, json=json, quiet=quiet, verbose=verbose)
     options = ReconstructionOptions(
         sources=(photos_folder(output),),
         output=output,
@@ -58,6 +58,6 @@ def demo_command(
         command=("insaat", *session_of(context).arguments),
     )
     check_output(options, chosen_pipeline(options))  # before the photos are made
-    talk.line(f"making {photos} demo photos of a scene that does not exist …")
+    out.line(f"making {photos} demo photos of a scene that does not exist …")
     demo_photos(output, photos=photos)
-    run_and_tell(options, talk)
+    run_and_tell(options, out)

@@ -10,8 +10,8 @@ import typer
 
 from insaat_cli.cli.options import JsonOption
 from insaat_cli.cli.queue_options import EndpointOption
-from insaat_cli.cli.session import talk_of
-from insaat_cli.display.output import Talk
+from insaat_cli.cli.session import output_for
+from insaat_cli.display.output import Output
 from insaat_cli.doctor import Check, Health, examine_machine, require_health
 from insaat_cli.formatting import printable
 from insaat_cli.remote.connections import open_store
@@ -32,30 +32,30 @@ def doctor_command(
     json: JsonOption = False,
 ) -> None:
     """Check packages, programs and limits; exit code 4 if something needed is missing."""
-    talk = talk_of(context, json=json)
+    out = output_for(context, json=json)
     checks = examine_machine(Path.cwd())
     for check in checks:
-        talk.json({"event": "check", **dataclasses.asdict(check)})
-        _show(talk, check)
+        out.json({"event": "check", **dataclasses.asdict(check)})
+        _show(out, check)
     require_health(checks)
     if remote is not None:
-        _try_queue(talk, open_store({"remote": remote, "endpoint": endpoint}))
-    talk.line()
-    talk.line("all that the default pipeline needs is here", style="bold")
+        _try_queue(out, open_store({"remote": remote, "endpoint": endpoint}))
+    out.line()
+    out.line("all that the default pipeline needs is here", style="bold")
 
 
-def _try_queue(talk: Talk, store: Store) -> None:
+def _try_queue(out: Output, store: Store) -> None:
     """Write to the queue's store as racing workers would; StoreError if it cannot hold a queue."""
     probe(store)
     found = f"{store.describe()} keeps racing writers apart"
     check = Check(name="queue", health=Health.GOOD, found=found)
-    talk.json({"event": "check", **dataclasses.asdict(check)})
-    _show(talk, check)
+    out.json({"event": "check", **dataclasses.asdict(check)})
+    _show(out, check)
 
 
-def _show(talk: Talk, check: Check) -> None:
+def _show(out: Output, check: Check) -> None:
     needed = f"  (needs {check.needed})" if check.needed and check.health is not Health.GOOD else ""
     line = f"{SIGN[check.health]}  {check.name:<{NAME_WIDTH}} {check.found}{needed}"
-    talk.line(printable(line), style="" if check.health is Health.GOOD else STYLE[check.health])
+    out.line(printable(line), style="" if check.health is Health.GOOD else STYLE[check.health])
     if check.advice:
-        talk.line(printable(f"    {'':<{NAME_WIDTH}} do: {check.advice}"))
+        out.line(printable(f"    {'':<{NAME_WIDTH}} do: {check.advice}"))

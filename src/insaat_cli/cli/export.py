@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from insaat_cli.cli.options import JsonOption, OverwriteOption, ThreadsOption, given_path
-from insaat_cli.cli.session import talk_of
+from insaat_cli.cli.session import output_for
 from insaat_cli.export.units import show_length
 from insaat_cli.formatting import counted, printable
 
@@ -111,7 +111,7 @@ def export_command(
         parse_formats,
     )
 
-    talk = talk_of(context, json=json)
+    out = output_for(context, json=json)
     more = {} if threads is None else {"threads": threads}
     done = export(
         ExportOptions(
@@ -133,9 +133,9 @@ def export_command(
             **more,
         )
     )
-    talk.json(done.to_json())
+    out.json(done.to_json())
     for line in _lines(done):
-        talk.line(line)
+        out.line(line)
 
 
 def _lines(done: Exported) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from insaat_cli.cli.options import JsonOption, given_path
-from insaat_cli.cli.session import talk_of
+from insaat_cli.cli.session import output_for
 from insaat_cli.formatting import counted, duration, printable
 
 
@@ -37,10 +37,10 @@ def frames_command(
         extract_frames,
     )  # slow to load, and only this command needs it
 
-    talk = talk_of(context, json=json)
+    out = output_for(context, json=json)
     folder = output or video.parent / f"{video.stem}-frames"
     done = extract_frames(video, folder, count=count)
-    talk.json(
+    out.json(
         {
             "event": "frames",
             "folder": str(folder),
@@ -48,8 +48,8 @@ def frames_command(
             "seconds": [round(at, 3) for at in done.seconds],
         }
     )
-    talk.line(
+    out.line(
         f"{counted(len(done.files), 'picture')} out of {duration(done.video_seconds)} of video, in "
         f"{printable(str(folder))}"
     )
-    talk.line(f"now: insaat reconstruct {printable(str(folder))}")
+    out.line(f"now: insaat reconstruct {printable(str(folder))}")

@@ -7,7 +7,7 @@ import dataclasses
 import typer
 
 from insaat_cli.cli.options import JsonOption
-from insaat_cli.cli.session import talk_of
+from insaat_cli.cli.session import output_for
 from insaat_cli.formatting import counted, duration, printable, size
 from insaat_cli.planning.history import History
 
@@ -19,16 +19,16 @@ app = typer.Typer(no_args_is_help=True, help="Show or clear the measured costs o
 @app.command("show")
 def show_command(context: typer.Context, json: JsonOption = False) -> None:
     """The measurements that predictions rest on, the newest last."""
-    talk = talk_of(context, json=json)
+    out = output_for(context, json=json)
     history = History()
     known = history.read()
-    talk.line(printable(f"{history.path}: {counted(len(known), 'stage')}"))
+    out.line(printable(f"{history.path}: {counted(len(known), 'stage')}"))
     for key, measured in known.items():
         for one in measured:
-            talk.json({"event": "measurement", "stage": key, **dataclasses.asdict(one)})
+            out.json({"event": "measurement", "stage": key, **dataclasses.asdict(one)})
         last = measured[-1]
         peaks = sorted(one.peak_bytes for one in measured)
-        talk.line(
+        out.line(
             printable(
                 f"{key:<{NAME_WIDTH}} {counted(len(measured), 'run'):>8}, peak "
                 f"{size(peaks[0])} to {size(peaks[-1])}; last {size(last.peak_bytes)}, "
@@ -41,9 +41,9 @@ def show_command(context: typer.Context, json: JsonOption = False) -> None:
 @app.command("clear")
 def clear_command(context: typer.Context, json: JsonOption = False) -> None:
     """Forget all measurements: predictions are those of the pipeline files again."""
-    talk = talk_of(context, json=json)
+    out = output_for(context, json=json)
     history = History()
     count = len(history.read())
     history.clear()
-    talk.json({"event": "history_cleared", "stages": count})
-    talk.line(f"forgot {counted(count, 'stage')}")
+    out.json({"event": "history_cleared", "stages": count})
+    out.line(f"forgot {counted(count, 'stage')}")

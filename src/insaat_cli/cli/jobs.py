@@ -21,7 +21,7 @@ from insaat_cli.cli.queue_options import (
     RemoteOption,
     client_of,
 )
-from insaat_cli.cli.session import talk_of
+from insaat_cli.cli.session import output_for
 from insaat_cli.cli.submit import _follow
 from insaat_cli.display.job_text import (
     TransferMeter,
@@ -42,14 +42,14 @@ def jobs_command(
     json: JsonOption = False,
 ) -> None:
     """List the jobs of a queue, newest first."""
-    talk = talk_of(context, json=json)
+    out = output_for(context, json=json)
     client = client_of(remote, endpoint)
     states = [state for state in client.jobs() if status in {None, state.status}]
     for state in states:
-        talk.json(state_fields(state))
-        talk.line(job_line(state))
+        out.json(state_fields(state))
+        out.line(job_line(state))
     if not states:
-        talk.line(f"no jobs in {client.store.describe()}")
+        out.line(f"no jobs in {client.store.describe()}")
 
 
 def status_command(
@@ -61,16 +61,16 @@ def status_command(
     json: JsonOption = False,
 ) -> None:
     """Where a job stands."""
-    talk = talk_of(context, json=json)
+    out = output_for(context, json=json)
     client = client_of(remote, endpoint)
     if follow:
-        _follow(client, job, talk, only_tell=True)
+        _follow(client, job, out, only_tell=True)
         return
     state = client.status(job)
     refusals = client.refusals(state)
-    talk.json({**state_fields(state), "refusals": [dataclasses.asdict(one) for one in refusals]})
+    out.json({**state_fields(state), "refusals": [dataclasses.asdict(one) for one in refusals]})
     for line in [*status_lines(state), *map(refusal_line, refusals)]:
-        talk.line(line)
+        out.line(line)
 
 
 def fetch_command(
@@ -87,15 +87,15 @@ def fetch_command(
     quiet: QuietOption = False,
 ) -> None:
     """Bring a job's result here; the same command again goes on where it was cut off."""
-    talk = talk_of(context, json=json, quiet=quiet)
+    out = output_for(context, json=json, quiet=quiet)
     client = client_of(remote, endpoint)
-    meter = TransferMeter("fetched", talk.line)
+    meter = TransferMeter("fetched", out.line)
     meter.start(sum(entry.size for entry in client.manifest(job).files))
     fetched = client.fetch(job, output or Path(job), overwrite=overwrite, progress=meter.add)
     for entry in fetched.files:
         path = fetched.folder / entry.path
-        talk.json({"event": "fetched", "path": str(path), "sha256": entry.sha256})
-        talk.line(f"{path}  {size(entry.size)}")
+        out.json({"event": "fetched", "path": str(path), "sha256": entry.sha256})
+        out.line(f"{path}  {size(entry.size)}")
 
 
 def cancel_command(
@@ -106,13 +106,13 @@ def cancel_command(
     json: JsonOption = False,
 ) -> None:
     """Stop a job, wherever it is."""
-    talk = talk_of(context, json=json)
+    out = output_for(context, json=json)
     state = client_of(remote, endpoint).cancel(job)
-    talk.json(state_fields(state))
+    out.json(state_fields(state))
     if state.status is Status.CANCELLED:
-        talk.line(f"job {job} is cancelled")
+        out.line(f"job {job} is cancelled")
     else:
-        talk.line(f"job {job}: its worker was asked to stop")
+        out.line(f"job {job}: its worker was asked to stop")
 
 
 def retry_command(
@@ -124,10 +124,10 @@ def retry_command(
     json: JsonOption = False,
 ) -> None:
     """Put a failed or cancelled job into the queue again; finished stages are kept."""
-    talk = talk_of(context, json=json)
+    out = output_for(context, json=json)
     state = client_of(remote, endpoint, queue_url).retry(job)
-    talk.json(state_fields(state))
-    talk.line(f"job {job} is queued again")
+    out.json(state_fields(state))
+    out.line(f"job {job} is queued again")
 
 
 def logs_command(
@@ -138,7 +138,7 @@ def logs_command(
     endpoint: EndpointOption = None,
 ) -> None:
     """The log of a job's last attempt that has one."""
-    talk_of(context)
+    output_for(context)
     text = client_of(remote, endpoint).logs(job, attempt)
     shown = "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
     typer.echo(shown, nl=not shown.endswith("\n"))
@@ -153,10 +153,10 @@ def share_command(
     json: JsonOption = False,
 ) -> None:
     """A link to the model's page that anybody can open for a while."""
-    talk = talk_of(context, json=json)
+    out = output_for(context, json=json)
     link = client_of(remote, endpoint).share(job, seconds=int(hours * 3600))
-    talk.json({"event": "shared", "job": job, "link": link})
-    talk.line(link)
+    out.json({"event": "shared", "job": job, "link": link})
+    out.line(link)
 
 
 def rm_command(
@@ -167,12 +167,12 @@ def rm_command(
     json: JsonOption = False,
 ) -> None:
     """Delete ended jobs with their results. Photos stay in the store for other jobs."""
-    talk = talk_of(context, json=json)
+    out = output_for(context, json=json)
     client = client_of(remote, endpoint)
     for job in jobs:
         count = client.remove(job)
-        talk.json({"event": "removed", "job": job, "objects": count})
-        talk.line(f"job {job} is gone ({count} objects)")
+        out.json({"event": "removed", "job": job, "objects": count})
+        out.line(f"job {job} is gone ({count} objects)")
 
 
 def register(app: typer.Typer) -> None:

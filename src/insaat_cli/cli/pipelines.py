@@ -8,7 +8,7 @@ import typer
 
 from insaat_cli.cli.completion import offer_pipelines
 from insaat_cli.cli.options import JsonOption
-from insaat_cli.cli.session import talk_of
+from insaat_cli.cli.session import output_for
 from insaat_cli.display.pipeline_text import pipeline_fields, pipeline_lines
 from insaat_cli.pipeline.loader import find_pipeline, shipped_pipelines
 from insaat_cli.runner.requirements import check_requirements, find_program
@@ -28,14 +28,14 @@ app = typer.Typer(no_args_is_help=True, help="List, show and check pipelines.")
 @app.command("list")
 def list_command(context: typer.Context, json: JsonOption = False) -> None:
     """The pipelines that come with this program."""
-    talk = talk_of(context, json=json)
+    out = output_for(context, json=json)
     for name in shipped_pipelines():
         pipeline = find_pipeline(name)
         missing = [found.problem for found in map(find_program, pipeline.requires) if found.problem]
-        talk.json({**pipeline_fields(pipeline), "missing": missing})
-        talk.line(f"{pipeline.name:<12} {pipeline.summary}")
+        out.json({**pipeline_fields(pipeline), "missing": missing})
+        out.line(f"{pipeline.name:<12} {pipeline.summary}")
         for problem in missing:
-            talk.line(f"{'':<12} cannot run here: {problem}", style="yellow")
+            out.line(f"{'':<12} cannot run here: {problem}", style="yellow")
 
 
 @app.command("show")
@@ -43,11 +43,11 @@ def show_command(
     context: typer.Context, pipeline: PipelineArgument, json: JsonOption = False
 ) -> None:
     """The stages of a pipeline with their parameters (ranges, units, meanings), and its presets."""
-    talk = talk_of(context, json=json)
+    out = output_for(context, json=json)
     found = find_pipeline(pipeline)
-    talk.json(pipeline_fields(found))
-    for line in pipeline_lines(found, talk.out.width if talk.out.is_terminal else None):
-        talk.line(line)
+    out.json(pipeline_fields(found))
+    for line in pipeline_lines(found, out.out.width if out.out.is_terminal else None):
+        out.line(line)
 
 
 @app.command("check")
@@ -55,8 +55,8 @@ def check_command(
     context: typer.Context, pipeline: PipelineArgument, json: JsonOption = False
 ) -> None:
     """Read a pipeline file strictly, and look for the programs that it needs."""
-    talk = talk_of(context, json=json)
+    out = output_for(context, json=json)
     found = find_pipeline(pipeline)
     check_requirements(found)
-    talk.json({"event": "pipeline_checked", "name": found.name, "stages": len(found.stages)})
-    talk.line(f"{found.name}: {len(found.stages)} stages, nothing wrong, nothing missing")
+    out.json({"event": "pipeline_checked", "name": found.name, "stages": len(found.stages)})
+    out.line(f"{found.name}: {len(found.stages)} stages, nothing wrong, nothing missing")

@@ -16,7 +16,7 @@ from insaat_cli.cli.options import (
     ThreadsOption,
 )
 from insaat_cli.cli.reconstruct import PhotosArgument, RecursiveOption
-from insaat_cli.cli.session import talk_of
+from insaat_cli.cli.session import output_for
 from insaat_cli.display.forecast_table import outlook_fields, outlook_lines, preset_lines
 from insaat_cli.formatting import counted, printable, size
 from insaat_cli.machine.limits import machine_limits
@@ -40,7 +40,7 @@ def plan_command(
     json: JsonOption = False,
 ) -> None:
     """Show predicted memory, time and disk of every stage, and of each preset; do nothing."""
-    talk = talk_of(context, json=json)
+    out = output_for(context, json=json)
     options = ReconstructionOptions(
         sources=tuple(photos),
         pipeline=pipeline,
@@ -53,11 +53,11 @@ def plan_command(
         threads=threads,
         degrade=not no_degrade,
     )
-    with talk.listening(board=False) as listener:
+    with out.listening(board=False) as listener:
         found = outlooks(options, listener)
     chosen: Outlook = found[preset]
     limits = machine_limits()
-    talk.line(
+    out.line(
         printable(
             f"{counted(len(chosen.plan.photos), 'photo')}; memory limit "
             f"{size(limits.memory_bytes)} ({limits.memory_source}), budget "
@@ -66,6 +66,6 @@ def plan_command(
         )
     )
     for outlook in found.values():
-        talk.json(outlook_fields(outlook))
+        out.json(outlook_fields(outlook))
     for line in [*outlook_lines(chosen), "", *preset_lines(found)]:
-        talk.line(printable(line))
+        out.line(printable(line))

@@ -31,8 +31,8 @@ from insaat_cli.cli.options import (
     VerboseOption,
     given_path,
 )
-from insaat_cli.cli.session import session_of, talk_of
-from insaat_cli.display.output import Talk
+from insaat_cli.cli.session import output_for, session_of
+from insaat_cli.display.output import Output
 from insaat_cli.display.run_summary import summary_fields, summary_lines, warning_lines
 from insaat_cli.errors import UsageError
 from insaat_cli.formatting import printable
@@ -89,7 +89,7 @@ def reconstruct_command(
 
     The same command again goes on where a stopped run left off.
     """
-    talk = talk_of(context, json=json, quiet=quiet, verbose=verbose)
+    out = output_for(context, json=json, quiet=quiet, verbose=verbose)
     options = ReconstructionOptions(
         sources=tuple(photos),
         output=output,
@@ -118,13 +118,13 @@ def reconstruct_command(
             hint="insaat batch JOBS.yaml takes masks for each set; --together makes one set of all",
         )
     if together or not are_several_sets(options.sources):
-        run_and_tell(options, talk)
+        run_and_tell(options, out)
     elif dry_run:
         for name, one in sets_of_folders(photos, options, output).items():
-            talk.line(f"{printable(name)}:", style="bold")
-            run_and_tell(one, talk)
+            out.line(f"{printable(name)}:", style="bold")
+            run_and_tell(one, out)
     else:
-        run_all_and_tell(sets_of_folders(photos, options, output), talk)
+        run_all_and_tell(sets_of_folders(photos, options, output), out)
 
 
 def are_several_sets(sources: tuple[Path, ...]) -> bool:
@@ -132,15 +132,15 @@ def are_several_sets(sources: tuple[Path, ...]) -> bool:
     return len(sources) > 1 and all(source.is_dir() for source in sources)
 
 
-def run_and_tell(options: ReconstructionOptions, talk: Talk) -> None:
+def run_and_tell(options: ReconstructionOptions, out: Output) -> None:
     """Run, show progress, then warnings and summary; what --strict finds is raised after them."""
-    with talk.listening(board=not options.dry_run) as listener:
+    with out.listening(board=not options.dry_run) as listener:
         outcome = reconstruct(options, listener)
-    talk.json(summary_fields(outcome))
-    talk.line()
+    out.json(summary_fields(outcome))
+    out.line()
     for line in warning_lines(outcome):
-        talk.line(line, style="yellow")
+        out.line(line, style="yellow")
     for line in summary_lines(outcome):
-        talk.line(line)
+        out.line(line)
     if outcome.error:
         raise outcome.error

@@ -6,23 +6,23 @@ from dataclasses import dataclass, field
 
 import typer
 
-from insaat_cli.display.output import Display, Talk
+from insaat_cli.display.output import Display, Output
 
 
 @dataclass
 class Session:
     """How the command talks; errors use the same channels as its results."""
 
-    talk: Talk = field(default_factory=lambda: Talk(Display.NORMAL))
+    out: Output = field(default_factory=lambda: Output(Display.NORMAL))
     arguments: tuple[str, ...] = ()
     """As given, for the report."""
     only_tells: bool = True
     """Whether the command does nothing but say things, as `insaat jobs` and `--help` do."""
 
 
-def talk_of(
+def output_for(
     context: typer.Context, *, json: bool = False, quiet: bool = False, verbose: bool = False
-) -> Talk:
+) -> Output:
     """Set up how this command talks. JSON includes everything, whatever else is asked."""
     session = session_of(context)
     display = Display.NORMAL
@@ -32,8 +32,8 @@ def talk_of(
         display = Display.QUIET
     elif verbose:
         display = Display.VERBOSE
-    session.talk = Talk(display, details=verbose)
-    return session.talk
+    session.out = Output(display, details=verbose)
+    return session.out
 
 
 def session_of(context: typer.Context) -> Session:

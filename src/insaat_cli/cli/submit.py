@@ -29,7 +29,7 @@ from insaat_cli.cli.queue_options import (
     client_of,
     named_pipelines,
 )
-from insaat_cli.cli.session import talk_of
+from insaat_cli.cli.session import output_for
 from insaat_cli.display.job_text import (
     TransferMeter,
     ended_error,
@@ -37,7 +37,7 @@ from insaat_cli.display.job_text import (
     state_fields,
     status_lines,
 )
-from insaat_cli.display.output import Talk
+from insaat_cli.display.output import Output
 from insaat_cli.errors import UsageError
 from insaat_cli.formatting import size
 from insaat_cli.pipeline.loader import DEFAULT_PIPELINE
@@ -86,7 +86,7 @@ def submit_command(
     quiet: QuietOption = False,
 ) -> None:
     """Put a reconstruction into the queue. What the store has already is not sent again."""
-    talk = talk_of(context, json=json, quiet=quiet)
+    out = output_for(context, json=json, quiet=quiet)
     client = client_of(remote, endpoint, queue_url)
     if masks is not None:
         raise UsageError(
@@ -110,7 +110,7 @@ def submit_command(
         notify=notify,
         resize=resize,
     )
-    meter = TransferMeter("checked or sent", talk.line)
+    meter = TransferMeter("checked or sent", out.line)
     done = submit(
         client.queue,
         options,
@@ -119,7 +119,7 @@ def submit_command(
         progress=meter.add,
         ring=client.ring,
     )
-    talk.json(
+    out.json(
         {
             "event": "submitted",
             "job": done.job,
@@ -128,18 +128,18 @@ def submit_command(
             "total_bytes": done.total_bytes,
         }
     )
-    talk.line(f"job {done.job}: {len(done.photos.used)} photos, {size(done.sent_bytes)} sent")
+    out.line(f"job {done.job}: {len(done.photos.used)} photos, {size(done.sent_bytes)} sent")
     if wait:
-        _follow(client, done.job, talk)
+        _follow(client, done.job, out)
         shortfall = client.shortfall(done.job, done.photos.left_out)
-        talk.json({"event": "shortfall", "job": done.job, **shortfall.to_json()})
+        out.json({"event": "shortfall", "job": done.job, **shortfall.to_json()})
         for sentence in shortfall.sentences():
-            talk.line(f"warning: {sentence}", style="yellow")
+            out.line(f"warning: {sentence}", style="yellow")
         if strict and shortfall:
             raise shortfall.error()
 
 
-def _follow(client: Client, job: str, talk: Talk, *, only_tell: bool = False) -> None:
+def _follow(client: Client, job: str, out: Output, *, only_tell: bool = False) -> None:
     """Show every change; a job that ends otherwise than well is this command's error.
 
     `only_tell`: end when nobody reads any more, as if SIGPIPE had ended us."""
@@ -150,12 +150,12 @@ def _follow(client: Client, job: str, talk: Talk, *, only_tell: bool = False) ->
         for refusal in client.refusals(state):
             if refusal.machine not in told:
                 told.add(refusal.machine)
-                talk.line(refusal_line(refusal))
+                out.line(refusal_line(refusal))
 
     for state in client.follow(job, every_s=FOLLOW_S, wait=wait):
-        talk.json(state_fields(state))
-        talk.line(" ".join(status_lines(state)))
-        if only_tell and not talk.is_heard:
+        out.json(state_fields(state))
+        out.line(" ".join(status_lines(state)))
+        if only_tell and not out.is_heard:
             raise typer.Exit(READER_LEFT)
     if state.status is not Status.SUCCEEDED:
         raise ended_error(state)

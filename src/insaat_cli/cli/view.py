@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from insaat_cli.cli.options import JsonOption, given_path
-from insaat_cli.cli.session import talk_of
+from insaat_cli.cli.session import output_for
 from insaat_cli.errors import StoppedError
 from insaat_cli.workspace.results import older_model
 
@@ -34,17 +34,17 @@ def view_command(
     from insaat_cli.viewer.scene import read_scene
     from insaat_cli.viewer.server import ViewServer
 
-    talk = talk_of(context, json=json)
+    out = output_for(context, json=json)
     with ViewServer(read_scene(source), port=port) as server:
         note = older_model(find_model(source))
-        talk.json({"event": "viewing", "url": server.url, "note": note})
+        out.json({"event": "viewing", "url": server.url, "note": note})
         if note:
-            talk.line(f"note: {note}")
-        talk.line(f"the model stands at {server.url}")
-        talk.line("Ctrl-C ends it")
+            out.line(f"note: {note}")
+        out.line(f"the model stands at {server.url}")
+        out.line("Ctrl-C ends it")
         if browser:
             webbrowser.open(server.url)
         try:
             server.serve_forever(poll_interval=0.2)
         except (KeyboardInterrupt, StoppedError):
-            talk.line("closed")
+            out.line("closed")

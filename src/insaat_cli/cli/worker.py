@@ -17,7 +17,7 @@ from insaat_cli.cli.queue_options import (
     RemoteOption,
     named_pipelines,
 )
-from insaat_cli.cli.session import talk_of
+from insaat_cli.cli.session import output_for
 from insaat_cli.errors import UsageError
 from insaat_cli.remote.connections import (
     open_bell,
@@ -81,7 +81,7 @@ def worker_command(
 
     SIGTERM and Ctrl-C give jobs back at once, SIGUSR1 finishes them first.
     """
-    talk_of(context)
+    output_for(context)
     _log_to_stderr()
     if lease < SHORTEST_LEASE_S or poll <= 0 or sweep <= 0:
         raise UsageError("the lease or the poll interval is too short")

@@ -32,7 +32,7 @@ class Display(StrEnum):
     JSON = "json"
 
 
-class Talk:
+class Output:
     """The channels of one command: results on stdout, errors on stderr, JSON alone on stdout."""
 
     def __init__(self, display: Display, *, details: bool = False) -> None:
@@ -59,7 +59,7 @@ class Talk:
     @property
     def _can_draw(self) -> bool:
         """Whether stdout is a terminal that can paint over what it shows. Neither is one of
-        TERM=dumb, nor a log whose colours were forced (FORCE_COLOR)."""
+        TERM=dumb, nor a log whose colors were forced (FORCE_COLOR)."""
         return self.out.is_interactive and self.out.file.isatty()
 
     def line(self, text: str = "", style: str = "") -> None:

@@ -19,7 +19,7 @@ from insaat_cli.export.scale import (
     scale_from_gps,
     scale_from_longest_side,
 )
-from insaat_cli.export.simplify import coloured_like, fewer_textured_faces, smaller_textures
+from insaat_cli.export.simplify import colored_like, fewer_textured_faces, smaller_textures
 from insaat_cli.export.units import parse_length
 from insaat_cli.export.watertight import SolidOptions, is_watertight, make_solid
 from insaat_cli.mesh_io.formats import PRINTER_FORMATS, MeshFormat, printer_shape, write_model
@@ -237,7 +237,7 @@ def _solid(model: Model, options: ExportOptions) -> Model:
     )
     if not is_watertight(*weld(body.vertices, body.faces)):
         raise InsaatError("the model could not be closed", hint="try it without --max-faces")
-    return replace(model, parts=(coloured_like(body.vertices, body.faces, model),))
+    return replace(model, parts=(colored_like(body.vertices, body.faces, model),))
 
 
 def _too_many(faces: Any, options: ExportOptions) -> bool:
@@ -259,14 +259,14 @@ def _lighter(model: Model, options: ExportOptions, notes: list[str]) -> Model:
         reduced = fewer_textured_faces(model, options.max_faces)
         if reduced.faces > options.max_faces:
             notes.append(
-                "the texture has too many seams for so few faces, and became colours a vertex; "
+                "the texture has too many seams for so few faces, and became colors a vertex; "
                 f"--max-faces {reduced.faces} would keep it"
             )
             vertices, faces = fewer_faces(
                 *model.shape(), options.max_faces, threads=options.threads
             )
             shape = vertices.astype(np.float64), faces.astype(np.int64)
-            reduced = replace(model, parts=(coloured_like(*shape, model),))
+            reduced = replace(model, parts=(colored_like(*shape, model),))
         model = reduced
     return smaller_textures(model, options.texture_size) if options.texture_size else model
 

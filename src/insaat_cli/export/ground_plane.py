@@ -23,12 +23,12 @@ TOLERANCE = 0.008
 ROUGHNESS_ABOVE = 4.0
 """How far above the plane the cut is made, in standard deviations of the ground about it: grass and
 noise go with it, and a subject on smooth ground keeps its feet."""
-LEAST_CLEARANCE, MOST_CLEARANCE = 0.001, 0.012
+MIN_CLEARANCE, MAX_CLEARANCE = 0.001, 0.012
 """Of the longest side."""
 MAD_TO_SIGMA = 1.4826
 LOW_HALF = 0.5
 """The ground lies in this lowest share of the height."""
-LEAST_SHARE = 0.03
+MIN_SHARE = 0.03
 """Least share of the whole area on the plane for it to be a ground."""
 TRIALS = 200
 SMALL_PART = 0.02
@@ -65,7 +65,7 @@ def find_ground(vertices: Floats, faces: Faces) -> Ground | None:
         return None
     near = np.abs(points @ best[0] - best[1]) < TOLERANCE * size
     share = float(weights[near].sum() / doubled.sum())
-    if share < LEAST_SHARE:
+    if share < MIN_SHARE:
         return None
     mean = np.average(points[near], axis=0, weights=weights[near])
     spread = (points[near] - mean) * np.sqrt(weights[near])[:, None]
@@ -111,7 +111,7 @@ def cut_ground(model: Model) -> Model:
     turn = _turn_to_up(ground.normal)
     size = float((model.bounds[1] - model.bounds[0]).max())
     clearance = min(
-        max(ROUGHNESS_ABOVE * ground.roughness, LEAST_CLEARANCE * size), MOST_CLEARANCE * size
+        max(ROUGHNESS_ABOVE * ground.roughness, MIN_CLEARANCE * size), MAX_CLEARANCE * size
     )
     drop = np.array([0.0, ground.height + clearance, 0.0])
     parts = [replace(part, vertices=part.vertices @ turn.T - drop) for part in model.parts]

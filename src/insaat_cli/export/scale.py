@@ -15,8 +15,8 @@ from insaat_cli.mesh_io.model import Faces, Floats, Model
 
 EARTH_RADIUS_M = 6_378_137.0
 FLATTENING = 1 / 298.257223563
-LEAST_GPS_PHOTOS = 4
-LEAST_GPS_SPREAD_M = 3.0
+MIN_GPS_PHOTOS = 4
+MIN_GPS_SPREAD_M = 3.0
 WORST_GPS_SHARE = 0.25
 """Largest typical disagreement of GPS and cameras, of the spread, that is still a scale."""
 UNDISTORT_STEPS = 20
@@ -41,9 +41,9 @@ def scale_from_gps(cameras: Mapping[str, Any], photos: Mapping[str, Any]) -> Gps
     """Fit the camera centres to the photos' positions (Umeyama 1991). Raises UsageError."""
     places = {p["name"]: p["gps"] for p in photos["photos"] if p.get("gps")}
     pairs = [(i["center"], places[i["name"]]) for i in cameras["images"] if i["name"] in places]
-    if len(pairs) < LEAST_GPS_PHOTOS:
+    if len(pairs) < MIN_GPS_PHOTOS:
         raise UsageError(
-            f"{len(pairs)} photos have a position from GPS; {LEAST_GPS_PHOTOS} are needed",
+            f"{len(pairs)} photos have a position from GPS; {MIN_GPS_PHOTOS} are needed",
             hint="give the scale with --distance or --size",
         )
     centers = np.array([center for center, _ in pairs], np.float64)
@@ -57,7 +57,7 @@ def scale_from_gps(cameras: Mapping[str, Any], photos: Mapping[str, Any]) -> Gps
     rotation = left @ np.diag([1, 1, mirror]) @ right
     errors = np.linalg.norm(positions - scale * centers @ rotation.T, axis=1)
     error = float(np.median(errors))
-    if spread < LEAST_GPS_SPREAD_M or error > WORST_GPS_SHARE * spread:
+    if spread < MIN_GPS_SPREAD_M or error > WORST_GPS_SHARE * spread:
         raise UsageError(
             f"the photos' GPS positions are too close together or too rough ({error:.1f} m off "
             f"over {spread:.1f} m)",

@@ -44,8 +44,8 @@ def _reduced(part: Part, share: float) -> Part:
     )
 
 
-def coloured_like(vertices: Floats, faces: Faces, model: Model) -> Part:
-    """The new shape with the colours of the nearest places of `model`."""
+def colored_like(vertices: Floats, faces: Faces, model: Model) -> Part:
+    """The new shape with the colors of the nearest places of `model`."""
     found = [vertex_colors(part) for part in model.parts]
     if any(colors is None for colors in found):
         return Part(vertices=vertices, faces=faces)

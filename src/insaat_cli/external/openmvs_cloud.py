@@ -27,7 +27,7 @@ VIEWS = "view_indices"
 
 
 def read_mvs_cloud(path: Path) -> Cloud:
-    """Points, normals and colours in `path`; unknown normals are 0, unknown colours grey.
+    """Points, normals and colors in `path`; unknown normals are 0, unknown colors grey.
 
     Raises StageError for a file that is cut off or none.
     """
@@ -40,13 +40,13 @@ def read_mvs_cloud(path: Path) -> Cloud:
         raise StageError(f"cannot read {path.name}: {error}") from error
     count, names = header.count, header.fixed.names or ()
     normals = np.zeros((count, 3), np.float32)
-    colours = np.full((count, 3), GREY, np.uint8)
+    colors = np.full((count, 3), GREY, np.uint8)
     if "nx" in names:
         normals = np.stack([rows[name] for name in ("nx", "ny", "nz")], 1).astype(np.float32)
     if "red" in names:
-        colours = np.stack([rows[name] for name in ("red", "green", "blue")], 1).astype(np.uint8)
+        colors = np.stack([rows[name] for name in ("red", "green", "blue")], 1).astype(np.uint8)
     points = np.stack([rows[name] for name in ("x", "y", "z")], 1).astype(np.float32)
-    return Cloud(points=points, normals=normals, colours=colours)
+    return Cloud(points=points, normals=normals, colors=colors)
 
 
 def count_elements(path: Path, element: str) -> int:

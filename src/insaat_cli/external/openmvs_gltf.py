@@ -75,7 +75,7 @@ def textured_share(mesh: TexturedMesh, empty: tuple[int, int, int]) -> float:
     """Share of the faces that some photo paints.
 
     OpenMVS gives the others one and the same place in the texture for all three corners, which
-    has the empty colour or was painted over.
+    has the empty color or was painted over.
     """
     corners = mesh.uv[mesh.faces]
     collapsed = (np.ptp(corners, axis=1) == 0).all(axis=1)

@@ -16,7 +16,7 @@ BLURRED = 0.05
 CLIPPED_ABOVE_SET = 0.25
 CLIPPED = 0.6
 STOPS_FROM_SET = 1.7
-MOST_BLURRED = 0.5
+MAX_BLURRED = 0.5
 
 
 def blur(photos: Sequence[Named], looks: Sequence[Tone]) -> list[Advice]:
@@ -26,7 +26,7 @@ def blur(photos: Sequence[Named], looks: Sequence[Tone]) -> list[Advice]:
     blurred = np.flatnonzero(values < limit).tolist()
     if not blurred:
         return []
-    most = len(blurred) > MOST_BLURRED * len(photos)
+    most = len(blurred) > MAX_BLURRED * len(photos)
     text = "blurred: {photos}. Take them again with a steady hand, more light or a faster shutter"
     severity = Severity.UNUSABLE if most else Severity.WARNING
     return [advice_on(severity, "blur", photos, blurred, text)]

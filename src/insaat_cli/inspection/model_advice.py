@@ -15,11 +15,11 @@ WIDE_GAP_DEG = 60.0
 FEW_POINTS_SHARE = 0.2
 """Of the set's median: a photo with so few points hangs on loosely."""
 FEW_POINTS = 60
-LEAST_ERROR_PX = 1.0
+MIN_ERROR_PX = 1.0
 """A reprojection error below it is nothing to speak of."""
 MUCH_UNSEEN = 0.3
 SIDE_UNSEEN = 0.4
-LEAST_SIDE_WEIGHT = 0.05
+MIN_SIDE_WEIGHT = 0.05
 SEEN_IN_PREVIEW = "as the first picture of the preview shows it"
 
 
@@ -75,7 +75,7 @@ def _unseen(coverage: Coverage | None) -> list[Advice]:
     sides = [
         side
         for side, share in coverage.few_of.items()
-        if share > SIDE_UNSEEN and coverage.weight_of[side] > LEAST_SIDE_WEIGHT
+        if share > SIDE_UNSEEN and coverage.weight_of[side] > MIN_SIDE_WEIGHT
     ]
     if not sides and coverage.few < MUCH_UNSEEN:
         return []
@@ -94,7 +94,7 @@ def _loose(photos: Sequence[PhotoFacts]) -> list[Advice]:
     limit = max(FEW_POINTS, FEW_POINTS_SHARE * float(np.median([p.points for _, p in placed])))
     few = [i for i, p in placed if p.points < limit]
     errors = [p.error_px for _, p in placed]
-    rough = [placed[k][0] for k in much_larger(errors) if errors[k] > LEAST_ERROR_PX]
+    rough = [placed[k][0] for k in much_larger(errors) if errors[k] > MIN_ERROR_PX]
     found = []
     if few:
         text = "held by few points only: {photos}. Add photos beside them"

@@ -24,8 +24,8 @@ RATIO = 0.85
 """Lowe's test: the best match against the second best."""
 EPIPOLAR_SHARE = 0.004
 """How far a match may lie from its epipolar line, of the longest side."""
-LEAST_MATCHES = 16
-LEAST_AGREEING = 0.3
+MIN_MATCHES = 16
+MIN_AGREEING = 0.3
 """Share of the matches: eight of any agree by construction, and some more by chance."""
 CONFIDENCE = 0.999
 MAX_TRIALS = 500
@@ -105,11 +105,11 @@ def link(looks: Sequence[Look], first: int, second: int) -> Link | None:
     """What two photos have in common, or None."""
     a, b = looks[first], looks[second]
     rows, columns = _mutual_matches(a.descriptors, b.descriptors)
-    if len(rows) < LEAST_MATCHES:
+    if len(rows) < MIN_MATCHES:
         return None
     here, there = a.places[rows], b.places[columns]
     inside = _agreeing(here, there)
-    if inside.sum() < max(LEAST_MATCHES, LEAST_AGREEING * len(rows)):
+    if inside.sum() < max(MIN_MATCHES, MIN_AGREEING * len(rows)):
         return None
     here, there = here[inside], there[inside]
     area = min(1.0, a.aspect) / max(1.0, a.aspect)
@@ -126,7 +126,7 @@ def _mutual_matches(
     a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     none = np.empty(0, np.int64)
-    if len(a) < LEAST_MATCHES or len(b) < LEAST_MATCHES:
+    if len(a) < MIN_MATCHES or len(b) < MIN_MATCHES:
         return none, none
     likeness = a @ b.T
     best = likeness.argmax(axis=1)

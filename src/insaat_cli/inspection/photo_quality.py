@@ -15,7 +15,7 @@ SHARPNESS_SIDE_PX = 1600
 """Blur is judged at this size: what is smaller than its pixels hardly helps a reconstruction."""
 FEATURE_SIDE_PX = 800
 MAX_FEATURES = 1200
-USUAL_CONTRAST, LEAST_CONTRAST = 50.0, 4.0
+USUAL_CONTRAST, MIN_CONTRAST = 50.0, 4.0
 """Standard deviation of the grey levels that every photo is brought to: dark is not blurred."""
 NOISE_FLOOR = 20.0
 """Added to the coarse energy, so that an even surface does not count as sharp; grey levels
@@ -104,7 +104,7 @@ def sharpness(gray: Gray) -> float:
     The variance of the Laplacian (Pech-Pacheco et al. 2000) depends on what is in the picture; its
     ratio over two scales mostly does not.
     """
-    contrast = max(float(gray.std()), LEAST_CONTRAST)
+    contrast = max(float(gray.std()), MIN_CONTRAST)
     even = gray.astype(np.float32) * np.float32(USUAL_CONTRAST / contrast)
     half = cv2.resize(even, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     return min(

@@ -21,13 +21,13 @@ SAME_PLACE = 0.006
 """Shift of the matches, of the longest side, below which two photos stand at the same place."""
 SAME_VIEW_OVERLAP = 0.5
 STRONG_MATCHES = 30
-LEAST_LINKS = 2
-LEAST_JOINED = 0.6
+MIN_LINKS = 2
+MIN_JOINED = 0.6
 """Share of the photos that must hang together for a model."""
-LEAST_WALK = 5
+MIN_WALK = 5
 WALK_SHARE = 0.6
 """Least share of steps between photos that follow each other that must be small for a walk."""
-LEAST_DETOUR = 4
+MIN_DETOUR = 4
 FOCAL_DIGITS = 2
 
 
@@ -91,14 +91,14 @@ def _groups(photos: Sequence[Photo], links: Sequence[Link]) -> list[Advice]:
     largest = sizes.most_common(1)[0][0]
     apart = np.flatnonzero(labels != largest).tolist()
     if apart:
-        enough = sizes[largest] >= LEAST_JOINED * count
+        enough = sizes[largest] >= MIN_JOINED * count
         text = f"{{photos}} show nothing that the other {counted(sizes[largest], 'photo')} show. "
         text += "Add photos in between, each showing at least half of what the last one showed"
         severity = Severity.WARNING if enough else Severity.APART
         return [advice_on(severity, "apart", photos, apart, text)]
     degree = np.bincount(ends.ravel(), minlength=count)
-    weak = np.flatnonzero(degree < LEAST_LINKS).tolist()
-    if weak and count > LEAST_LINKS:
+    weak = np.flatnonzero(degree < MIN_LINKS).tolist()
+    if weak and count > MIN_LINKS:
         text = "seen together with one other photo only: {photos}. Add photos beside them"
         return [advice_on(Severity.WARNING, "few_neighbours", photos, weak, text)]
     return []
@@ -109,16 +109,16 @@ def _gaps(photos: Sequence[Photo], links: Sequence[Link]) -> list[Advice]:
     count = len(photos)
     strong = [one for one in links if one.matches >= STRONG_MATCHES]
     steps = {one.first for one in strong if one.second == one.first + 1}
-    if count < LEAST_WALK or len(steps) < WALK_SHARE * (count - 1):
+    if count < MIN_WALK or len(steps) < WALK_SHARE * (count - 1):
         return []  # not a walk: the order of the photos says nothing
     detour = _hops(count, strong)
-    far = max(LEAST_DETOUR, count // 4)
+    far = max(MIN_DETOUR, count // 4)
     found = []
     for i in sorted(set(range(count - 1)) - steps):
         if detour[i, i + 1] > far:
             text = "the step between {photos} is large: take one or two photos in between"
             found.append(advice_on(Severity.WARNING, "gap", photos, [i, i + 1], text))
-    if count >= 2 * LEAST_WALK and not found and detour[0, count - 1] > count // 3:
+    if count >= 2 * MIN_WALK and not found and detour[0, count - 1] > count // 3:
         text = (
             "the first and the last photos have nothing in common ({photos}). If you meant to walk "
             "around the subject, the side between them is missing"

@@ -29,7 +29,7 @@ class SparseFacts:
     """Points that two photos both see."""
     points: NDArray[np.float64]
     """(N, 3), Y up."""
-    colours: NDArray[np.uint8]
+    colors: NDArray[np.uint8]
     """(N, 3)."""
 
 
@@ -62,7 +62,7 @@ def read_sparse(model: Path) -> SparseFacts:
         if len(ids) <= LONGEST_TRACK:
             shared.update((names[a], names[b]) for a, b in combinations(ids, 2))
     return SparseFacts(
-        placed=placed, shared=dict(shared), points=points.positions, colours=points.colors
+        placed=placed, shared=dict(shared), points=points.positions, colors=points.colors
     )
 
 
@@ -75,9 +75,9 @@ def plan_of(facts: SparseFacts, centers: NDArray[np.float64]) -> Plan:
     pixels = np.zeros((PLAN_PX, PLAN_PX, 4), np.uint8)
     upwards = np.argsort(facts.points[:, 1], kind="stable")  # what lies higher is drawn last
     at = ((facts.points[upwards][:, [0, 2]] / reach + 1) / 2 * PLAN_PX).astype(int)
-    colours = np.concatenate([facts.colours[upwards], np.full((len(at), 1), 230, np.uint8)], axis=1)
+    colors = np.concatenate([facts.colors[upwards], np.full((len(at), 1), 230, np.uint8)], axis=1)
     for shift in ((0, 0), (0, 1), (1, 0), (1, 1)):
         column, row = (at + shift).T
         inside = (column >= 0) & (column < PLAN_PX) & (row >= 0) & (row < PLAN_PX)
-        pixels[row[inside], column[inside]] = colours[inside]
+        pixels[row[inside], column[inside]] = colors[inside]
     return Plan(pixels=pixels, reach=reach)

@@ -34,7 +34,7 @@ class Pressure(IntEnum):
     """The kernel is about to kill something."""
 
 
-class Surroundings:
+class AvailableMemory:
     """Looks at the machine and at our control groups, seldom enough to cost nothing."""
 
     def __init__(self, root: Path = Path("/")) -> None:

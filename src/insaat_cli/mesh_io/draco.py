@@ -14,9 +14,9 @@ POSITION_BITS = 16
 TEXTURE_BITS = 16
 LEVEL = 7
 """Of 10; higher levels gain next to nothing and take longer to decode."""
-POSITION, COLOUR, TEXTURE = 0, 2, 3
+POSITION, COLOR, TEXTURE = 0, 2, 3
 """Draco's attribute types."""
-SEMANTICS = {POSITION: "POSITION", COLOUR: "COLOR_0", TEXTURE: "TEXCOORD_0"}
+SEMANTICS = {POSITION: "POSITION", COLOR: "COLOR_0", TEXTURE: "TEXCOORD_0"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class DracoPart:
 
 
 def compress(part: Part) -> DracoPart:
-    """Compress shape and texture coordinates, or colours (linear, as glTF wants them).
+    """Compress shape and texture coordinates, or colors (linear, as glTF wants them).
 
     Raises UsageError without DracoPy. Draco orders vertices and faces anew.
     """

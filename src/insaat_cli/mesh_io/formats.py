@@ -113,15 +113,15 @@ def three_mf_bytes(model: Model) -> bytes:
 
 
 def ply_bytes(model: Model) -> bytes:
-    """Binary PLY with a colour a vertex, from the texture where there is one."""
+    """Binary PLY with a color a vertex, from the texture where there is one."""
     factor = in_metres(model)
-    colours = [_colours(part) for part in model.parts]
+    colors = [_colors(part) for part in model.parts]
     fields = [(axis, "<f4") for axis in "xyz"] + [(c, "u1") for c in ("red", "green", "blue")]
     rows = np.zeros(sum(len(part.vertices) for part in model.parts), fields)
     places = np.concatenate([part.vertices * factor for part in model.parts])
     for axis, values in zip("xyz", places.T, strict=True):
         rows[axis] = values
-    for name, values in zip(("red", "green", "blue"), np.concatenate(colours).T, strict=True):
+    for name, values in zip(("red", "green", "blue"), np.concatenate(colors).T, strict=True):
         rows[name] = values
     starts = np.cumsum([0, *(len(part.vertices) for part in model.parts)])
     faces = np.zeros(model.faces, [("count", "u1"), ("corners", "<i4", 3)])
@@ -136,7 +136,7 @@ def ply_bytes(model: Model) -> bytes:
     return "\n".join([*header, ""]).encode() + rows.tobytes() + faces.tobytes()
 
 
-def _colours(part: Part) -> npt.NDArray[np.uint8]:
+def _colors(part: Part) -> npt.NDArray[np.uint8]:
     found = vertex_colors(part)
     return np.full((len(part.vertices), 3), 200, np.uint8) if found is None else found
 

@@ -37,7 +37,7 @@ MAX_DEPTH = 64
 EXTENSIONS = frozenset({"KHR_materials_unlit", "KHR_mesh_quantization", "KHR_texture_transform"})
 """What a file may require: nothing that the viewer cannot draw."""
 DRACO, DRACO_MAGIC = "KHR_draco_mesh_compression", b"DRACO"
-MOST_PER_DRACO_BYTE = 256
+MAX_PER_DRACO_BYTE = 256
 """Vertices or indices: far more than any real mesh has."""
 PICTURES = ("JPEG", "PNG", "WEBP")
 
@@ -217,7 +217,7 @@ class _Checker:
         drawn = self._natural(self._index(primitive["indices"], accessors)["count"])
         if len(counts) != 1 or "POSITION" not in packed["attributes"]:
             raise refused(self.path, "its vertices are incomplete")
-        if max(*counts, drawn) > MOST_PER_DRACO_BYTE * len(data):
+        if max(*counts, drawn) > MAX_PER_DRACO_BYTE * len(data):
             raise refused(self.path, "it says more vertices than it can hold")
         return counts.pop(), drawn // 3
 

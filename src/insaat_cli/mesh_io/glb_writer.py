@@ -86,7 +86,7 @@ class _Writer:
             uv = np.stack([part.uv[:, 0], 1.0 - part.uv[:, 1]], axis=1).astype("<f4")
             attributes["TEXCOORD_0"] = self.accessor(uv, FLOAT)
         elif part.colors is not None:
-            # glTF wants linear colours, and every row on four bytes.
+            # glTF wants linear colors, and every row on four bytes.
             linear = (part.colors / 255.0) ** 2.2
             rgba = np.concatenate([linear, np.ones((len(linear), 1))], axis=1)
             shades = np.round(rgba * 255).astype(np.uint8)

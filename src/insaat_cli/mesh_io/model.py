@@ -1,4 +1,4 @@
-"""A model in memory: parts, each with its own texture or colours."""
+"""A model in memory: parts, each with its own texture or colors."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def _texture(material: Any) -> Image.Image | None:
 
 
 def vertex_colors(part: Part) -> npt.NDArray[np.uint8] | None:
-    """(n, 3) colour of each vertex, from the texture where there is one."""
+    """(n, 3) color of each vertex, from the texture where there is one."""
     if part.texture is None or part.uv is None:
         return part.colors
     pixels = np.asarray(part.texture)

@@ -30,7 +30,7 @@ def write_cloud(path: Path, cloud: Cloud) -> None:
     for values, names in (
         (cloud.points, ("x", "y", "z")),
         (cloud.normals, ("nx", "ny", "nz")),
-        (cloud.colours, ("red", "green", "blue")),
+        (cloud.colors, ("red", "green", "blue")),
     ):
         for column, name in enumerate(names):
             rows[name] = values[:, column]
@@ -50,7 +50,7 @@ def read_cloud(path: Path) -> Cloud:
     return Cloud(
         points=np.stack([rows[c] for c in ("x", "y", "z")], 1).astype(np.float32),
         normals=np.stack([rows[c] for c in ("nx", "ny", "nz")], 1).astype(np.float32),
-        colours=np.stack([rows[c] for c in ("red", "green", "blue")], 1).astype(np.uint8),
+        colors=np.stack([rows[c] for c in ("red", "green", "blue")], 1).astype(np.uint8),
     )
 
 

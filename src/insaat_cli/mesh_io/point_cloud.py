@@ -1,4 +1,4 @@
-"""An oriented, coloured point cloud."""
+"""An oriented, colored point cloud."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Map = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Cloud:
-    """An oriented, coloured point cloud in the world frame."""
+    """An oriented, colored point cloud in the world frame."""
 
     points: Map
     """(N, 3)."""
     normals: Map
     """(N, 3), unit, towards the cameras."""
-    colours: npt.NDArray[np.uint8]
+    colors: npt.NDArray[np.uint8]
     """(N, 3) RGB."""

@@ -36,7 +36,7 @@ class TexturedMesh:
 
 
 def encode_jpeg(texture: NDArray[np.uint8], quality: int) -> bytes:
-    """JPEG with full colour resolution: halved, it would bleed across the edges of charts."""
+    """JPEG with full color resolution: halved, it would bleed across the edges of charts."""
     flags = [cv2.IMWRITE_JPEG_QUALITY, quality]
     flags += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     done, data = cv2.imencode(".jpg", cv2.cvtColor(texture, cv2.COLOR_RGB2BGR), flags)

@@ -25,7 +25,7 @@ MATERIAL = """    def Material "Material{number}"
         def Shader "Surface"
         {{
             uniform token info:id = "UsdPreviewSurface"
-            {colour}
+            {color}
             float inputs:roughness = 1
             float inputs:metallic = 0
             token outputs:surface
@@ -97,13 +97,13 @@ def _mesh(number: int, part: Part) -> str:
 
 
 def _look(number: int, part: Part) -> str:
-    colour, reader = "color3f inputs:diffuseColor = (0.6, 0.6, 0.6)", ""
+    color, reader = "color3f inputs:diffuseColor = (0.6, 0.6, 0.6)", ""
     if part.uv is not None and part.texture is not None:
-        colour = (
+        color = (
             f"color3f inputs:diffuseColor.connect = </Model/Material{number}/Texture.outputs:rgb>"
         )
         reader = READER.format(number=number, picture=f"textures/part{number}.jpg")
-    return MATERIAL.format(number=number, colour=colour, reader=reader)
+    return MATERIAL.format(number=number, color=color, reader=reader)
 
 
 def _tuples(rows: npt.NDArray[np.float64]) -> str:

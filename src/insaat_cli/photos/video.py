@@ -22,8 +22,8 @@ from insaat_cli.workspace.workspace import explain_disk
 
 FRAMES_PER_SECOND = 2.0
 """Of a slow walk around a subject; what is chosen without --count."""
-LEAST_COUNT, MOST_COUNT = 20, 150
-LEAST_POSSIBLE = 3
+MIN_COUNT, MAX_COUNT = 20, 150
+MIN_POSSIBLE = 3
 WINDOW_SHARE = 0.7
 """Part of each interval, about its middle, in which the sharpest frame is looked for."""
 LOOKED_AT = 8
@@ -69,9 +69,9 @@ def extract_frames(
     times = _frame_times(video)
     length = times[-1] - times[0] + _typical_step(times)
     wanted = count or _usual_count(length)
-    if len(times) < max(wanted, LEAST_POSSIBLE):
+    if len(times) < max(wanted, MIN_POSSIBLE):
         raise UsageError(
-            f"{video.name!r} has {len(times)} frames; {max(wanted, LEAST_POSSIBLE)} are needed",
+            f"{video.name!r} has {len(times)} frames; {max(wanted, MIN_POSSIBLE)} are needed",
             hint="ask for fewer with --count, or film for longer",
         )
     windows = _windows(times[0], length, wanted)
@@ -86,7 +86,7 @@ def extract_frames(
             files.append(path)
             seconds.append(at - times[0])
             progress(number / wanted)
-    if len(files) < LEAST_POSSIBLE:
+    if len(files) < MIN_POSSIBLE:
         raise UsageError(f"only {len(files)} frames of {video.name!r} could be decoded")
     return Frames(files=tuple(files), seconds=tuple(seconds), video_seconds=length)
 
@@ -126,7 +126,7 @@ def _typical_step(times: list[float]) -> float:
 
 
 def _usual_count(length: float) -> int:
-    return round(min(max(length * FRAMES_PER_SECOND, LEAST_COUNT), MOST_COUNT))
+    return round(min(max(length * FRAMES_PER_SECOND, MIN_COUNT), MAX_COUNT))
 
 
 def _windows(start: float, length: float, count: int) -> list[Window]:

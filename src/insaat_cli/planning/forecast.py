@@ -33,7 +33,7 @@ class Forecast:
     option: Option
     """How it would run; where nothing fits the budget, its cheapest way."""
     fits: bool
-    least_bytes: int
+    min_bytes: int
     """With the same settings, on as few threads as it takes."""
     params: Params
     seconds: float
@@ -71,7 +71,7 @@ def forecast(planner: Planner, workspace: Workspace, again: Collection[str]) -> 
             skipped=marker is not None,
             option=option,
             fits=bool(ways),
-            least_bytes=min(one.memory_bytes for one in task.options if one.rung == option.rung),
+            min_bytes=min(one.memory_bytes for one in task.options if one.rung == option.rung),
             params=params,
             seconds=planner.seconds(stage),
             disk_bytes=planner.disk_bytes(stage),
@@ -119,7 +119,7 @@ def _forecast(
     rungs: dict[str, int],
 ) -> list[Forecast]:
     planner = Planner(plan, history)
-    planner.least_rung |= rungs
+    planner.min_rung |= rungs
     return list(forecast(planner, workspace, again))
 
 

@@ -22,7 +22,7 @@ from insaat_cli.workspace.workspace import explain_disk
 KEPT_PER_STAGE = 20
 RECENT = 5
 OUTLIER = 1.5
-"""Ratios above the middle one times this are taken for accidents, where there are others."""
+"""Ratios above the middle one times this are taken for outliers, where there are others."""
 ENOUGH = 3
 SIMILAR = 2.0
 """Runs whose photos x megapixels differ by no more than this factor count as alike."""

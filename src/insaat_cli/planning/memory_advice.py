@@ -75,7 +75,7 @@ def _unchanged_mb(
     """What the largest stage needs with the settings that were asked for, on one thread."""
     planner = Planner(replace(plan, degrade=False), history)
     told = list(forecast(planner, workspace, again))
-    least = max(one.least_bytes for one in told if not one.skipped)
+    least = max(one.min_bytes for one in told if not one.skipped)
     return -(-least // (STEP_MB * MEGABYTE)) * STEP_MB
 
 

@@ -53,7 +53,7 @@ class Planner:
         self.params: dict[str, Params] = {s.name: s.params for s in self.pipeline.stages}
         """In force, by stage: those lowered while the run went on, too."""
         self.failure_rung = dict.fromkeys(self.params, 0)
-        self.least_rung = dict.fromkeys(self.params, 0)
+        self.min_rung = dict.fromkeys(self.params, 0)
         """Of `on_memory`, from which a stage starts, so that what later ones need fits."""
         self.identities: dict[str, str] = {}
         """Of the results that stand published, by stage."""
@@ -98,7 +98,7 @@ class Planner:
 
     def options(self, stage: Stage, first_rung: int = 0) -> tuple[Option, ...]:
         """All ways to run `stage` from `first_rung` of its `on_memory` ladder on."""
-        first_rung = max(first_rung, self.least_rung[stage.name])
+        first_rung = max(first_rung, self.min_rung[stage.name])
         last = len(stage.on_memory) if self.plan.degrade else 0
         known = self.correction(stage)
         found = []
@@ -185,7 +185,7 @@ class Planner:
 
     def stands(self, stage: Stage, marker: Mapping[str, Any]) -> bool:
         """Whether a published result is small enough for what comes after it."""
-        least = self.least_rung[stage.name]
+        least = self.min_rung[stage.name]
         rungs = range(least, len(stage.on_memory) + 1)
         made = marker.get("params", dict(stage.params))
         return least == 0 or any(made == self.settings(stage, rung).params for rung in rungs)

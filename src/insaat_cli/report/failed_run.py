@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-MOST_PHOTOS = 300
+MAX_PHOTOS = 300
 """A failed run shall not go on for long."""
 THREADS = 2
 
@@ -15,7 +15,7 @@ def inspected_photos(workspace: Path) -> Mapping[str, Any]:
     """Sharpness, exposure and matches as far as the stages came; {} if they did not."""
     stages = workspace / "stages"
     images = stages / "resize" / "images"
-    if not images.is_dir() or sum(1 for _ in images.iterdir()) > MOST_PHOTOS:
+    if not images.is_dir() or sum(1 for _ in images.iterdir()) > MAX_PHOTOS:
         return {}
     # Slow to load, and only needed here.
     from insaat_cli.external.verified_pairs import verified_pairs

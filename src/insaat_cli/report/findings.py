@@ -14,7 +14,7 @@ from insaat_cli.report.pictures import picture
 from insaat_cli.report.run_data import RunData
 
 NOTHING_TO_SAY = "Nothing about the photos asks for advice."
-MOST_ROWS = 1000
+MAX_ROWS = 1000
 ROWS_SHOWN_AT_ONCE = 60
 SEEN_BY = ("0", "1", "2", "3-4", "5-8", "9+")
 BLURRED_SHARE = 0.5
@@ -47,7 +47,7 @@ def matches(run: RunData) -> Markup | None:
 
 
 def coverage(run: RunData) -> Markup | None:
-    """The model coloured by how many photos saw it."""
+    """The model colored by how many photos saw it."""
     facts = run.inspection.get("coverage")
     if not isinstance(facts, Mapping) or run.coverage_picture is None:
         return None
@@ -70,7 +70,7 @@ def coverage(run: RunData) -> Markup | None:
         element("h2", "Coverage"),
         element("p", "Share of the surface seen by so many photos:", class_="muted"),
         element("ul", *legend, class_="legend"),
-        element("img", src=image, alt="The model coloured by the photos that saw it",
+        element("img", src=image, alt="The model colored by the photos that saw it",
                 class_="preview"),
         _sides(facts),
     )  # fmt: skip
@@ -95,7 +95,7 @@ def photo_table(run: RunData) -> Markup | None:
     stops = median([_number(one.get("brightness_stops")) for one in facts.values()])
     rows = [
         _photo_row(name, one, usual, max(sharp), stops)
-        for name, one in list(facts.items())[:MOST_ROWS]
+        for name, one in list(facts.items())[:MAX_ROWS]
     ]
     heads = ("photo", "sharpness", "", "exposure", "clipped", "matches", "points",
              "photos a point", "error")  # fmt: skip

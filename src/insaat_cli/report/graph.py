@@ -12,18 +12,18 @@ from insaat_cli.report.markup import Markup, element
 SIDE = 420
 RADIUS = 140
 UNNAMED_RADIUS = 190
-MOST_NAMED = 60
-MOST_PHOTOS = 400
+MAX_NAMED = 60
+MAX_PHOTOS = 400
 NAME_LENGTH = 14
 
 
 def match_graph(photos: Mapping[str, Mapping[str, Any]], placed: frozenset[str]) -> Markup | None:
     """Photos as `inspection` lists them; None without a single match."""
-    names = list(photos)[:MOST_PHOTOS]
+    names = list(photos)[:MAX_PHOTOS]
     pairs = _pairs(names, photos)
     if not pairs:
         return None
-    radius = RADIUS if len(names) <= MOST_NAMED else UNNAMED_RADIUS
+    radius = RADIUS if len(names) <= MAX_NAMED else UNNAMED_RADIUS
     places = [_on_ring(i, len(names), radius) for i in range(len(names))]
     most = max(*pairs.values(), 1)
     lines = [
@@ -34,7 +34,7 @@ def match_graph(photos: Mapping[str, Mapping[str, Any]], placed: frozenset[str])
         _dot(place, name, name in placed or not placed)
         for place, name in zip(places, names, strict=True)
     ]
-    labels = [_label(i, names) for i in range(len(names))] if len(names) <= MOST_NAMED else []
+    labels = [_label(i, names) for i in range(len(names))] if len(names) <= MAX_NAMED else []
     return element(
         "svg",
         *lines,

@@ -29,7 +29,7 @@ NEAR_BUDGET = 0.9
 DISK_FULL_BYTES = 65_536
 """A disk with less than this left counts as full."""
 MEGABYTE = 1_000_000
-MOST_WARNINGS = 100
+MAX_WARNINGS = 100
 NO_ROOM = (errno.ENOMEM, errno.EAGAIN)
 """What the kernel says when it has no memory, or no process number, for a new process."""
 
@@ -119,7 +119,7 @@ class Attempt:
 
     def warn(self, text: str) -> None:
         """Say one sentence about this stage to the user and the record."""
-        if len(self.warnings) < MOST_WARNINGS:
+        if len(self.warnings) < MAX_WARNINGS:
             self.warnings.append(text)
             self.send(StageWarning(stage=self.spec.stage.name, text=text))
 

@@ -17,7 +17,7 @@ from insaat_cli.workspace.workspace import remove
 
 MODULE = "insaat_cli.stages.precompile"
 NAME = "precompile"
-BESIDE = "insaat_cli.stages.features"
+COMPANION_STAGE = "insaat_cli.stages.features"
 """It starts with this stage, after which there is time until compiled code is needed."""
 NEEDS_BYTES = 500_000_000
 """So much of the budget must be free beside the largest stage: it must never make one wait."""
@@ -33,7 +33,7 @@ class Precompiling:
 
     def begin(self, started: Attempt, free_bytes: int) -> None:
         """Start it, once, beside the right stage, if there is something to compile and memory."""
-        if self._tried or started.spec.stage.run != BESIDE:
+        if self._tried or started.spec.stage.run != COMPANION_STAGE:
             return
         self._tried = True
         if free_bytes < NEEDS_BYTES:

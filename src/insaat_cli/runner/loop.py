@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from insaat_cli.errors import InsaatError, StoppedError
-from insaat_cli.machine.available_memory import Surroundings
+from insaat_cli.machine.available_memory import AvailableMemory
 from insaat_cli.machine.process_memory import process_bytes
 from insaat_cli.planning.forecast import budget_of, fitted
 from insaat_cli.planning.history import History
@@ -24,7 +24,7 @@ from insaat_cli.runner.attempt import Attempt
 from insaat_cli.runner.background_compile import Precompiling
 from insaat_cli.runner.dry_run import dry_run
 from insaat_cli.runner.events import Listener, MemorySample, RunEvent
-from insaat_cli.runner.memory_watch import Watching
+from insaat_cli.runner.memory_watch import MemoryWatch
 from insaat_cli.runner.process import STOP_DEADLINE_S
 from insaat_cli.runner.requirements import check_requirements
 from insaat_cli.runner.run import Run, stages_to_redo
@@ -37,7 +37,7 @@ STOP_TICK_S = 0.02
 SHORTEST_TICK_S = 0.01
 OWN_EVERY_S = 2.0
 """Between measurements of this process itself, whose memory hardly changes."""
-PRESSED = 0.8
+BUSY_SHARE = 0.8
 """Above this share of the budget nothing is compiled in the background."""
 PATIENCE_S = 10.0
 """How long an idle machine waits for other programs to leave room before it makes do with less."""
@@ -87,7 +87,7 @@ def run_pipelines(
     totals: Listener | None = None,
     stop: StopRequest | None = None,
     history: History | None = None,
-    surroundings: Surroundings | None = None,
+    available_memory: AvailableMemory | None = None,
 ) -> tuple[Outcome, ...]:
     """Run all `jobs` under one budget, the largest of theirs; what came of each, in their order.
 
@@ -98,7 +98,7 @@ def run_pipelines(
     heard = _apart(totals) if totals else _ignore
     try:
         with stop.on_signals():
-            loop = _Loop(jobs, heard, stop, surroundings or Surroundings())
+            loop = _Loop(jobs, heard, stop, available_memory or AvailableMemory())
             return loop.execute(history or History())
     except _ListenerError as fault:
         raise fault.error from None
@@ -130,7 +130,11 @@ class _Loop:
     """All runs until the last of them is over."""
 
     def __init__(
-        self, jobs: Sequence[Job], totals: Listener, stop: StopRequest, surroundings: Surroundings
+        self,
+        jobs: Sequence[Job],
+        totals: Listener,
+        stop: StopRequest,
+        available_memory: AvailableMemory,
     ) -> None:
         self.jobs, self.totals, self.stop = jobs, totals, stop
         self.outcomes: dict[int, Outcome] = {}
@@ -145,9 +149,9 @@ class _Loop:
         self.state = State(budget=self.budget)
         self.attempts: dict[str, Attempt] = {}
         """By key, the oldest first."""
-        self.watching = Watching(self.budget.memory_bytes, surroundings)
+        self.memory_watch = MemoryWatch(self.budget.memory_bytes, available_memory)
         self.precompiling = Precompiling()
-        self.surroundings = surroundings
+        self.available_memory = available_memory
         self.peak_bytes = 0
         self._own_bytes = 0
         self._own_measured = -OWN_EVERY_S
@@ -267,7 +271,7 @@ class _Loop:
         self._changed = True
 
     def _decide(self) -> None:
-        room = self.watching.room_bytes(self.attempts)
+        room = self.memory_watch.room_bytes(self.attempts)
         if self.attempts:  # beside others this process counts, too
             held = sum(option.memory_bytes for option in self.state.running.values())
             room = min(room, self.budget.memory_bytes - held - self._own_bytes)
@@ -311,14 +315,14 @@ class _Loop:
         used = self._own_bytes + sum(a.child.used_bytes for a in self.attempts.values())
         self.peak_bytes = max(self.peak_bytes, used)
         budget = self.budget.memory_bytes
-        if used > PRESSED * budget:
+        if used > BUSY_SHARE * budget:
             self.precompiling.close()
         sample = MemorySample(used_bytes=used, peak_bytes=self.peak_bytes, budget_bytes=budget)
         self.totals(sample)
         own = self._own_bytes if len(self.jobs) == 1 else 0
         for run in self.runs.values():
             run.meter.measured(run.attempts.values(), own)
-        if self.watching.act(self.attempts, self._own_bytes, self._can_be_cheaper):
+        if self.memory_watch.act(self.attempts, self._own_bytes, self._can_be_cheaper):
             self._changed = True
 
     def _can_be_cheaper(self, key: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from insaat_cli.formatting import size
-from insaat_cli.machine.available_memory import Pressure, Surroundings
+from insaat_cli.machine.available_memory import AvailableMemory, Pressure
 from insaat_cli.runner.attempt import Attempt
 from insaat_cli.runner.memory_policy import Act, Usage, measures
 
@@ -16,12 +16,12 @@ CROWDED = "memory is nearly used up, {used} by this stage"
 OTHERS = "other programs use the memory of this machine"
 
 
-class Watching:
+class MemoryWatch:
     """The memory of all running stages, against the budget and the machine."""
 
-    def __init__(self, budget_bytes: int, surroundings: Surroundings) -> None:
+    def __init__(self, budget_bytes: int, available_memory: AvailableMemory) -> None:
         self.budget_bytes = budget_bytes
-        self.surroundings = surroundings
+        self.available_memory = available_memory
         self._warned: set[Attempt] = set()
 
     def act(
@@ -34,7 +34,7 @@ class Watching:
 
         `can_be_cheaper` is asked only for a stage above what it was given: the answer is dear.
         """
-        looked = self.surroundings.look()
+        looked = self.available_memory.look()
         usages = {}
         for key, attempt in attempts.items():
             used, granted = attempt.child.used_bytes, self._granted(attempt, len(attempts))
@@ -46,7 +46,7 @@ class Watching:
                 warned=attempt in self._warned,
                 cheaper=used > granted and can_be_cheaper(key),
             )
-        pressure = self.surroundings.pressure
+        pressure = self.available_memory.pressure
         planned = measures(
             list(usages.values()),
             own_bytes=own_bytes,
@@ -60,8 +60,8 @@ class Watching:
 
     def room_bytes(self, attempts: Mapping[str, Attempt]) -> int:
         """What new stages may use: what is available, less what running ones will still take."""
-        self.surroundings.look()
-        available = self.surroundings.available_bytes
+        self.available_memory.look()
+        available = self.available_memory.available_bytes
         unclaimed = sum(
             max(0, attempt.spec.option.memory_bytes - attempt.child.used_bytes)
             for attempt in attempts.values()
@@ -77,7 +77,7 @@ class Watching:
         words = {"used": size(usage.used_bytes), "granted": size(usage.granted_bytes)}
         if usage.at_fault:
             reason = OVER.format(**words)
-        elif self.surroundings.pressure is Pressure.NONE:
+        elif self.available_memory.pressure is Pressure.NONE:
             reason = CROWDED.format(**words)
         else:
             reason = OTHERS
@@ -91,4 +91,4 @@ class Watching:
                 attempt.resume()
             case Act.STOP:
                 attempt.stop(reason)
-                self.surroundings.forget()
+                self.available_memory.forget()

@@ -14,7 +14,7 @@ from insaat_cli.runner.failure_diagnosis import Remedy
 
 GROWTH = 1.25
 """A stage that was stopped would have grown on: predict this much more than it had."""
-MOST_STOPS = 5
+MAX_STOPS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class Retries:
         innocent = peak_bytes <= option.memory_bytes  # others left too little
         if not innocent:
             self.planner.correct(stage, option, int(peak_bytes * GROWTH))
-        first_time = (innocent or not alone) and self._stops[stage.name] <= MOST_STOPS
+        first_time = (innocent or not alone) and self._stops[stage.name] <= MAX_STOPS
         cheaper = self.planner.next_rung(stage, option)
         task = self.planner.task(stage, option.rung)
         if first_time and (cheaper is None or self._fits(task)):

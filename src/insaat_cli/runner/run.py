@@ -122,7 +122,7 @@ class Run:
         again = stages_to_redo(plan)
         rungs, told = fitted(plan, self.planner.history, self.workspace, again)
         self._refuse(told)
-        self.planner.least_rung |= rungs
+        self.planner.min_rung |= rungs
         check_disk(self.workspace.root, told)
         for name in again:
             self.workspace.withdraw(name)
@@ -182,7 +182,7 @@ class Run:
         if start.option.rung > known:
             before = self.planner.settings(stage, known).params
             changed = changes(before, settings.params)
-            early = self.planner.least_rung[stage.name] == start.option.rung
+            early = self.planner.min_rung[stage.name] == start.option.rung
             what = "a later stage" if early else "it"
             self._changed(stage, f"{what} would not fit the memory budget", changed)
             self._rungs[stage.name] = start.option.rung

@@ -78,12 +78,12 @@ def octave_noise(
 
 @numba.njit(nogil=True, cache=True)
 def cells(x: float, y: float, seed: int) -> tuple[float, float]:  # pragma: no cover - compiled
-    """Worley cells in the plane: (distance to the joint between two cells, colour of the cell).
+    """Worley cells in the plane: (distance to the joint between two cells, color of the cell).
 
     The first is in units of the cell size, the second in [-1, 1).
     """
     i, j = int(np.floor(x)), int(np.floor(y))
-    nearest, second, colour = 9.0, 9.0, 0.0
+    nearest, second, color = 9.0, 9.0, 0.0
     for dj in range(-1, 2):
         for di in range(-1, 2):
             px = i + di + 0.5 + 0.42 * lattice_value(i + di, j + dj, 0, seed)
@@ -92,10 +92,10 @@ def cells(x: float, y: float, seed: int) -> tuple[float, float]:  # pragma: no c
             if distance < nearest:
                 second = nearest
                 nearest = distance
-                colour = lattice_value(i + di, j + dj, 2, seed)
+                color = lattice_value(i + di, j + dj, 2, seed)
             elif distance < second:
                 second = distance
-    return second - nearest, colour
+    return second - nearest, color
 
 
 @numba.njit(nogil=True, cache=True)

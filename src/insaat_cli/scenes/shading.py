@@ -1,4 +1,4 @@
-"""The paint brush: from what each pixel sees to its colour, in one compiled pass.
+"""The paint brush: from what each pixel sees to its color, in one compiled pass.
 
 Geometry is sampled 2 x 2 a pixel. Where the four samples see the same smooth surface, paint and
 light are computed once in their middle; elsewhere (outlines, creases) for each of them.
@@ -39,18 +39,18 @@ def _paint_subject(x, y, z, tint, footprint, contrast, seed, out):  # type: igno
 
 @numba.njit(nogil=True, cache=True)
 def _paint_ground(x, y, footprint, contrast, seed, out):  # type: ignore[no-untyped-def]
-    """Cobbles of many colours in dark joints, worn and stained."""
+    """Cobbles of many colors in dark joints, worn and stained."""
     bend = 0.25 * value_noise(7.0 * x, 7.0 * y, 0.0, seed + 80)
     near = max(0.0, min(1.0, 1.5 - 2.5 * footprint / GROUND_CELL))
-    joint, colour = 1.0, 0.0
+    joint, color = 1.0, 0.0
     if near > 0.0:
-        joint, colour = cells(x / GROUND_CELL + bend, y / GROUND_CELL - bend, seed + 81)
+        joint, color = cells(x / GROUND_CELL + bend, y / GROUND_CELL - bend, seed + 81)
     edge = 0.12 + 0.5 * footprint / GROUND_CELL
     stone = min(1.0, max(0.0, (joint - 0.05) / edge))
     stone = near * stone + (1.0 - near) * 0.8
     rough = octave_noise(x, y, 0.3, 1.7, 11, 0.85, footprint, seed + 100)
-    shade = 1.0 + contrast * (0.22 * rough + 0.24 * near * colour)
-    warm = 0.10 * contrast * (near * colour + value_noise(1.3 * x, 1.3 * y, 5.0, seed + 120))
+    shade = 1.0 + contrast * (0.22 * rough + 0.24 * near * color)
+    warm = 0.10 * contrast * (near * color + value_noise(1.3 * x, 1.3 * y, 5.0, seed + 120))
     for c in range(3):
         hue = (0.50, 0.48, 0.45)[c] * (shade + (1 - c) * warm)
         out[c] = stone * hue + (1.0 - stone) * JOINT[c] * (1.0 + 0.3 * contrast * rough)
@@ -83,7 +83,7 @@ def _sample(  # type: ignore[no-untyped-def]
     u, v, depth, face, weights, faces, paint, light, rays, centre, focal, ground, ground_half,
     scale, contrast, seed, work, out,
 ):  # fmt: skip
-    """Colour of what is seen at the fine pixel (u, v), of size `scale` of a pixel."""
+    """Color of what is seen at the fine pixel (u, v), of size `scale` of a pixel."""
     dx = rays[0, 0] * u + rays[0, 1] * v + rays[0, 2]
     dy = rays[1, 0] * u + rays[1, 1] * v + rays[1, 2]
     dz = rays[2, 0] * u + rays[2, 1] * v + rays[2, 2]
@@ -119,14 +119,14 @@ def shade(  # type: ignore[no-untyped-def]
     depth, face, weights, faces, paint, light, rays, centre, focal, ground, ground_half, contrast,
     seed,
 ):  # fmt: skip
-    """Colours (H/2, W/2, 3), 0 to 1, of a raster (H, W) of twice the size.
+    """Colors (H/2, W/2, 3), 0 to 1, of a raster (H, W) of twice the size.
 
     `rays` (3, 3) takes a fine pixel (u, v, 1) to a direction of the world with camera depth 1;
     `focal` is in fine pixels.
     """
     rows, columns = depth.shape[0] // 2, depth.shape[1] // 2
     image = np.empty((rows, columns, 3), dtype=np.float32)
-    work, colour = np.empty(4), np.empty(3)
+    work, color = np.empty(4), np.empty(3)
     for row in range(rows):
         for column in range(columns):
             y, x = 2 * row, 2 * column
@@ -136,11 +136,11 @@ def shade(  # type: ignore[no-untyped-def]
                 mean = (depth[y, x] + depth[y + 1, x + 1] + depth[y, x + 1] + depth[y + 1, x]) / 4
                 _sample(
                     x + 1.0, y + 1.0, mean, face[y, x], weights[y, x], faces, paint, light, rays,
-                    centre, focal, ground, ground_half, 2.0, contrast, seed, work, colour,
+                    centre, focal, ground, ground_half, 2.0, contrast, seed, work, color,
                 )  # fmt: skip
-                image[row, column, 0] = colour[0]
-                image[row, column, 1] = colour[1]
-                image[row, column, 2] = colour[2]
+                image[row, column, 0] = color[0]
+                image[row, column, 1] = color[1]
+                image[row, column, 2] = color[2]
                 continue
             image[row, column] = 0.0
             for j in range(2):
@@ -148,8 +148,8 @@ def shade(  # type: ignore[no-untyped-def]
                     _sample(
                         x + i + 0.5, y + j + 0.5, depth[y + j, x + i], face[y + j, x + i],
                         weights[y + j, x + i], faces, paint, light, rays, centre, focal, ground,
-                        ground_half, 1.5, contrast, seed, work, colour,
+                        ground_half, 1.5, contrast, seed, work, color,
                     )  # fmt: skip
                     for k in range(3):
-                        image[row, column, k] += 0.25 * colour[k]
+                        image[row, column, k] += 0.25 * color[k]
     return image

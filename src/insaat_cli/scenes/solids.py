@@ -47,7 +47,7 @@ class Part:
     reach: float
     """Radius of the sphere around `centre` that holds the solid."""
     tint: Vector = (0.5, 0.5, 0.5)
-    """Colour, RGB in 0 to 1, before texture and light."""
+    """Color, RGB in 0 to 1, before texture and light."""
     stripes: float = 0.0
     """Strength (0 to 1) of the dark bands over the tint."""
     blend: float = 0.0

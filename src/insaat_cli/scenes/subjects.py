@@ -95,8 +95,8 @@ def build_mesh(model: Model, body: Body) -> Mesh:
     normals = slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-9)
     weights = body.nearness(vertices, 0.4 * model.cell)
     weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-30)
-    colours = np.array([[*part.tint, part.stripes] for part in model.parts])
-    paint = (weights @ colours).astype(np.float32)
+    colors = np.array([[*part.tint, part.stripes] for part in model.parts])
+    paint = (weights @ colors).astype(np.float32)
     return Mesh(vertices=vertices, faces=faces, normals=normals, paint=paint)
 
 

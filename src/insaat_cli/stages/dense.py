@@ -30,7 +30,7 @@ from insaat_cli.pipeline.stage_contract import (
 from insaat_cli.stages.dense_cuda import measure_on_cuda
 
 GIGABYTE = 1e9
-LEAST_CACHE_GB = 0.5
+MIN_CACHE_GB = 0.5
 
 
 class Stereo(StrEnum):
@@ -149,7 +149,7 @@ def _cuda_job(
             if entry.neighbours
         },
         max_side=max_side,
-        cache_gb=max(LEAST_CACHE_GB, 0.5 * memory_bytes / GIGABYTE),
+        cache_gb=max(MIN_CACHE_GB, 0.5 * memory_bytes / GIGABYTE),
     )
 
 

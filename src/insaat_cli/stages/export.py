@@ -79,12 +79,12 @@ def write_obj(mesh: TexturedMesh, path: Path) -> None:
 
 
 def write_ply(mesh: TexturedMesh, path: Path) -> None:
-    """Write a binary PLY with vertex colours taken from the texture."""
+    """Write a binary PLY with vertex colors taken from the texture."""
     height, width = mesh.texture.shape[:2]
     column = np.clip((mesh.uv[:, 0] * width).astype(int), 0, width - 1)
     row = np.clip((mesh.uv[:, 1] * height).astype(int), 0, height - 1)
-    positions, colours, faces = _joined(mesh, mesh.texture[row, column])
-    trimesh.Trimesh(positions, faces, vertex_colors=colours, process=False).export(path)
+    positions, colors, faces = _joined(mesh, mesh.texture[row, column])
+    trimesh.Trimesh(positions, faces, vertex_colors=colors, process=False).export(path)
 
 
 def write_stl(mesh: TexturedMesh, path: Path) -> None:
@@ -93,13 +93,13 @@ def write_stl(mesh: TexturedMesh, path: Path) -> None:
 
 
 def _joined(
-    mesh: TexturedMesh, colours: NDArray[np.uint8]
+    mesh: TexturedMesh, colors: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.int64]]:
-    """The mesh with the copies of a vertex along seams made one, of their mean colour."""
+    """The mesh with the copies of a vertex along seams made one, of their mean color."""
     positions, place = np.unique(mesh.vertices, axis=0, return_inverse=True)
     place = place.reshape(-1)
     weight = np.bincount(place)
-    mean = np.stack([np.bincount(place, colours[:, k]) / weight for k in range(3)], axis=1)
+    mean = np.stack([np.bincount(place, colors[:, k]) / weight for k in range(3)], axis=1)
     return positions, np.rint(mean).astype(np.uint8), place[mesh.faces]
 
 

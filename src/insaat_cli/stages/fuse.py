@@ -37,7 +37,7 @@ from insaat_cli.pipeline.stage_contract import (
     run_stage,
 )
 
-FEWEST_POINTS = 200
+MIN_POINTS = 200
 FAR_BEYOND = 2.0
 """Depths count up to so many times that of the region's far end; ground about it lies nearer."""
 TOLD_SHARE = 0.01
@@ -97,7 +97,7 @@ def fuse_depth_maps(
         outside += agreed.outside
         progress(0.95 * (view + 1) / len(entries))
     cloud = _without_strays(grid.cloud(options.observations), grid.cell, options.surrounded)
-    if len(cloud.points) < FEWEST_POINTS:
+    if len(cloud.points) < MIN_POINTS:
         if outside > MOSTLY_OUTSIDE * measured:
             raise OutsideError(inside=measured - outside, measured=measured)
         raise DoNotFitError(
@@ -209,9 +209,7 @@ def _without_strays(cloud: Cloud, cell: float, surrounded: int) -> Cloud:
 
 
 def _some(cloud: Cloud, keep: npt.NDArray[np.bool_]) -> Cloud:
-    return Cloud(
-        points=cloud.points[keep], normals=cloud.normals[keep], colours=cloud.colours[keep]
-    )
+    return Cloud(points=cloud.points[keep], normals=cloud.normals[keep], colors=cloud.colors[keep])
 
 
 def describe_removal(region: Region, share: float) -> str:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from insaat_cli.engine.render.coverage import (
     coarse_surface,
-    colour_of,
+    color_of,
     count_photos,
     draw_sides,
     photos_looked_through,
@@ -59,7 +59,7 @@ class InspectionOptions:
     """Parameters of the stage."""
 
     coverage_width: int = 480
-    """Width of each of the four pictures of the coloured model, in pixels."""
+    """Width of each of the four pictures of the colored model, in pixels."""
 
 
 def main(request: StageRequest, events: Events) -> Metrics:
@@ -137,7 +137,7 @@ def _coverage(
     counts = count_photos(surface, views, threads=request.threads)
     picture = draw_sides(
         surface,
-        colour_of(counts),
+        color_of(counts),
         preview_directions(centers),
         options.coverage_width,
         round(options.coverage_width * 0.75),

@@ -91,7 +91,7 @@ def densify(
 
 
 class _Densify:
-    """Calls of the program in one folder, whose progress adds up."""
+    """DoorbellInbox of the program in one folder, whose progress adds up."""
 
     def __init__(self, folder: Path, threads: int, events: Events) -> None:
         self.folder, self.threads, self.events = folder, threads, events

@@ -23,7 +23,7 @@ from insaat_cli.stages.openmvs_surface import MESH
 
 PAINTED = "painted.glb"
 """GLB, never OBJ: the OBJ export of OpenMVS 2.3.0 crashes."""
-EMPTY_COLOUR = (128, 128, 128)
+EMPTY_COLOR = (128, 128, 128)
 JPEG_QUALITY = 92
 
 
@@ -59,13 +59,13 @@ def paint_mesh(
     """Write `model.glb`. Raises StageError where nothing was painted, whatever the exit status."""
     if count_elements(mesh, "face") == 0:
         raise StageError("the surface is empty", hint="run again with --from surface")
-    red, green, blue = EMPTY_COLOUR
-    colour = str(red << 16 | green << 8 | blue)
+    red, green, blue = EMPTY_COLOR
+    color = str(red << 16 | green << 8 | blue)
     with scene_folder(output, scene, mesh):
         run_openmvs(
             "TextureMesh",
             ["-i", SCENE, "-m", mesh.name, "-o", PAINTED, "--export-type", "glb",
-             "--empty-color", colour],
+             "--empty-color", color],
             options,
             output,
             threads=threads,
@@ -82,7 +82,7 @@ def paint_mesh(
     height, width = textured.texture.shape[:2]
     return {
         "faces": len(textured.faces),
-        "textured_share": round(textured_share(textured, EMPTY_COLOUR), 4),
+        "textured_share": round(textured_share(textured, EMPTY_COLOR), 4),
         "texture_width": width,
         "texture_height": height,
     }

@@ -20,7 +20,7 @@ from insaat_cli.engine.sfm.feature_database import camera_of
 from insaat_cli.engine.sfm.mapping_backend import MIN_MODEL_PHOTOS
 from insaat_cli.engine.sfm.register_photos import RegistrationJob, register_photos
 from insaat_cli.engine.sfm.registration_quality import (
-    MOSTLY,
+    MAX_STILL_SHARE,
     PARALLAX_MIN_DEG,
     Attempt,
     emptied,
@@ -191,7 +191,7 @@ def _check(
     best: Attempt, groups: list[list[str]], photos: Sequence[WorkingPhoto], database: Path
 ) -> None:
     if best.registered < MIN_MODEL_PHOTOS:
-        if still_share(database) > MOSTLY:
+        if still_share(database) > MAX_STILL_SHARE:
             raise DoNotFitError(NO_PARALLAX, hint=NO_PARALLAX_HINT)
         raise DoNotFitError(
             f"only {best.registered} of {len(photos)} photos fit together", hint=OVERLAP_HINT

@@ -22,8 +22,8 @@ from insaat_cli.engine.surface.mesh_cleaning import (
     Faces,
     Vertices,
     compact,
+    remove_small_components,
     without_folds,
-    without_islands,
 )
 from insaat_cli.engine.surface.photo_consistency import Witness, ask_photos, inconsistent, peeled
 from insaat_cli.engine.surface.simplification import fewer_faces
@@ -185,7 +185,7 @@ def carved(
 def _largest(
     vertices: Vertices, faces: Faces, options: SurfaceOptions
 ) -> tuple[Vertices, Faces, int]:
-    vertices, faces, components = without_islands(vertices, faces, options.island_share)
+    vertices, faces, components = remove_small_components(vertices, faces, options.island_share)
     if not len(faces):
         raise DoNotFitError("the cloud holds no surface", hint="take more photos with more overlap")
     return vertices, faces, components

@@ -38,7 +38,7 @@ class TextureOptions:
     smoothness: float = 1.0
     """Higher values give larger charts and fewer seams, from less well placed photos."""
     levelling: bool = True
-    """Even out brightness and colour between photos."""
+    """Even out brightness and color between photos."""
     reject_outliers: bool = True
     """Leave out photos that disagree with the others about a face."""
     jpeg_quality: int = 92

@@ -51,21 +51,21 @@ def thin_cloud(path: Path, most: int) -> ThinCloud | None:
         return None
     some = rows[:: -(-len(rows) // most)]
     places = np.stack([some[axis] for axis in NEEDED[:3]], axis=1).astype(np.float64)
-    colours = np.stack([some[channel] for channel in NEEDED[3:]], axis=1).astype(np.uint8)
+    colors = np.stack([some[channel] for channel in NEEDED[3:]], axis=1).astype(np.uint8)
     sound = np.isfinite(places).all(axis=1)
     if not sound.any():
         return None
     low, high = np.percentile(places[sound], [STRAY_PERCENT, 100 - STRAY_PERCENT], axis=0)
     room = ROOM * max(float((high - low).max()), 1e-9)
     sound &= (places >= low - room).all(axis=1) & (places <= high + room).all(axis=1)
-    places, colours = places[sound], colours[sound]
+    places, colors = places[sound], colors[sound]
     low, high = places.min(axis=0), places.max(axis=0)
     steps = np.round((places - low) / np.maximum(high - low, 1e-12) * STEPS).astype("<u2")
     return ThinCloud(
         count=len(places),
         low=tuple(low.tolist()),
         high=tuple(high.tolist()),
-        data=steps.tobytes() + colours.tobytes(),
+        data=steps.tobytes() + colors.tobytes(),
     )
 
 
@@ -98,5 +98,5 @@ def _layout(header: str) -> tuple[np.dtype[np.void], int]:
         fields.append((words[2], KINDS[words[1]]))
     kind = np.dtype(fields)
     if not set(NEEDED) <= set(kind.names or ()):
-        raise ValueError("no colours")
+        raise ValueError("no colors")
     return kind, int(count)

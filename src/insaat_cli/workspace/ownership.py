@@ -22,7 +22,7 @@ FORMAT = 1
 RECONSTRUCT = "reconstruct"
 EXPORT = "export"
 FETCH = "fetch {job}"
-MOST_NAMES = 4
+MAX_NAMES = 4
 """Shown in a message."""
 CHOOSE = "choose another folder with -o"
 
@@ -115,7 +115,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _listed(names: list[str]) -> str:
-    shown = [printable(name) for name in names[:MOST_NAMES]]
+    shown = [printable(name) for name in names[:MAX_NAMES]]
     if more := len(names) - len(shown):
         shown.append(counted(more, "other"))
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -114,7 +114,7 @@ def test_verified_pairs_of_a_database_get_more_matches(tmp_path: Path, threads: 
         assert len(read.read_two_view_geometry(2, 3).inlier_matches) == 0
 
 
-def test_a_pair_verified_by_accident_gets_none(tmp_path: Path) -> None:
+def test_a_pair_verified_by_chance_gets_none(tmp_path: Path) -> None:
     first, second, order = two_photos()
     known = np.stack([order, np.arange(COUNT)], axis=1).astype(np.uint32)[:16]
     left = {}

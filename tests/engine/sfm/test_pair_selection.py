@@ -6,12 +6,12 @@ import numpy as np
 
 from insaat_cli.engine.sfm.pair_selection import (
     all_pairs,
-    learn_words,
-    pairs_by_look,
+    pairs_by_appearance,
     pairs_by_order,
     pairs_by_place,
     score_pair,
     select_pairs,
+    train_vocabulary,
     vlad,
 )
 
@@ -32,9 +32,9 @@ def test_place_joins_neighbours_on_the_ground() -> None:
 def test_look_joins_photos_with_the_same_features() -> None:
     first, second = descriptors(1), descriptors(2)
     sets = [first, second, first[50:], second[50:]]
-    words = learn_words(np.concatenate(sets), 8, seed=1)
+    words = train_vocabulary(np.concatenate(sets), 8, seed=1)
     vectors = np.stack([vlad(d, words) for d in sets])
-    assert pairs_by_look(vectors, 1) == {(0, 2), (1, 3)}
+    assert pairs_by_appearance(vectors, 1) == {(0, 2), (1, 3)}
 
 
 def test_score_counts_shared_features() -> None:

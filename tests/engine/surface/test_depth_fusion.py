@@ -52,7 +52,7 @@ def test_a_surface_facing_elsewhere_does_not_agree(views):
     assert not depth.any()
 
 
-def test_cells_average_points_normals_and_colours(views):
+def test_cells_average_points_normals_and_colors(views):
     grid = CellGrid(0.05, np.zeros(3))
     for view in views[:2]:
         one = true_map(view)
@@ -62,7 +62,7 @@ def test_cells_average_points_normals_and_colours(views):
     assert len(cloud.points) > 500
     assert np.max(np.abs(cloud.points @ SLANTED)) < 1e-3
     assert np.min(cloud.normals @ SLANTED) > 0.999
-    assert np.all(cloud.colours == (10, 20, 30))
+    assert np.all(cloud.colors == (10, 20, 30))
 
 
 def test_neighbour_counts_find_the_stray():

@@ -8,7 +8,7 @@ import trimesh
 from insaat_cli.engine.surface.hole_patching import (
     boundary_loops,
     close_small_holes,
-    least_area_patch,
+    min_area_patch,
 )
 
 
@@ -77,7 +77,7 @@ def test_closed_mesh_is_left_alone() -> None:
 def test_patch_has_the_least_area() -> None:
     # A square bent along one diagonal: the other diagonal would give a larger patch.
     ring = np.array([[0, 0, 0], [1, 0, 0.5], [1, 1, 0], [0, 1, 0.5]], float)
-    triangles = least_area_patch(ring)
+    triangles = min_area_patch(ring)
     area = trimesh.triangles.area(ring[triangles]).sum()
     other = trimesh.triangles.area(ring[[[0, 1, 2], [0, 2, 3]]]).sum()
     alternative = trimesh.triangles.area(ring[[[1, 2, 3], [1, 3, 0]]]).sum()
@@ -89,6 +89,6 @@ def test_patch_of_a_crack_is_a_strip() -> None:
     lower = np.stack([x, np.zeros(21), np.zeros(21)], 1)
     upper = np.stack([x[::-1], np.full(21, 0.1), np.zeros(21)], 1)
     ring = np.concatenate([lower, upper])
-    triangles = least_area_patch(ring)
+    triangles = min_area_patch(ring)
     assert len(triangles) == len(ring) - 2
     np.testing.assert_allclose(trimesh.triangles.area(ring[triangles]).sum(), 1.0, rtol=1e-9)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from insaat_cli.engine.surface.decimation import merge_flat
-from insaat_cli.engine.surface.mesh_cleaning import without_folds, without_islands
+from insaat_cli.engine.surface.mesh_cleaning import remove_small_components, without_folds
 
 
 def grid_mesh(side, z=0.0, shift=0.0):
@@ -25,11 +25,11 @@ def test_a_small_island_is_dropped():
     big, small = grid_mesh(30), grid_mesh(2, shift=100.0)
     vertices = np.concatenate([big[0], small[0]])
     faces = np.concatenate([big[1], small[1] + len(big[0])]).astype(np.int32)
-    kept_vertices, kept_faces, components = without_islands(vertices, faces, 0.01)
+    kept_vertices, kept_faces, components = remove_small_components(vertices, faces, 0.01)
     assert components == 1
     assert len(kept_vertices) == len(big[0])
     assert np.array_equal(kept_faces, big[1])
-    assert without_islands(vertices, faces, 0.0)[2] == 2
+    assert remove_small_components(vertices, faces, 0.0)[2] == 2
 
 
 def test_folds_go_and_the_rest_stays():

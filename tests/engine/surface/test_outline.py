@@ -1,4 +1,4 @@
-"""Fringes with the colour of the background are told from the subject."""
+"""Fringes with the color of the background are told from the subject."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def test_a_fringe_shows_another_background_in_every_photo() -> None:
         unknown = np.zeros(body.shape, np.float32)
         witnesses.append(Witness(view=view, depth=unknown, rgb=rgb))
     said = ask_photos(vertices, both.astype(np.int32), witnesses)
-    assert 22 < said.colour_spread[-1] < 28
+    assert 22 < said.color_spread[-1] < 28
     assert np.flatnonzero(inconsistent(said)).tolist() == [len(faces)]
 
 
@@ -148,7 +148,7 @@ def test_the_usual_spread_is_not_held_against_a_face() -> None:
     spread = np.full(50, 20, np.float32)
     spread[0] = 45
     nothing = np.zeros(50, np.float32)
-    said = Evidence(contradicted=nothing > 0, colour_spread=spread, background_share=nothing.copy())
+    said = Evidence(contradicted=nothing > 0, color_spread=spread, background_share=nothing.copy())
     assert not inconsistent(said).any()
     spread[0] = 70
     assert np.flatnonzero(inconsistent(said)).tolist() == [0]

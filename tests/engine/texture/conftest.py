@@ -32,7 +32,7 @@ def look_at(center: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray
 
 
 def smooth_noise(size: int, seed: int, sigma: float) -> NDArray[np.uint8]:
-    """(size, size, 3) random colours without detail finer than `sigma` pixels."""
+    """(size, size, 3) random colors without detail finer than `sigma` pixels."""
     noise = np.random.default_rng(seed).normal(size=(size, size, 3)).astype(np.float32)
     noise = cv2.GaussianBlur(noise, (0, 0), sigma)
     return np.clip(128 + 45 * noise / noise.std(), 5, 250).astype(np.uint8)
@@ -51,7 +51,7 @@ def square_grid(cells: int, half: float = 1.0) -> tuple[NDArray[np.float64], NDA
 
 
 def painted(vertices: NDArray[np.float64], faces: NDArray[np.int32], seed: int) -> TexturedMesh:
-    """The mesh in random colours that run on across its edges, as real ones mostly do."""
+    """The mesh in random colors that run on across its edges, as real ones mostly do."""
     uv = vertices @ np.array([[0.15, -0.09], [0.08, 0.15], [0.11, 0.10]]) + 0.5
     return TexturedMesh(
         vertices=vertices.astype(np.float32),

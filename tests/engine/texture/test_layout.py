@@ -104,7 +104,7 @@ def test_any_charts_have_a_place(
         charts,
         [flat_photo(*size) for size in sizes[:photos]],
         largest_side=largest_side,
-        most_pages=pages,
+        max_pages=pages,
     )
     check(charts, kept, layout, largest_side, pages)
 
@@ -132,7 +132,7 @@ def test_half_a_million_charts_of_one_kind(kind: str, count: int) -> None:
     vertices, charts = one_face_charts(boxes(np.full((count, 2), SIZES[kind]), 4))
     start = time.process_time()
     kept, layout = plan_layout(
-        vertices, charts, [flat_photo(4000, 3000)], largest_side=4096, most_pages=2
+        vertices, charts, [flat_photo(4000, 3000)], largest_side=4096, max_pages=2
     )
     assert time.process_time() - start < 60
     check(charts, kept, layout, 4096, 2)
@@ -165,10 +165,10 @@ def test_a_second_page_where_one_would_hold_too_little() -> None:
     vertices, charts = one_face_charts(boxes(np.full((150, 2), 60.0), 6))
     photos = [flat_photo(4000, 3000)]
     _, one = plan_layout(vertices, charts, photos, largest_side=512)
-    _, two = plan_layout(vertices, charts, photos, largest_side=512, most_pages=4)
+    _, two = plan_layout(vertices, charts, photos, largest_side=512, max_pages=4)
     assert one.scale < 0.7
     assert two.scale >= 0.7
     assert one.height <= 512 < two.height <= 1024
-    _, roomy = plan_layout(vertices, charts, photos, largest_side=1024, most_pages=4)
+    _, roomy = plan_layout(vertices, charts, photos, largest_side=1024, max_pages=4)
     assert roomy.scale > 0.7
     assert roomy.height <= 1024

@@ -36,7 +36,7 @@ def test_levelling_closes_the_seam_between_two_exposures(take_photo: TakePhoto) 
         share = np.linspace(0, 1, 9)[:, None, None, None]
         ends = layout.texel[seams.ends]
         point = (1 - share) * ends[:, :, 0] + share * ends[:, :, 1]
-        value = sample(atlas.colour, point)
+        value = sample(atlas.color, point)
         return float(np.abs((value[:, :, 1] - value[:, :, 0]).mean(axis=0)).mean())
 
     before = jump()

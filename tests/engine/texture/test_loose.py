@@ -1,4 +1,4 @@
-"""Faces in no chart take their photo's colours and meet their neighbours'."""
+"""Faces in no chart take their photo's colors and meet their neighbours'."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def _loose(photo: list[int], pixels: np.ndarray) -> LooseFaces:
     return loose
 
 
-def test_the_photo_s_colours_at_every_texel_of_a_cell() -> None:
-    found = _loose([0, 0, 0], _ramp(4.0)).colours(np.zeros(0, np.int32), np.zeros((0, 3)))
+def test_the_photo_s_colors_at_every_texel_of_a_cell() -> None:
+    found = _loose([0, 0, 0], _ramp(4.0)).colors(np.zeros(0, np.int32), np.zeros((0, 3)))
     x = np.einsum("tk,fk->ft", INNER_WEIGHTS, VERTICES[FACES][..., 0])
     np.testing.assert_allclose(found[..., 0], 40 + 4.0 * (x - 0.5), atol=1e-3)
 
 
 def test_a_photo_of_half_the_size_is_looked_at_in_the_same_places() -> None:
     small = _ramp(4.0)[::2, ::2]
-    found = _loose([0, 0, 0], small).colours(np.zeros(0, np.int32), np.zeros((0, 3)))
+    found = _loose([0, 0, 0], small).colors(np.zeros(0, np.int32), np.zeros((0, 3)))
     x = np.einsum("tk,fk->ft", INNER_WEIGHTS, VERTICES[FACES][..., 0])
     np.testing.assert_allclose(found[..., 0], 40 + 8.0 * (x / 2 - 0.5), atol=1e-3)
 
@@ -46,7 +46,7 @@ def test_another_exposure_is_evened_out_and_the_detail_stays() -> None:
     known = np.array([0, 1, 2, 3, 4], np.int32)
     truth = 40 + 4.0 * (VERTICES[:, 0] - 0.5)
     brighter = np.repeat((truth + 12)[:, None], 3, axis=1)
-    found = _loose([0, 0, 0], _ramp(4.0)).colours(known, brighter)
+    found = _loose([0, 0, 0], _ramp(4.0)).colors(known, brighter)
     x = np.einsum("tk,fk->ft", INNER_WEIGHTS, VERTICES[FACES][..., 0])
     # Nearly: a large step is believed a little less.
     np.testing.assert_allclose(found[..., 0], 52 + 4.0 * (x - 0.5), atol=0.5)
@@ -54,11 +54,11 @@ def test_another_exposure_is_evened_out_and_the_detail_stays() -> None:
 
 def test_an_outline_beside_a_face_does_not_tint_it() -> None:
     black = np.zeros((5, 3))
-    found = _loose([0, 0, 0], 100 + _ramp(4.0)).colours(np.arange(5, dtype=np.int32), black)
+    found = _loose([0, 0, 0], 100 + _ramp(4.0)).colors(np.arange(5, dtype=np.int32), black)
     assert found.min() > 140
 
 
 def test_what_no_photo_saw_continues_what_is_around() -> None:
-    found = _loose([0, 0, -1], _ramp(0.0)).colours(np.array([4], np.int32), np.full((1, 3), 100.0))
+    found = _loose([0, 0, -1], _ramp(0.0)).colors(np.array([4], np.int32), np.full((1, 3), 100.0))
     corners = found[2][np.argmax(INNER_WEIGHTS, axis=0), 0]
     np.testing.assert_allclose(corners, [40, 100, 40], atol=0.5)

@@ -4,12 +4,12 @@ from insaat_cli.engine.texture.candidates import Candidates
 from insaat_cli.engine.texture.outliers import reject_outliers
 
 
-def _candidates(colours: list[list[int]]) -> Candidates:
+def _candidates(colors: list[list[int]]) -> Candidates:
     candidates = Candidates.empty(1)
-    candidates.count[0] = len(colours)
-    candidates.photo[0, : len(colours)] = np.arange(len(colours)) * 10
-    candidates.quality[0, : len(colours)] = np.arange(len(colours)) + 1
-    candidates.colour[0, : len(colours)] = colours
+    candidates.count[0] = len(colors)
+    candidates.photo[0, : len(colors)] = np.arange(len(colors)) * 10
+    candidates.quality[0, : len(colors)] = np.arange(len(colors)) + 1
+    candidates.color[0, : len(colors)] = colors
     return candidates
 
 

@@ -1,4 +1,4 @@
-"""A cube photographed from all sides but below gets its colours back."""
+"""A cube photographed from all sides but below gets its colors back."""
 
 from __future__ import annotations
 

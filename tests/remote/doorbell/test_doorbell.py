@@ -16,7 +16,7 @@ from insaat_cli.errors import StoreError, UsageError
 from insaat_cli.remote.client.submit import new_job_id
 from insaat_cli.remote.connections import open_bell
 from insaat_cli.remote.doorbell.doorbell import Doorbell, Listener, job_of, text_of
-from insaat_cli.remote.doorbell.inbox import NOT_NOW_S, Calls
+from insaat_cli.remote.doorbell.inbox import NOT_NOW_S, DoorbellInbox
 from insaat_cli.remote.doorbell.sqs import Message
 from insaat_cli.remote.queue.job_state import JobState, Status, new_txn
 from insaat_cli.remote.queue.queue import Queue
@@ -118,7 +118,7 @@ class Scene:
         self.messages = messages or FakeMessages()
         self.door = FakeDoor()
         self.queue = Queue(MemoryStore(), clock=lambda: self.now)
-        self.calls = Calls(
+        self.calls = DoorbellInbox(
             Doorbell(self.messages),
             self.door,  # type: ignore[arg-type]
             self.queue,

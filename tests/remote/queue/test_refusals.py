@@ -29,7 +29,7 @@ from insaat_cli.remote.queue.job_state import JobState, Problem, Status
 from insaat_cli.remote.queue.keys import refusal_key
 from insaat_cli.remote.queue.queue import Queue
 from insaat_cli.remote.queue.refusals import (
-    MOST_RETURNED,
+    MAX_RETURNED,
     Refusal,
     nobody_can,
     read_refusals,
@@ -158,7 +158,7 @@ def test_a_damaged_refusal_is_none(body: bytes) -> None:
 
 
 def test_what_ends_a_job_says_what_it_needs_and_how_to_go_on() -> None:
-    few = [Refusal(machine="a", life=0, declined=3, returned=MOST_RETURNED - 1, problem=LITTLE)]
+    few = [Refusal(machine="a", life=0, declined=3, returned=MAX_RETURNED - 1, problem=LITTLE)]
     assert nobody_can(JOB, few) is None
     ended = nobody_can(JOB, [*few, Refusal(machine="b", life=0, returned=1, problem=LITTLE)])
     assert ended is not None and ended.fault is Fault.MEMORY
@@ -373,7 +373,7 @@ def test_every_job_ends_unless_no_machine_is_in_order(
     for job, need in zip(fleet.jobs, needs, strict=True):
         state = fleet.state(job)
         assert state.failures == state.losses == 0
-        assert state.releases < MOST_RETURNED
+        assert state.releases < MAX_RETURNED
         fitting = [machine for machine in in_order if machine.memory_bytes >= need]
         if fitting and not any(machine.breaks for machine in fitting):
             assert state.status is Status.SUCCEEDED

@@ -262,9 +262,9 @@ networks = st.builds(
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that jobs that fit nobody end within a story."""
-    monkeypatch.setattr(refusals, "MOST_RETURNED", 2)
-    monkeypatch.setattr(refusals, "MOST_DECLINED", 2)
-    monkeypatch.setattr(refusals, "MOST_DECLINED_BY_ALL", 3)
+    monkeypatch.setattr(refusals, "MAX_RETURNED", 2)
+    monkeypatch.setattr(refusals, "MAX_DECLINED", 2)
+    monkeypatch.setattr(refusals, "MAX_DECLINED_BY_ALL", 3)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))

@@ -127,7 +127,7 @@ class Model:
         return replace(self, images=images, points=replace(self.points, positions=positions))
 
     def with_colors(self, folder: Path) -> Model:
-        """The same, every point in the mean colour of the photos in `folder` that see it."""
+        """The same, every point in the mean color of the photos in `folder` that see it."""
         points = self.points
         total = np.zeros((len(points), 3))
         for image in self.images.values():

@@ -1,4 +1,4 @@
-"""How many photos see each part of a surface, and the surface coloured by it."""
+"""How many photos see each part of a surface, and the surface colored by it."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ HIDDEN_SHARE = 0.01
 """Of its distance: how far behind the nearest surface a face may lie and still count as seen."""
 GRAZING_COSINE = 0.17
 """A face seen more obliquely than 80 degrees is hardly seen."""
-MOST_DRAWN_FACES = 30_000_000
+MAX_DRAWN_FACES = 30_000_000
 """Faces times photos; of more, photos spread evenly over the set are looked through."""
 ENOUGH_FACES = 40_000
 """For pictures of 480 pixels."""
-FEWEST_PHOTOS = 24
+MIN_PHOTOS = 24
 STEPS = (1, 2, 3, 5, 9)
-"""Where the next colour begins, in photos."""
-COLOURS = np.array(
+"""Where the next color begins, in photos."""
+COLORS = np.array(
     [
         [165, 0, 38], [222, 63, 46], [252, 141, 89], [254, 224, 144], [145, 191, 219],
         [69, 117, 180],
@@ -103,7 +103,7 @@ def coarse_surface(
 
 def photos_looked_through(views: Sequence[View], faces: int) -> list[View]:
     """All views; of very many on a very large mesh, some spread evenly."""
-    most = max(FEWEST_PHOTOS, MOST_DRAWN_FACES // max(faces, 1))
+    most = max(MIN_PHOTOS, MAX_DRAWN_FACES // max(faces, 1))
     if len(views) <= most:
         return list(views)
     return [views[i] for i in np.linspace(0, len(views) - 1, most).round().astype(int)]
@@ -144,14 +144,14 @@ def _seen(surface: Surface, view: View) -> NDArray[np.bool_]:
     return seen
 
 
-def colour_of(counts: NDArray[np.int32]) -> NDArray[np.uint8]:
+def color_of(counts: NDArray[np.int32]) -> NDArray[np.uint8]:
     """(F, 3) RGB."""
-    return np.asarray(COLOURS[np.digitize(counts, STEPS)])
+    return np.asarray(COLORS[np.digitize(counts, STEPS)])
 
 
 def draw_sides(
     surface: Surface,
-    colours: NDArray[np.uint8],
+    colors: NDArray[np.uint8],
     directions: Sequence[Floats],
     width: int,
     height: int,
@@ -159,7 +159,7 @@ def draw_sides(
     focus: Focus | None = None,
     threads: int,
 ) -> NDArray[np.uint8]:
-    """Pictures of the coloured faces from `directions` (unit, outwards), side by side in twos."""
+    """Pictures of the colored faces from `directions` (unit, outwards), side by side in twos."""
     K = intrinsics(2 * width, 2 * height)
     points, share = _framed(surface, focus)
     pictures = []
@@ -170,7 +170,7 @@ def draw_sides(
             surface.faces, K, 2 * width, 2 * height, threads=threads,
         )  # fmt: skip
         light = np.abs(surface.normals @ camera[2, :3])
-        shaded = colours * (DARKEST + (1 - DARKEST) * light)[:, None]
+        shaded = colors * (DARKEST + (1 - DARKEST) * light)[:, None]
         shown = np.concatenate([shaded, [BACKGROUND_TOP]]).astype(np.uint8)[raster.face]
         pictures.append(cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA))
     rows = [np.concatenate(pictures[i : i + 2], axis=1) for i in range(0, len(pictures), 2)]

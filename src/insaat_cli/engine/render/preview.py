@@ -38,7 +38,7 @@ def render(
     """Draw the mesh as RGB (height, width, 3) on a neutral background.
 
     `cam_from_world` (3, 4) in opencv camera axes, `K` (3, 3) with pixel centres at +0.5. Texture
-    colours are shown as they are, without further light.
+    colors are shown as they are, without further light.
     """
     fine = SUPERSAMPLING
     vertices = mesh.vertices @ cam_from_world[:, :3].T + cam_from_world[:, 3]
@@ -169,7 +169,7 @@ def _texture_for(mesh: TexturedMesh, face: NDArray[np.int32]) -> NDArray[np.uint
 
 @numba.njit(cache=True, nogil=True)
 def _shade(face, weights, faces, uv, texture, picture):  # type: ignore[no-untyped-def]
-    """Write the bilinear texture colour of every drawn pixel."""
+    """Write the bilinear texture color of every drawn pixel."""
     height, width = texture.shape[:2]
     for row in range(face.shape[0]):
         for column in range(face.shape[1]):

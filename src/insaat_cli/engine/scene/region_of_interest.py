@@ -24,8 +24,8 @@ from insaat_cli.engine.scene.views import Scene
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
-FEWEST_CAMERAS = 6
-FEWEST_POINTS = 50
+MIN_CAMERAS = 6
+MIN_POINTS = 50
 AXIS_MISS_DEG = 12.0
 """An axis that misses the meeting point by so much has half its say about where that is."""
 TOWARDS_MAX_DEG = 35.0
@@ -39,7 +39,7 @@ OVERHEAD = 0.2
 """Cameras nearer to the vertical axis than this share of the ring's radius have no azimuth."""
 CORE = 0.7
 """Points nearer to the vertical axis than this share of the ring's radius are in its core."""
-LEAST_RISING = 0.02
+MIN_RISING = 0.02
 """Below this share of what a photo sees, that which rises from the ground tells nothing."""
 CORE_MIN_SHARE = 0.5
 """Share of what a photo sees that is in the core; in a room most of it is the opposite wall."""
@@ -50,7 +50,7 @@ GROUND_THICKNESS = 0.04
 """Points lower than this share of the ring's radius are ground."""
 MARGIN = 0.25
 """Margin around what rises from the ground, as a share of its largest extent."""
-LEAST_HALF_SIDE = 0.5
+MIN_HALF_SIDE = 0.5
 """The box reaches at least so far from the meeting point, as a share of the ring's radius."""
 BELOW = 0.1
 """How far the box reaches below the ground, as a share of the ring's radius."""
@@ -121,7 +121,7 @@ def find_region(centers: Array, forwards: Array, points: Array, seen: Sequence[I
     `points` (P, 3) are sparse points, `seen` for every photo the indices of those it saw.
     """
     centre = robust_meeting_point(centers, forwards)
-    if centre is None or len(centers) < FEWEST_CAMERAS or len(points) < FEWEST_POINTS:
+    if centre is None or len(centers) < MIN_CAMERAS or len(points) < MIN_POINTS:
         return Region(capture=Capture.ONE_SIDE, box=None)
     towards_share = float(np.mean(_miss_deg(centre, centers, forwards) < TOWARDS_MAX_DEG))
     if towards_share < 0.5:
@@ -251,7 +251,7 @@ def _core_share(away: Array, rises: npt.NDArray[np.bool_], seen: Sequence[Indice
     for rows in seen:
         if len(rows):
             upright = rows[rises[rows]]
-            told_by = upright if len(upright) >= LEAST_RISING * len(rows) else rows
+            told_by = upright if len(upright) >= MIN_RISING * len(rows) else rows
             shares.append(float(np.mean(away[told_by] < CORE)))
     return float(np.median(shares)) if shares else 0.0
 
@@ -261,9 +261,9 @@ def _subject_box(ring: Ring, centers: Array, points: Array, away: Array) -> Box:
     inside = points[away < INSIDE]
     floor = _floor(points, away)
     rising = points[(away < INSIDE) & _rises(points, away, ring)]
-    least = LEAST_HALF_SIDE * ring.radius
+    least = MIN_HALF_SIDE * ring.radius
     low, high = ring.centre - least, ring.centre + least
-    if len(rising) >= FEWEST_POINTS:
+    if len(rising) >= MIN_POINTS:
         low_rising, high_rising = np.percentile(
             rising, [STRAY_PERCENT, 100 - STRAY_PERCENT], axis=0
         )

@@ -1,4 +1,4 @@
-"""Whether two photos fit together by accident.
+"""Whether two photos match by chance alone.
 
 The number of false alarms of Moisan and Stival ("A probabilistic criterion to detect rigid point
 matches between two images and estimate the fundamental matrix", IJCV 2004): how often a fundamental
@@ -17,7 +17,7 @@ MAX_LOG10_ALARMS = -2.0
 
 
 def log10_false_alarms(matches: int, inliers: int, *, chance: float) -> float:
-    """Decimal logarithm of the number of false alarms; below 0 is no accident.
+    """Decimal logarithm of the number of false alarms; below 0 is no false alarm.
 
     `chance`: probability that a random match obeys a given matrix.
     """
@@ -35,7 +35,7 @@ def chance_on_line(longest_side: int, error_px: float) -> float:
     return min(1.0, 2 * error_px * 1.25 / (0.75 * longest_side))
 
 
-def is_accident(matches: int, inliers: int, *, longest_side: int, error_px: float) -> bool:
+def is_false_alarm(matches: int, inliers: int, *, longest_side: int, error_px: float) -> bool:
     """Whether `inliers` of `matches` within `error_px` of epipolar lines say nothing."""
     chance = chance_on_line(longest_side, error_px)
     return log10_false_alarms(matches, inliers, chance=chance) > MAX_LOG10_ALARMS

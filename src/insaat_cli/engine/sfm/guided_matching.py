@@ -28,7 +28,7 @@ from insaat_cli.engine.colmap.database import (
     TwoViewGeometry,
     open_database,
 )
-from insaat_cli.engine.sfm.false_alarms import is_accident
+from insaat_cli.engine.sfm.false_alarms import is_false_alarm
 from insaat_cli.engine.sfm.pair_selection import Pair
 
 MAX_RATIO = 0.8
@@ -59,7 +59,7 @@ def match_again(database: Path, pairs: Sequence[Pair], *, threads: int) -> None:
     """Replace the verified matches of `pairs` (positions from 0) by guided ones, where there are
     any, and leave out pairs that keep fewer than MIN_MATCHES.
 
-    Left out as well are pairs that were verified by accident: along any lines at all enough is
+    Left out as well are pairs that were verified by chance: along any lines at all enough is
     found that looks alike, and photos of two subjects would hang together by hundreds of matches.
     """
     with open_database(database) as store, ThreadPoolExecutor(threads) as pool:
@@ -80,17 +80,17 @@ def _jobs(
         geometry = store.two_view_geometry(i + 1, j + 1)
         if geometry is None or geometry.config not in FLAT | CURVED:
             continue
-        if _by_accident(store, geometry, sides[geometry.second]):
+        if _is_false_alarm(store, geometry, sides[geometry.second]):
             store.replace_inliers(geometry.first, geometry.second, geometry.inliers[:0])
         else:
             yield geometry, _read(store, geometry.first), _read(store, geometry.second)
 
 
-def _by_accident(store: Database, geometry: TwoViewGeometry, longest_side: int) -> bool:
+def _is_false_alarm(store: Database, geometry: TwoViewGeometry, longest_side: int) -> bool:
     if geometry.config in FLAT:
         return False  # both coordinates obey: no such number does by chance
     inliers = len(geometry.inliers)
-    return is_accident(
+    return is_false_alarm(
         max(store.match_count(geometry.first, geometry.second), inliers),
         inliers,
         longest_side=longest_side,

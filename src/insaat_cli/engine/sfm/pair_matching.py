@@ -72,12 +72,12 @@ def _candidates(
     generator = np.random.default_rng(SEED)
     sample = np.concatenate(largest)
     rows = generator.choice(len(sample), min(WORD_SAMPLE, len(sample)), replace=False)
-    words = choose.learn_words(sample[np.sort(rows)], WORDS, seed=SEED)
+    words = choose.train_vocabulary(sample[np.sort(rows)], WORDS, seed=SEED)
     vectors = np.stack([choose.vlad(descriptors, words) for descriptors in largest])
     return (
         choose.pairs_by_order(order, limits.by_order)
         | choose.pairs_by_place([photo.gps for photo in photos], limits.by_place)
-        | choose.pairs_by_look(vectors, limits.by_look)
+        | choose.pairs_by_appearance(vectors, limits.by_look)
     )
 
 

@@ -56,12 +56,12 @@ def pairs_by_place(gps: Sequence[Sequence[float] | None], neighbours: int) -> se
     return _nearest(plane, known, neighbours)
 
 
-def pairs_by_look(vectors: npt.NDArray[np.float32], neighbours: int) -> set[Pair]:
+def pairs_by_appearance(vectors: npt.NDArray[np.float32], neighbours: int) -> set[Pair]:
     """Each photo with its nearest by global descriptor [n, d]."""
     return _nearest(vectors, range(len(vectors)), neighbours)
 
 
-def learn_words(sample: Descriptors, count: int, *, seed: int) -> npt.NDArray[np.float32]:
+def train_vocabulary(sample: Descriptors, count: int, *, seed: int) -> npt.NDArray[np.float32]:
     """`count` centroids [count, 128] of a sample of descriptors, by Lloyd's k-means."""
     generator = np.random.default_rng(seed)
     data = sample.astype(np.float32)

@@ -17,7 +17,12 @@ from insaat_cli.engine.sfm.pair_matching import (
     inliers_of_pairs,
     match_pairs,
 )
-from insaat_cli.engine.sfm.registration_quality import MOSTLY, Attempt, emptied, still_share
+from insaat_cli.engine.sfm.registration_quality import (
+    MAX_STILL_SHARE,
+    Attempt,
+    emptied,
+    still_share,
+)
 from insaat_cli.engine.sfm.sift import SiftOptions
 from insaat_cli.engine.sfm.working_photos import WorkingPhoto
 
@@ -57,7 +62,7 @@ def register_photos(job: RegistrationJob, *, escalate: bool) -> tuple[Attempt, l
             best = attempt
         if not escalate or best.registered >= ENOUGH_SHARE * len(job.photos):
             break
-        if best.registered == 0 and still_share(job.database) > MOSTLY:
+        if best.registered == 0 and still_share(job.database) > MAX_STILL_SHARE:
             break  # copies of one photo, or one place: nothing helps
         whole = best.placed() >= ENOUGH_SHARE * len(job.photos)
         if whole and (len(attempts) > 1 or not _linked(best, job.database)):

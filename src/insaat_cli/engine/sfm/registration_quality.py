@@ -22,7 +22,7 @@ from insaat_cli.engine.colmap.database import (
 from insaat_cli.engine.colmap.model import Model
 
 PARALLAX_MIN_DEG = 1.5
-MOSTLY = 0.5
+MAX_STILL_SHARE = 0.5
 """Share of pairs without parallax at which the set has none."""
 STILL_SHARE = 0.01
 """Matches that move by less than this share of the picture do not move."""
@@ -48,12 +48,12 @@ class Attempt:
         return self.registered, len(self.models[0].points) if self.models else 0
 
 
-def parallax_deg(model: Model, most_points: int = 2000) -> float:
+def parallax_deg(model: Model, max_points: int = 2000) -> float:
     """Median over points of the largest angle between two of its rays, in degrees."""
     centers = {image_id: image.center for image_id, image in model.images.items()}
     points = model.points
     angles = []
-    for row in range(0, len(points), max(1, len(points) // most_points)):
+    for row in range(0, len(points), max(1, len(points) // max_points)):
         seen_from = np.array([centers[image_id] for image_id in points.track(row)[0].tolist()])
         rays = seen_from - points.positions[row]
         rays /= np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 1e-12)

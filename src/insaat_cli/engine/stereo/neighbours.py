@@ -12,8 +12,8 @@ FAVOURED_ANGLES_DEG = (6.0, 18.0)
 ANGLE_FALL_OFF_DEG = 12.0
 SAME_DIRECTION = 0.5
 """Share of its score that a neighbour keeps if it lies right behind one already chosen."""
-FEWEST_SHARED_POINTS = 8
-FEWEST_DEPTH_POINTS = 6
+MIN_SHARED_POINTS = 8
+MIN_DEPTH_POINTS = 6
 
 
 def select_neighbours(scene: Scene, count: int) -> list[list[int]]:
@@ -41,7 +41,7 @@ def _neighbours_of(
     scores = np.zeros(len(centres))
     for other in range(len(centres)):
         shared = member[other, mine]
-        if other == index or np.count_nonzero(shared) < FEWEST_SHARED_POINTS:
+        if other == index or np.count_nonzero(shared) < MIN_SHARED_POINTS:
             continue
         to_other = centres[other] - points[shared]
         distance = np.linalg.norm(to_other, axis=1)
@@ -80,7 +80,7 @@ def depth_range(scene: Scene, index: int) -> tuple[float, float]:
     view = scene.views[index]
     depth = scene.points[scene.seen[index]] @ view.R[2] + view.t[2]
     depth = depth[depth > 0]
-    if len(depth) < FEWEST_DEPTH_POINTS:
+    if len(depth) < MIN_DEPTH_POINTS:
         every = scene.points @ view.R[2] + view.t[2]
         depth = every[every > 0]
     if not len(depth):

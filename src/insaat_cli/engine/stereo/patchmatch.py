@@ -63,9 +63,9 @@ class Search:
     slope_step: float = 0.4
     smoothness: float = 0.1
     random_trials: int = 4
-    least_contrast: float = 0.8
+    min_contrast: float = 0.8
     """Patches with a variance below this share of the noise's are left alone."""
-    colour_sigma: float = 16.0
+    color_sigma: float = 16.0
     seed: int = 1
 
 
@@ -129,7 +129,7 @@ def refine(
     `inverse_depths` are the smallest and the largest allowed.
     """
     result = planes.copy()
-    weights = np.exp(-np.arange(256, dtype=np.float32) / np.float32(search.colour_sigma))
+    weights = np.exp(-np.arange(256, dtype=np.float32) / np.float32(search.color_sigma))
     reference = np.pad(gray, RADIUS, mode="edge")
     for turn in range(search.sweeps):
         sweep(
@@ -152,7 +152,7 @@ def refine(
             np.float32(search.slope_step * 0.5**turn),
             np.float32(search.smoothness),
             3 + search.random_trials,
-            np.float32(search.least_contrast * NOISE_VARIANCE),
+            np.float32(search.min_contrast * NOISE_VARIANCE),
             turn % 2 == 1,
             np.uint32(search.seed * 7919 + turn),
         )

@@ -200,7 +200,7 @@ def _changed(trial, w, wx, wy, state, depth_step, slope_step):  # type: ignore[n
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def sweep(  # type: ignore[no-untyped-def]  # noqa: C901 - one loop, kept in one piece for speed
     reference, w_map, wx_map, wy_map, cost_map, grays, stride, sizes, M, T, weights, focal,
-    w_low, w_high, best, depth_step, slope_step, smoothness, trials, least_variance, backward, seed,
+    w_low, w_high, best, depth_step, slope_step, smoothness, trials, min_variance, backward, seed,
 ):  # fmt: skip
     """One pass over all pixels: planes of the pixels before, then random changes."""
     rows, columns = w_map.shape
@@ -215,7 +215,7 @@ def sweep(  # type: ignore[no-untyped-def]  # noqa: C901 - one loop, kept in one
             x = columns - 1 - column if backward else column
             before_x = x + 1 if backward else x - 1
             variance = _patch(reference, x, y, weights, weight, centred)
-            if variance < least_variance:
+            if variance < min_variance:
                 cost_map[y, x] = np.float32(WORST)
                 continue
             state = np.uint32(seed * np.uint32(2654435761)) ^ np.uint32(y * columns + x + 1)

@@ -18,7 +18,7 @@ from insaat_cli.engine.scene.views import Floats, View
 Gray = npt.NDArray[np.uint8]
 Map = npt.NDArray[np.float32]
 
-MOST_DISPARITIES = 256
+MAX_DISPARITIES = 256
 FORWARD_MOTION_COSINE = 0.9
 """A neighbour this much in front or behind cannot be rectified with use."""
 AGREE_RELATIVE = 0.015
@@ -68,8 +68,8 @@ def rectify(left: View, right: View, near: float, far: float) -> Rectification |
     closest, farthest = near * float(scale.min()), far * float(scale.max())
     offset = np.floor(focal * length / farthest)
     count = int(np.ceil((focal * length / closest - offset) / 16)) * 16
-    if count > MOST_DISPARITIES:
-        count = MOST_DISPARITIES
+    if count > MAX_DISPARITIES:
+        count = MAX_DISPARITIES
     low, high = np.floor(plane.min(0)), np.ceil(plane.max(0))
     low[0] -= count
     width, height = (high - low).astype(int) + 1

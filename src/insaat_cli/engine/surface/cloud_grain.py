@@ -18,7 +18,7 @@ SPACING_NEIGHBOURS = 4
 THICKNESS_SAMPLE = 3_000
 THICKNESS_REACH = 4.0
 """A layer's thickness is taken within so many spacings, where even a detailed surface is flat."""
-FEWEST_AROUND = 12
+MIN_AROUND = 12
 
 
 def typical_spacing(tree: cKDTree, threads: int) -> float:
@@ -37,7 +37,7 @@ def typical_thickness(tree: cKDTree, spacing: float, threads: int) -> float:
     around = tree.query_ball_point(sample, THICKNESS_REACH * spacing, workers=threads)
     spreads = []
     for near in around:
-        if len(near) >= FEWEST_AROUND:
+        if len(near) >= MIN_AROUND:
             points = tree.data[near]
             spreads.append(np.linalg.eigvalsh(np.cov(points, rowvar=False))[0])
     return float(np.sqrt(max(np.median(spreads), 0.0))) if spreads else 0.0

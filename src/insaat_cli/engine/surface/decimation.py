@@ -13,7 +13,7 @@ Floats = npt.NDArray[np.float32]
 Faces = npt.NDArray[np.int32]
 Labels = npt.NDArray[np.int64]
 
-LEAST_ALIKE = 0.995
+MIN_ALIKE = 0.995
 """Length of the mean of the unit normals in a flat cell."""
 
 
@@ -71,4 +71,4 @@ def _flat(
     off = np.einsum("ij,ij->i", vertices - centre[label], normal[label])
     size = np.maximum(np.bincount(label, minlength=count), 1)
     spread = np.sqrt(np.bincount(label, off * off, count) / size)
-    return np.asarray((length > LEAST_ALIKE) & (spread < tolerance))
+    return np.asarray((length > MIN_ALIKE) & (spread < tolerance))

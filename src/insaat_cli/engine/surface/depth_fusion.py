@@ -1,4 +1,4 @@
-"""From depth maps to one oriented, coloured cloud.
+"""From depth maps to one oriented, colored cloud.
 
 A depth is believed where enough neighbour views measured the same place (after Merrell et al. 2007:
 support against free-space violations). Believed points of all views are averaged in the cells of a
@@ -193,7 +193,7 @@ class CellGrid:
         return Cloud(
             points=(sums[:, 1:4] + self.origin.astype(np.float32)).astype(np.float32),
             normals=normals.astype(np.float32),
-            colours=np.clip(np.rint(sums[:, 7:10]), 0, 255).astype(np.uint8),
+            colors=np.clip(np.rint(sums[:, 7:10]), 0, 255).astype(np.uint8),
         )
 
 

@@ -19,10 +19,10 @@ Faces = npt.NDArray[np.int64]
 PASSES = 60
 PASS_SHARE = 0.35
 """Of the faces still to go, how many one pass may take: later choices are better informed."""
-LEAST_PASS = 200
+MIN_PASS = 200
 NORMAL_COSINE = 0.2
 """A face may not turn further than this by one collapse."""
-MOST_AROUND = 32
+MAX_AROUND = 32
 THIN = 1e-3
 """Least quality (area over squared longest side) of a face that a collapse leaves."""
 
@@ -47,7 +47,7 @@ def collapse(vertices: Floats, uv: Floats, faces: Faces, max_faces: int) -> Face
         if len(possible) == 0:
             break
         order = possible[np.argsort(cost[possible], kind="stable")]
-        wanted = max(int(surplus * PASS_SHARE), min(surplus, LEAST_PASS)) // 2 + 1
+        wanted = max(int(surplus * PASS_SHARE), min(surplus, MIN_PASS)) // 2 + 1
         moved = _take(order, target, faces, starts, around, wanted)
         if not moved.any():
             break
@@ -106,10 +106,10 @@ def _best_targets(vertices, uv, faces, starts, around, free, quadrics):  # type:
     count = len(vertices)
     cost = np.full(count, np.inf)
     target = np.full(count, -1, np.int64)
-    ring = np.empty(3 * MOST_AROUND, np.int64)
+    ring = np.empty(3 * MAX_AROUND, np.int64)
     for v in range(count):
         degree = starts[v + 1] - starts[v]
-        if not free[v] or degree < 3 or degree > MOST_AROUND:
+        if not free[v] or degree < 3 or degree > MAX_AROUND:
             continue
         size = _neighbours(v, faces, starts, around, ring)
         if size != degree:

@@ -18,9 +18,9 @@ Faces = npt.NDArray[np.int32]
 Loop = npt.NDArray[np.int32]
 FreeSpace = Callable[[Vertices], npt.NDArray[np.bool_]]
 
-MOST_EDGES = 256
+MAX_EDGES = 256
 """The triangulation's cost grows with the cube of the edges of a loop."""
-MOST_AROUND = 100
+MAX_AROUND = 100
 """Faces around one vertex; a mesh with more there is broken."""
 
 
@@ -32,9 +32,9 @@ def close_small_holes(
     A hole stays open where `seen_through` says that more than half of its patch is free space.
     """
     patches = [
-        loop[least_area_patch(vertices[loop].astype(np.float64))]
+        loop[min_area_patch(vertices[loop].astype(np.float64))]
         for loop in boundary_loops(faces)
-        if len(loop) <= MOST_EDGES and np.ptp(vertices[loop], axis=0).max() <= widest
+        if len(loop) <= MAX_EDGES and np.ptp(vertices[loop], axis=0).max() <= widest
     ]
     if not patches:
         return faces
@@ -56,7 +56,7 @@ def boundary_loops(faces: Faces) -> list[Loop]:
     following: dict[int, int] = {}
     for first in np.flatnonzero(twin < 0).tolist():
         edge = _previous(first)
-        for _ in range(MOST_AROUND):
+        for _ in range(MAX_AROUND):
             if twin[edge] < 0:
                 following[first] = edge
                 break
@@ -110,7 +110,7 @@ def _simple(path: list[int]) -> list[Loop]:
 
 
 @njit(cache=True, nogil=True)
-def least_area_patch(ring):  # type: ignore[no-untyped-def]
+def min_area_patch(ring):  # type: ignore[no-untyped-def]
     """Triangles (n - 2, 3) over the closed ring of points (n, 3), as indices into it."""
     n = len(ring)
     cost = np.zeros((n, n))

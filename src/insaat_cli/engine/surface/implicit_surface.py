@@ -22,7 +22,7 @@ RADIUS = 2.0
 BITS = 3
 SIDE = 1 << BITS
 NODES = SIDE**3
-LEAST_WEIGHT = 1e-3
+MIN_WEIGHT = 1e-3
 EMPTY = -1
 KEY_BITS = 20
 FIRST_TABLE = 1 << 14
@@ -144,7 +144,7 @@ def _splat(grid, normals, weights, keys, values, distance, weight):  # type: ign
 def _normalise(distance, weight):  # type: ignore[no-untyped-def]
     for b in range(len(distance)):
         for n in range(NODES):
-            if weight[b, n] > np.float32(LEAST_WEIGHT):
+            if weight[b, n] > np.float32(MIN_WEIGHT):
                 distance[b, n] /= weight[b, n]
             else:
                 weight[b, n] = np.float32(0)

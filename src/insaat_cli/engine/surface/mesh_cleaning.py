@@ -61,7 +61,9 @@ def _vertex_roots(faces, vertex_count):  # type: ignore[no-untyped-def]
     return parent
 
 
-def without_islands(vertices: Vertices, faces: Faces, share: float) -> tuple[Vertices, Faces, int]:
+def remove_small_components(
+    vertices: Vertices, faces: Faces, share: float
+) -> tuple[Vertices, Faces, int]:
     """Drop components whose area is below `share` of the largest; also return how many are left."""
     if not len(faces):
         return vertices, faces, 0

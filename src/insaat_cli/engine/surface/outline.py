@@ -1,7 +1,7 @@
 """Pixels at the outline of a mesh in a photo that show what lies behind it.
 
 Stereo makes a surface some pixels too wide at its outline. Before an even background, such as the
-sky, the fringe has the same colour in every photo, so it is not the photos that disagree: the
+sky, the fringe has the same color in every photo, so it is not the photos that disagree: the
 fringe is like what lies beyond the outline and unlike what lies within.
 """
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 REACH_PX = 6
 """A fringe is at most so wide."""
-LEAST_CONTRAST = 40.0
+MIN_CONTRAST = 40.0
 """Where subject and background differ by less (8-bit levels, Euclidean in RGB), nothing is said."""
 LIKE_BACKGROUND = 0.25
 """Share of the contrast that a pixel of the background may differ from its surroundings."""
@@ -23,16 +23,16 @@ def background_pixels(
     rgb: npt.NDArray[np.uint8], mesh: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
     """Which pixels (H, W) of a photo (H, W, 3) that see the mesh show what lies behind it."""
-    colour = rgb.astype(np.float32)
+    color = rgb.astype(np.float32)
     size = 2 * REACH_PX + 1
     inner = cv2.erode(mesh.astype(np.uint8), np.ones((size, size), np.uint8), borderValue=1).astype(
         bool
     )
-    beyond, beyond_weight = _mean(colour, _outside(mesh), size)
-    within, within_weight = _mean(colour, inner, 2 * size + 1)
+    beyond, beyond_weight = _mean(color, _outside(mesh), size)
+    within, within_weight = _mean(color, inner, 2 * size + 1)
     contrast = np.linalg.norm(beyond - within, axis=2)
-    difference = np.linalg.norm(colour - beyond, axis=2)
-    known = mesh & (beyond_weight > 0) & (within_weight > 0) & (contrast > LEAST_CONTRAST)
+    difference = np.linalg.norm(color - beyond, axis=2)
+    known = mesh & (beyond_weight > 0) & (within_weight > 0) & (contrast > MIN_CONTRAST)
     return np.asarray(known & (difference < LIKE_BACKGROUND * contrast))
 
 
@@ -44,10 +44,10 @@ def _outside(mesh: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 
 def _mean(
-    colour: npt.NDArray[np.float32], where: npt.NDArray[np.bool_], size: int
+    color: npt.NDArray[np.float32], where: npt.NDArray[np.bool_], size: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Mean colour of the pixels `where` in a window of side `size`, and their share of it."""
+    """Mean color of the pixels `where` in a window of side `size`, and their share of it."""
     weight = where.astype(np.float32)
     share = np.asarray(cv2.blur(weight, (size, size)), np.float32)
-    total = cv2.blur(colour * weight[..., None], (size, size))
+    total = cv2.blur(color * weight[..., None], (size, size))
     return np.asarray(total / np.maximum(share, 1e-6)[..., None], np.float32), share

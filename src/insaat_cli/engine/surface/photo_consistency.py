@@ -1,4 +1,4 @@
-"""What the photos say against faces: seen from behind, looked through, or of no common colour.
+"""What the photos say against faces: seen from behind, looked through, or of no common color.
 
 A camera outside a solid sees only the front of its surface, so a face whose back fills the pixels
 of a photo cannot be there: flakes of stray depth float like that above the surface, and a photo
@@ -30,15 +30,15 @@ Depth = npt.NDArray[np.float32]
 
 LOOKED_THROUGH = 0.02
 """A photo looks through a face if it measured a depth larger by this share."""
-FEWEST_VIEWS = 2
+MIN_VIEWS = 2
 """So many photos must see more against a face than for it."""
-LEAST_COSINE = 0.2
-"""A face seen flatter than this tells nothing by its colour."""
-LEAST_SPREAD = 10.0
+MIN_COSINE = 0.2
+"""A face seen flatter than this tells nothing by its color."""
+MIN_SPREAD = 10.0
 """A spread of so many 8-bit levels is noise, shading and small shifts."""
 SPREAD_RATIO = 3.0
 """A face is doubtful beyond so many times the usual spread."""
-MOST_BACKGROUND = 0.3
+MAX_BACKGROUND = 0.3
 """A face is doubtful if more of its pixels show what is behind it."""
 RINGS = 12
 """A fringe is no wider than so many faces."""
@@ -50,8 +50,8 @@ class Evidence:
 
     contradicted: npt.NDArray[np.bool_]
     """More pixels are against the face than for it."""
-    colour_spread: npt.NDArray[np.float32]
-    """Standard deviation of the face's colour over the photos that face it, in 8-bit levels.
+    color_spread: npt.NDArray[np.float32]
+    """Standard deviation of the face's color over the photos that face it, in 8-bit levels.
 
     0 where fewer than two do.
     """
@@ -88,13 +88,13 @@ def ask_photos(
             beside[said.faces] += said.beside
             views_against[said.faces] += said.con > said.pro
             facing[said.shown] += 1
-            sums[0, said.shown] += said.colour
-            sums[1, said.shown] += said.colour**2
+            sums[0, said.shown] += said.color
+            sums[1, said.shown] += said.color**2
     count = np.maximum(facing, 1)[:, None]
     variance = np.maximum(sums[1] / count - (sums[0] / count) ** 2, 0).mean(axis=1)
     return Evidence(
-        contradicted=(con > pro) & (views_against >= FEWEST_VIEWS),
-        colour_spread=np.sqrt(variance).astype(np.float32),
+        contradicted=(con > pro) & (views_against >= MIN_VIEWS),
+        color_spread=np.sqrt(variance).astype(np.float32),
         background_share=(beside / np.maximum(pro + con, 1)).astype(np.float32),
     )
 
@@ -111,9 +111,9 @@ class _Said:
     con: npt.NDArray[np.int64]
     beside: npt.NDArray[np.int64]
     shown: npt.NDArray[np.int64]
-    """(M,) the faces whose colour can be judged."""
-    colour: npt.NDArray[np.float64]
-    """(M, 3) their mean colours."""
+    """(M,) the faces whose color can be judged."""
+    color: npt.NDArray[np.float64]
+    """(M, 3) their mean colors."""
 
 
 def _ask(vertices: Vertices, faces: Faces, witness: Witness) -> _Said:
@@ -124,7 +124,7 @@ def _ask(vertices: Vertices, faces: Faces, witness: Witness) -> _Said:
     pro = np.bincount(seen.place[speaks_for], minlength=count)
     con = np.bincount(seen.place[~speaks_for], minlength=count)
     at_background = background_pixels(witness.rgb, seen.where)[seen.where]
-    shown = np.flatnonzero(seen.cosine > LEAST_COSINE)
+    shown = np.flatnonzero(seen.cosine > MIN_COSINE)
     rgb = witness.rgb[seen.where]
     totals = [np.bincount(seen.place, rgb[:, channel], count)[shown] for channel in range(3)]
     return _Said(
@@ -133,7 +133,7 @@ def _ask(vertices: Vertices, faces: Faces, witness: Witness) -> _Said:
         con=con,
         beside=np.bincount(seen.place[at_background], minlength=count),
         shown=seen.faces[shown],
-        colour=np.stack(totals, axis=1) / (pro + con)[shown, None],
+        color=np.stack(totals, axis=1) / (pro + con)[shown, None],
     )
 
 
@@ -177,11 +177,11 @@ def _seen_faces(vertices: Vertices, faces: Faces, view: View) -> _Seen:
 
 def inconsistent(evidence: Evidence) -> npt.NDArray[np.bool_]:
     """Which faces look so different in the photos, or so like what is behind, that they are not."""
-    spread = evidence.colour_spread
+    spread = evidence.color_spread
     known = spread[spread > 0]
     usual = float(np.median(known)) if len(known) else 0.0
-    differs = spread > max(LEAST_SPREAD, SPREAD_RATIO * usual)
-    return np.asarray(differs | (evidence.background_share > MOST_BACKGROUND))
+    differs = spread > max(MIN_SPREAD, SPREAD_RATIO * usual)
+    return np.asarray(differs | (evidence.background_share > MAX_BACKGROUND))
 
 
 def peeled(

@@ -25,7 +25,7 @@ UNUSED, RING, INSIDE = 0, 1, 2
 class Atlas:
     """The texture while it is being made."""
 
-    colour: NDArray[np.uint8]
+    color: NDArray[np.uint8]
     """(H, W, 3) RGB."""
     use: NDArray[np.uint8]
     """(H, W) `UNUSED`, `RING` or `INSIDE`."""
@@ -42,9 +42,9 @@ def copy_patches(
 ) -> Atlas:
     """Copy every chart's pixels from its photo; one photo in memory at a time.
 
-    The photos also give the faces in no chart, `loose`, their colours.
+    The photos also give the faces in no chart, `loose`, their colors.
     """
-    colour = np.zeros((layout.height, layout.width, 3), np.uint8)
+    color = np.zeros((layout.height, layout.width, 3), np.uint8)
     use = np.zeros((layout.height, layout.width), np.uint8)
     points = layout.texel - layout.shift[charts.chart]
     flat = np.column_stack([points, np.ones(len(points))])
@@ -65,9 +65,9 @@ def copy_patches(
             chart_of_face = np.append(charts.chart_of_face[mine], np.int32(-1))
             chart_image = chart_of_face[raster.face]
             bounds = _bounds(points, charts, index)
-            _copy_charts(pixels, chart_image, bounds, layout.shift, RING_PX, colour, use)
+            _copy_charts(pixels, chart_image, bounds, layout.shift, RING_PX, color, use)
         progress((index + 1) / len(photos))
-    return Atlas(colour=colour, use=use)
+    return Atlas(color=color, use=use)
 
 
 def _bounds(points: NDArray[np.float64], charts: Charts, photo: int) -> NDArray[np.int32]:
@@ -84,7 +84,7 @@ def _bounds(points: NDArray[np.float64], charts: Charts, photo: int) -> NDArray[
 
 
 @numba.njit(cache=True, nogil=True)
-def _copy_charts(pixels, chart_image, bounds, shift, ring, colour, use):  # type: ignore[no-untyped-def]
+def _copy_charts(pixels, chart_image, bounds, shift, ring, color, use):  # type: ignore[no-untyped-def]
     """Copy each chart's pixels, and a ring of `ring` pixels around it."""
     height, width = chart_image.shape
     for row in range(len(bounds)):
@@ -101,30 +101,30 @@ def _copy_charts(pixels, chart_image, bounds, shift, ring, colour, use):  # type
                 if kind != UNUSED:
                     use[y + dy, x + dx] = kind
                     for k in range(3):
-                        colour[y + dy, x + dx, k] = pixels[y, x, k]
+                        color[y + dy, x + dx, k] = pixels[y, x, k]
 
 
 def fill_gaps(atlas: Atlas) -> None:
-    """Give every unused texel, in place, a colour of the charts around it (pull-push).
+    """Give every unused texel, in place, a color of the charts around it (pull-push).
 
     Mipmaps and JPEG blocks then mix nothing foreign into a chart's edge.
     """
-    _fill(atlas.colour, atlas.use != UNUSED)
+    _fill(atlas.color, atlas.use != UNUSED)
 
 
-def _fill(colour: NDArray[np.uint8], known: NDArray[np.bool_]) -> None:
+def _fill(color: NDArray[np.uint8], known: NDArray[np.bool_]) -> None:
     height, width = known.shape
     if known.all() or not known.any() or min(height, width) < 2:
         return
     size = ((height + 1) // 2, (width + 1) // 2)
     half, half_known = np.zeros((*size, 3), np.uint8), np.zeros(size, np.bool_)
-    _pull(colour, known, half, half_known)
+    _pull(color, known, half, half_known)
     _fill(half, half_known)
-    _push(half, known, colour)
+    _push(half, known, color)
 
 
 @numba.njit(cache=True, nogil=True)
-def _pull(colour, known, half, half_known):  # type: ignore[no-untyped-def]
+def _pull(color, known, half, half_known):  # type: ignore[no-untyped-def]
     """Average the known texels of each block of two by two."""
     height, width = known.shape
     for y in range(half.shape[0]):
@@ -133,9 +133,9 @@ def _pull(colour, known, half, half_known):  # type: ignore[no-untyped-def]
             for y1 in range(2 * y, min(2 * y + 2, height)):
                 for x1 in range(2 * x, min(2 * x + 2, width)):
                     if known[y1, x1]:
-                        r += colour[y1, x1, 0]
-                        g += colour[y1, x1, 1]
-                        b += colour[y1, x1, 2]
+                        r += color[y1, x1, 0]
+                        g += color[y1, x1, 1]
+                        b += color[y1, x1, 2]
                         count += 1
             if count:
                 half_known[y, x] = True
@@ -145,9 +145,9 @@ def _pull(colour, known, half, half_known):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _push(half, known, colour):  # type: ignore[no-untyped-def]
+def _push(half, known, color):  # type: ignore[no-untyped-def]
     for y in range(known.shape[0]):
         for x in range(known.shape[1]):
             if not known[y, x]:
                 for k in range(3):
-                    colour[y, x, k] = half[y // 2, x // 2, k]
+                    color[y, x, k] = half[y // 2, x // 2, k]

@@ -1,4 +1,4 @@
-"""Which photos see each face, how well, and in which colour.
+"""Which photos see each face, how well, and in which color.
 
 A face's quality in a photo is the area it covers there, in pixels, times the mean gradient
 magnitude (its sharpness) and the cosine of the viewing angle. Only the best few photos of a face
@@ -21,7 +21,7 @@ from insaat_cli.engine.render.raster import rasterize
 from insaat_cli.engine.texture.photo import Photo
 from insaat_cli.engine.working_images import read_mask
 
-MOST_CANDIDATES = 12
+MAX_CANDIDATES = 12
 BORDER_PX = 2.0
 """Faces nearer to the photo's border are not taken from it."""
 SMALLEST_COSINE = 0.1
@@ -42,21 +42,21 @@ class Candidates:
     """The photos each face may be textured from, ordered by photo."""
 
     count: NDArray[np.int32]
-    """(F,) photos that see the face, at most `MOST_CANDIDATES`."""
+    """(F,) photos that see the face, at most `MAX_CANDIDATES`."""
     photo: NDArray[np.int32]
     """(F, C) index of the photo."""
     quality: NDArray[np.float32]
     """(F, C) higher is better."""
-    colour: NDArray[np.uint8]
+    color: NDArray[np.uint8]
     """(F, C, 3) mean RGB of the face."""
 
     @classmethod
-    def empty(cls, faces: int, most: int = MOST_CANDIDATES) -> Candidates:
+    def empty(cls, faces: int, most: int = MAX_CANDIDATES) -> Candidates:
         return cls(
             count=np.zeros(faces, np.int32),
             photo=np.full((faces, most), -1, np.int32),
             quality=np.zeros((faces, most), np.float32),
-            colour=np.zeros((faces, most, 3), np.uint8),
+            color=np.zeros((faces, most, 3), np.uint8),
         )
 
 
@@ -96,15 +96,13 @@ def _add_photo(
     seen_px = np.bincount(raster.face.ravel() + 1, minlength=len(faces) + 1)[1:].astype(np.int32)
     pixels = photo.read()
     sharpness = _sharpness(pixels)
-    colours = cv2.resize(
-        pixels, (photo.width // 2, photo.height // 2), interpolation=cv2.INTER_AREA
-    )
+    colors = cv2.resize(pixels, (photo.width // 2, photo.height // 2), interpolation=cv2.INTER_AREA)
 
     def judge(part: tuple[int, int]) -> None:
         _judge_faces(
             part[0], part[1], index, in_camera, faces, photo.K, depth_bias, raster.depth, seen_px,
-            sharpness, colours, candidates.count, candidates.photo, candidates.quality,
-            candidates.colour,
+            sharpness, colors, candidates.count, candidates.photo, candidates.quality,
+            candidates.color,
         )  # fmt: skip
 
     edges = np.linspace(0, len(faces), threads + 1).astype(int).tolist()
@@ -137,7 +135,7 @@ def _hidden(depth, u, v, z, tolerance, reach):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _insert(face, photo, quality, colour, count, photos, qualities, colours):  # type: ignore[no-untyped-def]
+def _insert(face, photo, quality, color, count, photos, qualities, colors):  # type: ignore[no-untyped-def]
     """Append a candidate; if the face is full, drop its worst. Keeps the order of the photos."""
     most = photos.shape[1]
     n = count[face]
@@ -152,12 +150,12 @@ def _insert(face, photo, quality, colour, count, photos, qualities, colours):  #
             photos[face, k] = photos[face, k + 1]
             qualities[face, k] = qualities[face, k + 1]
             for c in range(3):
-                colours[face, k, c] = colours[face, k + 1, c]
+                colors[face, k, c] = colors[face, k + 1, c]
         n -= 1
     photos[face, n] = photo
     qualities[face, n] = quality
     for c in range(3):
-        colours[face, n, c] = np.uint8(colour[c] + 0.5)
+        colors[face, n, c] = np.uint8(color[c] + 0.5)
     count[face] = n + 1
 
 
@@ -227,32 +225,32 @@ def _at_edge(at, depth, jump):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _look(at, sharpness, colours, colour):  # type: ignore[no-untyped-def]
-    """Fill `colour` with the mean colour at four points of the face; returns their sharpness."""
+def _look(at, sharpness, colors, color):  # type: ignore[no-untyped-def]
+    """Fill `color` with the mean color at four points of the face; returns their sharpness."""
     sharp = 0.0
     for k in range(3):
-        colour[k] = 0.0
+        color[k] = 0.0
     for i in range(4):
         u = at[3, 0] + 0.5 * (at[i, 0] - at[3, 0])
         v = at[3, 1] + 0.5 * (at[i, 1] - at[3, 1])
         x = min(int(u) // SHARPNESS_STEP, sharpness.shape[1] - 1)
         y = min(int(v) // SHARPNESS_STEP, sharpness.shape[0] - 1)
         sharp += 0.25 * sharpness[y, x]
-        x, y = min(int(u) // 2, colours.shape[1] - 1), min(int(v) // 2, colours.shape[0] - 1)
+        x, y = min(int(u) // 2, colors.shape[1] - 1), min(int(v) // 2, colors.shape[0] - 1)
         for k in range(3):
-            colour[k] += 0.25 * colours[y, x, k]
+            color[k] += 0.25 * colors[y, x, k]
     return sharp
 
 
 @numba.njit(cache=True, nogil=True)
 def _judge_faces(  # type: ignore[no-untyped-def]
-    first, end, photo, vertices, faces, K, depth_bias, depth, seen_px, sharpness, colours,
-    count, photos, qualities, candidate_colours,
+    first, end, photo, vertices, faces, K, depth_bias, depth, seen_px, sharpness, colors,
+    count, photos, qualities, candidate_colors,
 ):  # fmt: skip
     """Add one photo to the candidates of the faces [first, end) that it sees."""
     height, width = depth.shape
     at = np.empty((4, 3))
-    colour = np.empty(3)
+    color = np.empty(3)
     for face in range(first, end):
         a, b, c = vertices[faces[face, 0]], vertices[faces[face, 1]], vertices[faces[face, 2]]
         if min(a[2], b[2], c[2]) <= 0.0:
@@ -270,8 +268,8 @@ def _judge_faces(  # type: ignore[no-untyped-def]
         slope = at[3, 2] ** 2 / abs(offset) * (abs(nx) / K[0, 0] + abs(ny) / K[1, 1])
         if not _visible(at, depth, depth_bias, slope):
             continue
-        sharp = _look(at, sharpness, colours, colour)
+        sharp = _look(at, sharpness, colors, color)
         quality = area * cosine * (sharp + SHARPNESS_FLOOR)
         if _at_edge(at, depth, EDGE_JUMP * depth_bias + (1.5 * EDGE_PX) * slope):
             quality *= EDGE_WORTH
-        _insert(face, photo, quality, colour, count, photos, qualities, candidate_colours)
+        _insert(face, photo, quality, color, count, photos, qualities, candidate_colors)

@@ -14,7 +14,7 @@ from insaat_cli.engine.texture.adjacency import Adjacency
 from insaat_cli.engine.texture.candidates import Candidates
 from insaat_cli.engine.texture.labels import NO_PHOTO
 
-FEWEST_FACES = 12
+MIN_FACES = 12
 ABSORBING_ROUNDS = 4
 
 
@@ -53,13 +53,13 @@ def absorb_small_charts(
     candidates: Candidates,
     adjacency: Adjacency,
     *,
-    fewest_faces: int = FEWEST_FACES,
+    min_faces: int = MIN_FACES,
 ) -> NDArray[np.int32]:
     """Give the faces of small charts to a neighbouring larger one whose photo sees them too."""
     labels = labels.copy()
     for _ in range(ABSORBING_ROUNDS):
         chart = _components(labels, adjacency)
-        small = np.bincount(chart)[chart] < fewest_faces
+        small = np.bincount(chart)[chart] < min_faces
         if not _absorb(
             np.flatnonzero(small & (labels != NO_PHOTO)), small, labels, candidates.count,
             candidates.photo, adjacency.neighbours,

@@ -29,7 +29,7 @@ DEARER = 2.0
 """A chart is given up for cells if it takes so many times their room."""
 WORTH_A_PAGE = 0.7
 """Below so many texels a photo pixel there is a further page, if there may be one."""
-MOST_TRIES = 12
+MAX_TRIES = 12
 STEP = 0.98
 """A try that fails by little is followed by one at this share of its scale."""
 CELLS_SHARE = 0.5
@@ -67,15 +67,15 @@ def plan_layout(
     photos: Sequence[Photo],
     *,
     largest_side: int,
-    most_pages: int = 1,
+    max_pages: int = 1,
 ) -> tuple[Charts, Layout]:
     """The charts that are worth their room, and their places at one texel a photo pixel, or as
-    close to that as `most_pages` pages of `largest_side` allow."""
+    close to that as `max_pages` pages of `largest_side` allow."""
     shapes = _measure(vertices, charts, photos, max(largest_side, SMALLEST_PAGE_PX))
-    for pages in range(1, max(1, most_pages) + 1):
+    for pages in range(1, max(1, max_pages) + 1):
         scale = shapes.first_scale(pages)
-        least = WORTH_A_PAGE if pages < most_pages else 0.0
-        for _ in range(MOST_TRIES):
+        least = WORTH_A_PAGE if pages < max_pages else 0.0
+        for _ in range(MAX_TRIES):
             if scale < least:
                 break
             at_scale = shapes.at(scale)
@@ -83,7 +83,7 @@ def plan_layout(
             if isinstance(found, tuple):
                 return found
             scale *= found
-    return _only_the_largest(shapes, shapes.at(scale), max(1, most_pages))
+    return _only_the_largest(shapes, shapes.at(scale), max(1, max_pages))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Global seam levelling: a smooth change of brightness and colour in each chart that closes seams.
+"""Global seam levelling: a smooth change of brightness and color in each chart that closes seams.
 
 Waechter et al., section 3.3, after Lempitsky and Ivanov (2007): every chart vertex gets an offset;
 across a seam the offsets make up for the difference of the photos, inside a chart they change
@@ -33,7 +33,7 @@ BELIEVED_SPREAD = 15.0
 much more than this is detail at the edge of a chart."""
 SAMPLES = 5
 TOLERANCE = 1e-3
-MOST_ITERATIONS = 150
+MAX_ITERATIONS = 150
 BAND_ROWS = 512
 
 
@@ -62,7 +62,7 @@ def solve_offsets(
     for k in range(3):
         right = np.bincount(side_a, belief * jump[..., k].ravel(), count)
         right -= np.bincount(side_b, belief * jump[..., k].ravel(), count)
-        solution, _ = cg(laplacian, right, rtol=TOLERANCE, maxiter=MOST_ITERATIONS, M=jacobi)
+        solution, _ = cg(laplacian, right, rtol=TOLERANCE, maxiter=MAX_ITERATIONS, M=jacobi)
         offsets[:, k] = solution - solution.mean()
     return offsets
 
@@ -93,13 +93,13 @@ def _laplacian(
 
 
 def _jumps(atlas: Atlas, texel: NDArray[np.float64], seams: Seams) -> NDArray[np.float64]:
-    """(S, 2, 3) colour on side b less that on side a, by end, averaged along the edge."""
+    """(S, 2, 3) color on side b less that on side a, by end, averaged along the edge."""
     share = np.linspace(0, 1, SAMPLES)
     inside = seams.inside(texel)
     mean = np.zeros((len(seams.ends), 2, 2, 3))  # by side, by end
     for t in share:
         point = (1 - t) * inside[:, :, 0] + t * inside[:, :, 1]
-        value = sample(atlas.colour, point)
+        value = sample(atlas.color, point)
         mean[:, :, 0] += (1 - t) * value
         mean[:, :, 1] += t * value
     mean /= share.sum()
@@ -124,12 +124,12 @@ def apply_offsets(
         band = slice(first, first + rows)
         _add(
             raster.face, raster.barycentric, corners, offsets,
-            atlas.use[band], atlas.colour[band],
+            atlas.use[band], atlas.color[band],
         )  # fmt: skip
 
 
 @numba.njit(cache=True, nogil=True)
-def _add(face, weights, corners, offsets, use, colour):  # type: ignore[no-untyped-def]
+def _add(face, weights, corners, offsets, use, color):  # type: ignore[no-untyped-def]
     """Add the offset to texels inside faces, and the nearby faces' to those of the ring."""
     height, width = face.shape
     total = np.empty(3)
@@ -154,5 +154,5 @@ def _add(face, weights, corners, offsets, use, colour):  # type: ignore[no-untyp
                         )
                     count += 1
             for k in range(3):
-                value = colour[y, x, k] + total[k] / max(count, 1)
-                colour[y, x, k] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)
+                value = color[y, x, k] + total[k] / max(count, 1)
+                color[y, x, k] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)

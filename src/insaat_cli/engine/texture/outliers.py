@@ -1,6 +1,6 @@
 """Photos that disagree with the others about a face: someone walking through, a reflection.
 
-Waechter et al. (section 3.1) fit a Gaussian to the colours that the photos show on a face and
+Waechter et al. (section 3.1) fit a Gaussian to the colors that the photos show on a face and
 drop what lies far from it. With the few photos of a face, the median and the median distance to it
 say the same and cannot be drawn away by the outlier.
 """
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from insaat_cli.engine.texture.candidates import Candidates
 
-FEWEST_PHOTOS = 3
+MIN_PHOTOS = 3
 """Of two photos that disagree, nobody knows which is right."""
 TOLERATED_LEVELS = 25.0
-"""Colour distance (of 8-bit levels) always tolerated: shading, exposure, small shifts."""
+"""Color distance (of 8-bit levels) always tolerated: shading, exposure, small shifts."""
 TOLERATED_SPREADS = 3.5
 """Distance tolerated in units of the median distance."""
 
@@ -24,7 +24,7 @@ TOLERATED_SPREADS = 3.5
 def reject_outliers(candidates: Candidates) -> NDArray[np.int32]:
     """Remove, in place, the photos that disagree; returns how many each face (F,) lost."""
     rejected = np.zeros(len(candidates.count), np.int32)
-    _reject(candidates.count, candidates.photo, candidates.quality, candidates.colour, rejected)
+    _reject(candidates.count, candidates.photo, candidates.quality, candidates.color, rejected)
     return rejected
 
 
@@ -42,23 +42,23 @@ def _median(values, n):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _reject(count, photos, qualities, colours, rejected):  # type: ignore[no-untyped-def]
+def _reject(count, photos, qualities, colors, rejected):  # type: ignore[no-untyped-def]
     most = photos.shape[1]
     values = np.empty(most)
     median = np.empty(3)
     distance = np.empty(most)
     for face in range(len(count)):
         n = count[face]
-        if n < FEWEST_PHOTOS:
+        if n < MIN_PHOTOS:
             continue
         for c in range(3):
             for k in range(n):
-                values[k] = colours[face, k, c]
+                values[k] = colors[face, k, c]
             median[c] = _median(values, n)
         for k in range(n):
             total = 0.0
             for c in range(3):
-                total += (colours[face, k, c] - median[c]) ** 2
+                total += (colors[face, k, c] - median[c]) ** 2
             distance[k] = np.sqrt(total)
             values[k] = distance[k]
         limit = max(TOLERATED_LEVELS, TOLERATED_SPREADS * _median(values, n))
@@ -68,7 +68,7 @@ def _reject(count, photos, qualities, colours, rejected):  # type: ignore[no-unt
                 photos[face, kept] = photos[face, k]
                 qualities[face, kept] = qualities[face, k]
                 for c in range(3):
-                    colours[face, kept, c] = colours[face, k, c]
+                    colors[face, kept, c] = colors[face, k, c]
                 kept += 1
         count[face] = kept
         rejected[face] = n - kept

@@ -143,8 +143,8 @@ def _assemble(
     loose: LooseFaces,
 ) -> TexturedMesh:
     """Join chart vertices and the loose faces' own into one mesh; paint the loose faces."""
-    colours = loose.colours(charts.vertex, sample(atlas.colour, layout.texel))
-    cells = paint_cells(atlas.colour, colours, layout.cells)
+    colors = loose.colors(charts.vertex, sample(atlas.color, layout.texel))
+    cells = paint_cells(atlas.color, colors, layout.cells)
     corners = charts.corners.copy()
     corners[charts.chart_of_face < 0] = len(charts.vertex) + np.arange(loose.faces.size).reshape(
         -1, 3
@@ -155,5 +155,5 @@ def _assemble(
         vertices=positions.astype(np.float32),
         uv=(texel / [layout.width, layout.height]).astype(np.float32),
         faces=corners,
-        texture=atlas.colour,
+        texture=atlas.color,
     )

@@ -68,7 +68,7 @@ def smooth_seams(atlas: Atlas, texel: NDArray[np.float64], seams: Seams) -> None
     share = (np.arange(len(seam)) - np.repeat(np.cumsum(steps) - steps, steps) + 0.5) / steps[seam]
     start, end = texel[seams.ends[seam, :, 0]], texel[seams.ends[seam, :, 1]]
     point = start + share[:, None, None] * (end - start)  # (P, 2 sides, 2)
-    value = sample(atlas.colour, point)
+    value = sample(atlas.color, point)
     residual = value.mean(axis=1, keepdims=True) - value
     size = np.linalg.norm(residual, axis=-1, keepdims=True)
     residual /= 1.0 + (size / BELIEVED_RESIDUAL) ** 4
@@ -91,7 +91,7 @@ def _spread(atlas: Atlas, index: NDArray[np.int64], residual: NDArray[np.float64
     near = _band_neighbours(band, slot, atlas.use.ravel(), width)
     del slot
     _relax(correction, near, len(seam_texel), RELAXATIONS)
-    _apply(atlas.colour.reshape(-1, 3), band, correction)
+    _apply(atlas.color.reshape(-1, 3), band, correction)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -170,8 +170,8 @@ def _relax(correction, near, fixed, rounds):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _apply(colour, band, correction):  # type: ignore[no-untyped-def]
+def _apply(color, band, correction):  # type: ignore[no-untyped-def]
     for i in range(len(band)):
         for k in range(3):
-            value = colour[band[i], k] + correction[i, k]
-            colour[band[i], k] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)
+            value = color[band[i], k] + correction[i, k]
+            color[band[i], k] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)

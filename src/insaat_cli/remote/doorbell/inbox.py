@@ -45,7 +45,7 @@ class NoCalls:
         """Ring for jobs that have been in the queue for long."""
 
 
-class Calls(NoCalls):
+class DoorbellInbox(NoCalls):
     """Used by the worker's main thread only."""
 
     def __init__(

@@ -182,7 +182,7 @@ class Queue:
             lambda state: transitions.release(state, owner=owner, epoch=epoch),
         )
 
-    # Watching --------------------------------------------------------------------------------
+    # MemoryWatch --------------------------------------------------------------------------------
 
     def watch(self, limit: int) -> list[JobState]:
         """Look at up to `limit` running jobs; return those that this call took from the silent.

@@ -24,13 +24,13 @@ from insaat_cli.remote.queue.job_state import JobState, Problem
 from insaat_cli.remote.queue.keys import refusal_key, refusal_prefix
 from insaat_cli.remote.store.protocol import Store
 
-MOST_RETURNED = 6
+MAX_RETURNED = 6
 """Attempts, of all machines together, that a fault of the machine ended."""
-MOST_DECLINED = 24
+MAX_DECLINED = 24
 """Looks of one machine at a job that it cannot run: most of a day, see `readiness.py`."""
-MOST_DECLINED_BY_ALL = 8 * MOST_DECLINED
+MAX_DECLINED_BY_ALL = 8 * MAX_DECLINED
 """Where machines come and go, none may live long enough to look so often."""
-MOST_READ = 100
+MAX_READ = 100
 """Machines whose refusals are read."""
 
 
@@ -73,7 +73,7 @@ def machine_name() -> str:
 def read_refusals(store: Store, state: JobState) -> list[Refusal]:
     """Those of the present life of the job."""
     found = []
-    for entry in itertools.islice(store.list(refusal_prefix(state.job)), MOST_READ):
+    for entry in itertools.islice(store.list(refusal_prefix(state.job)), MAX_READ):
         blob = store.get(entry.key)
         refusal = None if blob is None else Refusal.from_bytes(blob.body)
         if refusal is not None and refusal.life == state.life:
@@ -105,9 +105,9 @@ def nobody_can(job: str, refusals: Sequence[Refusal]) -> Problem | None:
     declined = [refusal.declined for refusal in refusals]
     returned = sum(refusal.returned for refusal in refusals)
     if (
-        returned < MOST_RETURNED
-        and max(declined, default=0) < MOST_DECLINED
-        and sum(declined) < MOST_DECLINED_BY_ALL
+        returned < MAX_RETURNED
+        and max(declined, default=0) < MAX_DECLINED
+        and sum(declined) < MAX_DECLINED_BY_ALL
     ):
         return None
     latest = refusals[0].problem

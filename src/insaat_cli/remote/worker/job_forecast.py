@@ -24,7 +24,7 @@ HEADROOM = 1.25
 whenever a stage goes a little above its own."""
 PROCESS_BYTES = 200_000_000
 """For the process that runs the stages of a job."""
-NOTHING = Path("/nonexistent")
+NO_WORKSPACE = Path("/nonexistent")
 """Where a workspace would be; nothing is there, so no stage counts as done."""
 
 
@@ -48,11 +48,11 @@ def foretold(spec: JobSpec, pipeline: Pipeline, grant: Grant, history: History) 
             _PhotoFacts(name=photo.path, width=width, height=height, sha256=photo.sha256)
             for photo, (width, height) in zip(spec.photos, spec.sizes, strict=True)
         ),
-        workspace=NOTHING,
+        workspace=NO_WORKSPACE,
         memory_budget_bytes=grant.memory_bytes,
         threads=grant.threads,
     )
-    _, told = fitted(plan, history, Workspace(NOTHING), ())
+    _, told = fitted(plan, history, Workspace(NO_WORKSPACE), ())
     return told
 
 

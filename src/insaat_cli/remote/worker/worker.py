@@ -25,7 +25,7 @@ from insaat_cli.machine.limits import MachineLimits, machine_limits
 from insaat_cli.machine.memory_budget import memory_budget
 from insaat_cli.planning.history import History
 from insaat_cli.remote.doorbell.doorbell import Doorbell, Listener
-from insaat_cli.remote.doorbell.inbox import Calls, NoCalls
+from insaat_cli.remote.doorbell.inbox import DoorbellInbox, NoCalls
 from insaat_cli.remote.queue.keys import Marker
 from insaat_cli.remote.queue.lease import Lease
 from insaat_cli.remote.queue.queue import Queue
@@ -52,7 +52,7 @@ WATCHES_PER_LEASE = 4
 HEALTHY_POLLS = 6
 FIRST_PAUSE_POLLS = 6
 """Of the first rest after a fault of this machine."""
-MOST_DECLINED_A_LOOK = 16
+MAX_DECLINED_A_LOOK = 16
 """Each costs a look into its spec; the others come at the next."""
 log = logging.getLogger("insaat.worker")
 
@@ -241,7 +241,7 @@ class Worker:
     def _fill(self) -> None:
         """Claim what fits beside what runs, the best first, until nothing more does."""
         declined = 0
-        while self._may_claim() and declined < MOST_DECLINED_A_LOOK:
+        while self._may_claim() and declined < MAX_DECLINED_A_LOOK:
             choices = self.admission.choose(
                 [marker for marker in self._markers.values() if self.gate.admits(marker)]
             )
@@ -346,7 +346,7 @@ class Worker:
     def _calls(self, bell: Doorbell | None) -> NoCalls:
         if bell is None:
             return NoCalls()
-        return Calls(
+        return DoorbellInbox(
             bell,
             Listener(bell, self._wake),
             self.queue,
