@@ -1,9 +1,9 @@
-// The dense cloud: coordinates in 16 bits within a box, colours in sRGB.
+// The dense cloud: coordinates in 16 bits within a box, colors in sRGB.
 import { BufferAttribute, BufferGeometry } from 'three';
 
 const STEPS = 65535;
 
-/** `facts`: {count, low, high}; `bytes`: all coordinates, then all colours. */
+/** `facts`: {count, low, high}; `bytes`: all coordinates, then all colors. */
 export function cloudGeometry({ count, low, high }, bytes) {
   const steps = new Uint16Array(bytes, 0, 3 * count);
   const shades = new Uint8Array(bytes, 6 * count, 3 * count);

@@ -113,7 +113,7 @@ class Part {
     this.geometry = source.geometry;
     this.matrix = source.matrixWorld.clone();
     this.map = source.material.map || null;
-    this.coloured = Boolean(this.geometry.attributes.color);
+    this.colored = Boolean(this.geometry.attributes.color);
     const { index, attributes } = this.geometry;
     this.faces = source.isPoints ? 0 : (index ? index.count : attributes.position.count) / 3;
     this.onlyPoints = Boolean(source.isPoints);
@@ -130,7 +130,7 @@ class Part {
 
   drawn(mode, clippingPlanes) {
     const points = this.onlyPoints || mode === 'points';
-    const materials = points ? [pointMaterial(this.map, this.coloured)] : this.materials(mode);
+    const materials = points ? [pointMaterial(this.map, this.colored)] : this.materials(mode);
     return materials.map((material) => {
       material.clippingPlanes = clippingPlanes;
       return this.placed(points ? new Points(this.geometry, material) : new Mesh(this.geometry, material));
@@ -146,14 +146,14 @@ class Part {
       return [body, new MeshBasicMaterial({ color: 0x101418, wireframe: true, transparent: true, opacity: 0.35 })];
     }
     // Photographs carry their own light: the texture is shown as it is.
-    return [new MeshBasicMaterial({ map: this.map, vertexColors: this.coloured, color: this.map || this.coloured ? 0xffffff : grey, side })];
+    return [new MeshBasicMaterial({ map: this.map, vertexColors: this.colored, color: this.map || this.colored ? 0xffffff : grey, side })];
   }
 }
 
-function pointMaterial(map, coloured) {
+function pointMaterial(map, colored) {
   return new ShaderMaterial({
     uniforms: { map: { value: map }, size: { value: 2 * Math.min(window.devicePixelRatio, 2) } },
-    defines: { ...(map && { TEXTURED: 1 }), ...(coloured && { COLOURED: 1 }) },
+    defines: { ...(map && { TEXTURED: 1 }), ...(colored && { COLORED: 1 }) },
     clipping: true,
     vertexShader: `
       #include <clipping_planes_pars_vertex>
@@ -162,12 +162,12 @@ function pointMaterial(map, coloured) {
       #ifdef TEXTURED
         uniform sampler2D map;
       #endif
-      #ifdef COLOURED
+      #ifdef COLORED
         attribute vec3 color;
       #endif
       void main() {
         vTint = vec3(0.75);
-        #ifdef COLOURED
+        #ifdef COLORED
           vTint = color.rgb;
         #endif
         #ifdef TEXTURED
