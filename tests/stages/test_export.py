@@ -14,7 +14,14 @@ from PIL import Image
 from insaat_cli.errors import StageError, UsageError
 from insaat_cli.mesh_io.textured_mesh import TexturedMesh, write_glb
 from insaat_cli.pipeline.stage_contract import Events, StageRequest
-from insaat_cli.stages.export import Format, check_opens, main, parse_formats
+from insaat_cli.stages.export import (
+    Format,
+    check_opens,
+    main,
+    parse_formats,
+    write_obj,
+    write_ply,
+)
 
 RED, BLUE = (240, 20, 20), (20, 20, 240)
 
@@ -111,3 +118,31 @@ def test_the_smallest_preview(request_for: Any) -> None:
     main(request, Events())
     with Image.open(request.output / "preview.png") as preview:
         assert preview.size == (32, 24)
+
+
+def test_every_page_of_the_texture_is_exported(tmp_path: Path) -> None:
+    square = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], np.float32)
+    faces = np.array([[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]], np.int32)
+    red, blue = np.zeros((16, 16, 3), np.uint8), np.zeros((8, 16, 3), np.uint8)
+    red[:], blue[:] = RED, BLUE
+    mesh = TexturedMesh(
+        vertices=np.concatenate([square, square + np.float32([1, 0, 0])]),
+        uv=np.tile(square[:, :2], (2, 1)),
+        faces=faces,
+        texture=red,
+        further_pages=(blue,),
+        page_of_face=np.array([0, 0, 1, 1], np.uint8),
+    )
+    write_obj(mesh, tmp_path / "model.obj")
+    write_ply(mesh, tmp_path / "model.ply")
+    assert (tmp_path / "model.jpg").is_file()
+    assert (tmp_path / "model-2.jpg").is_file()
+    check_opens(tmp_path / "model.obj", 4)
+    loaded = trimesh.load(tmp_path / "model.obj", process=False)
+    assert len(loaded.geometry) == 2
+    parts = [*loaded.geometry.values(), trimesh.load(tmp_path / "model.ply", process=False)]
+    for part in parts:
+        visual = part.visual if hasattr(part.visual, "vertex_colors") else part.visual.to_color()
+        colour = np.asarray(visual.vertex_colors)[:, :3].astype(int)
+        for wanted, side in ((RED, part.vertices[:, 0] < 0.9), (BLUE, part.vertices[:, 0] > 1.1)):
+            assert np.all(np.abs(colour[side] - wanted) < 30)

@@ -62,28 +62,43 @@ def parse_formats(text: str) -> list[Format]:
 
 
 def write_obj(mesh: TexturedMesh, path: Path) -> None:
-    """Write model.obj with model.mtl and model.jpg beside it, all named after `path`."""
-    material = path.stem
-    path.with_suffix(".jpg").write_bytes(encode_jpeg(mesh.texture, OBJ_JPEG_QUALITY))
+    """Write model.obj with model.mtl and, for each page of the texture, a JPEG beside it.
+
+    All are named after `path`: model.jpg, then model-2.jpg and so on.
+    """
+    names = [
+        path.stem if not page else f"{path.stem}-{page + 1}" for page in range(len(mesh.pages))
+    ]
+    for name, texture in zip(names, mesh.pages, strict=True):
+        path.with_name(f"{name}.jpg").write_bytes(encode_jpeg(texture, OBJ_JPEG_QUALITY))
     path.with_suffix(".mtl").write_text(
-        f"newmtl {material}\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {path.stem}.jpg\n",
+        "\n".join(
+            f"newmtl {name}\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {name}.jpg\n"
+            for name in names
+        ),
         encoding="utf-8",
     )
-    corners = np.repeat(mesh.faces + 1, 2, axis=1)
     with path.open("w", encoding="utf-8") as file:
-        file.write(f"mtllib {path.stem}.mtl\nusemtl {material}\n")
+        file.write(f"mtllib {path.stem}.mtl\n")
         np.savetxt(file, mesh.vertices, fmt="v %.7g %.7g %.7g")
         # OBJ counts v from the bottom of the picture, glTF from its top.
         np.savetxt(file, mesh.uv * [1, -1] + [0, 1], fmt="vt %.7g %.7g")
-        np.savetxt(file, corners, fmt="f %d/%d %d/%d %d/%d")
+        for page, name in enumerate(names):
+            file.write(f"usemtl {name}\n")
+            corners = np.repeat(mesh.faces_on(page) + 1, 2, axis=1)
+            np.savetxt(file, corners, fmt="f %d/%d %d/%d %d/%d")
 
 
 def write_ply(mesh: TexturedMesh, path: Path) -> None:
     """Write a binary PLY with vertex colors taken from the texture."""
-    height, width = mesh.texture.shape[:2]
-    column = np.clip((mesh.uv[:, 0] * width).astype(int), 0, width - 1)
-    row = np.clip((mesh.uv[:, 1] * height).astype(int), 0, height - 1)
-    positions, colors, faces = _joined(mesh, mesh.texture[row, column])
+    colors = np.zeros((len(mesh.vertices), 3), np.uint8)
+    for page, texture in enumerate(mesh.pages):
+        used = np.unique(mesh.faces_on(page))
+        height, width = texture.shape[:2]
+        column = np.clip((mesh.uv[used, 0] * width).astype(int), 0, width - 1)
+        row = np.clip((mesh.uv[used, 1] * height).astype(int), 0, height - 1)
+        colors[used] = texture[row, column]
+    positions, colors, faces = _joined(mesh, colors)
     trimesh.Trimesh(positions, faces, vertex_colors=colors, process=False).export(path)
 
 
@@ -171,6 +186,7 @@ def main(request: StageRequest, events: Events) -> Metrics:
         "vertices": len(mesh.vertices),
         "texture_width": mesh.texture.shape[1],
         "texture_height": mesh.texture.shape[0],
+        "texture_pages": len(mesh.pages),
         "extents": [round(float(extent), 6) for extent in extents],
         "formats": [str(kind) for kind in formats],
     }

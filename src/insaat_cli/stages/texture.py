@@ -34,7 +34,9 @@ class TextureOptions:
     """Parameters of the stage."""
 
     size: int = 4096
-    """Longest side of the atlas, in texels; smaller where the photos carry less."""
+    """Longest side of a page of the texture, in texels; smaller where the photos carry less."""
+    pages: int = 2
+    """A further page is used where less than 70 % of the photos' resolution would be kept."""
     smoothness: float = 1.0
     """Higher values give larger charts and fewer seams, from less well placed photos."""
     levelling: bool = True
@@ -68,6 +70,7 @@ def texture_surface(
         load_photos(images, model),
         PaintOptions(
             largest_side=options.size,
+            most_pages=options.pages,
             smoothness=options.smoothness,
             levelling=options.levelling,
             reject_outliers=options.reject_outliers,

@@ -81,6 +81,21 @@ def test_a_small_atlas_holds_everything_at_a_smaller_scale(cube, take_photo: Tak
     assert mesh.uv.max() <= 1.0
 
 
+def test_further_pages_hold_what_a_small_one_cannot(cube, take_photo: TakePhoto) -> None:  # type: ignore[no-untyped-def]
+    truth = painted(*cube, 7)
+    photos = [take_photo(truth, center) for center in CENTERS]
+    _, one = _paint(cube, photos, largest_side=192)
+    mesh, summary = _paint(cube, photos, largest_side=192, most_pages=4)
+    assert one.texels_per_pixel < 0.7 <= summary.texels_per_pixel
+    assert summary.pages == len(mesh.pages) > 1
+    assert all(max(page.shape) <= 192 for page in mesh.pages)
+    assert mesh.page_of_face is not None
+    assert set(mesh.page_of_face.tolist()) == set(range(len(mesh.pages)))
+    pose = look_at(np.array([3.5, 2.5, 3.4]), np.zeros(3))
+    expected, found = (render(m, pose, K, WIDTH, HEIGHT, threads=1) for m in (truth, mesh))
+    assert _psnr(expected, found) >= 28
+
+
 def test_a_mesh_that_no_photo_sees_is_an_error(cube, take_photo: TakePhoto) -> None:  # type: ignore[no-untyped-def]
     photo = take_photo(painted(*cube, 7), [0.0, 0, 6], target=(0, 0, 12))
     with pytest.raises(StageError, match="no photo sees"):

@@ -50,8 +50,12 @@ def render(
     picture = _background(fine * width, fine * height)
     # Averages of the texture at half, a quarter, ... of its size, so that a model seen from afar
     # does not sparkle.
-    texture = _texture_for(mesh, raster.face)
-    _shade(raster.face, raster.barycentric, mesh.faces, mesh.uv, texture, picture)
+    for number, page in enumerate(mesh.pages):
+        face = raster.face
+        if mesh.page_of_face is not None:
+            face = np.where((face >= 0) & (mesh.page_of_face[face] == number), face, np.int32(-1))
+        texture = _texture_for(mesh, page, face)
+        _shade(face, raster.barycentric, mesh.faces, mesh.uv, texture, picture)
     return np.asarray(
         cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8
     )
@@ -149,10 +153,11 @@ def _background(width: int, height: int) -> NDArray[np.uint8]:
     return np.repeat(np.rint(column).astype(np.uint8)[:, None], width, axis=1)
 
 
-def _texture_for(mesh: TexturedMesh, face: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """The texture, halved until a texel is no smaller than a pixel of the drawing."""
+def _texture_for(
+    mesh: TexturedMesh, texture: NDArray[np.uint8], face: NDArray[np.int32]
+) -> NDArray[np.uint8]:
+    """A page of the texture, halved until a texel is no smaller than a pixel of the drawing."""
     drawn = np.unique(face[face >= 0])
-    texture = mesh.texture
     if not len(drawn):
         return texture
     size = np.array([texture.shape[1], texture.shape[0]])

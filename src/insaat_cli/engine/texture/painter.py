@@ -30,7 +30,9 @@ class PaintOptions:
     """How to texture."""
 
     largest_side: int = 4096
-    """Of the atlas, in texels."""
+    """Of a page of the atlas, in texels."""
+    most_pages: int = 1
+    """A further page is used where the atlas would hold too little of the photos."""
     smoothness: float = 1.0
     """Cost of a seam between two faces, in units of a face's worst choice of photo."""
     levelling: bool = True
@@ -52,6 +54,8 @@ class PaintSummary:
     photos_used: int
     atlas_width: int
     atlas_height: int
+    """Of all pages."""
+    pages: int
     texels_per_pixel: float
     atlas_used_share: float
 
@@ -89,6 +93,7 @@ def paint(
         cut_charts(faces, labels, adjacency),
         photos,
         largest_side=options.largest_side,
+        most_pages=options.most_pages,
     )
     progress(0.65)
     alone = charts.chart_of_face < 0
@@ -111,6 +116,7 @@ def paint(
         photos_used=len(np.unique(labels[labels != NO_PHOTO])),
         atlas_width=layout.width,
         atlas_height=layout.height,
+        pages=len(mesh.pages),
         texels_per_pixel=layout.scale,
         atlas_used_share=layout.used_share,
     )
@@ -151,9 +157,16 @@ def _assemble(
     )
     texel = np.concatenate([layout.texel, cells.reshape(-1, 2)])
     positions = vertices[np.concatenate([charts.vertex, loose.faces.ravel()])]
+    starts = range(0, layout.height, layout.page_height)
+    pages = [atlas.color[first : first + layout.page_height] for first in starts]
+    page = (texel[:, 1] // layout.page_height).astype(np.uint8)
+    size = np.array([[layout.width, len(pixels)] for pixels in pages])
+    within = texel - np.outer(page, [0, layout.page_height])
     return TexturedMesh(
         vertices=positions.astype(np.float32),
-        uv=(texel / [layout.width, layout.height]).astype(np.float32),
+        uv=(within / size[page]).astype(np.float32),
         faces=corners,
-        texture=atlas.color,
+        texture=pages[0],
+        further_pages=tuple(pages[1:]),
+        page_of_face=page[corners[:, 0]] if len(pages) > 1 else None,
     )
