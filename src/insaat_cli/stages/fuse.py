@@ -96,7 +96,9 @@ def fuse_depth_maps(
         measured += agreed.measured
         outside += agreed.outside
         progress(0.95 * (view + 1) / len(entries))
-    cloud = _without_strays(grid.cloud(options.observations), grid.cell, options.surrounded)
+    spacing, cloud = grid.cell, grid.cloud(options.observations)
+    del grid  # far larger than the cloud, and what follows needs room too
+    cloud = _without_strays(cloud, spacing, options.surrounded)
     if len(cloud.points) < MIN_POINTS:
         if outside > MOSTLY_OUTSIDE * measured:
             raise OutsideError(inside=measured - outside, measured=measured)
@@ -108,7 +110,7 @@ def fuse_depth_maps(
     return {
         "points": len(cloud.points),
         "depths_agreed": kept,
-        "spacing": grid.cell,
+        "spacing": spacing,
         "outside_roi_share": round(outside / max(1, measured), 4),
     }
 

@@ -25,6 +25,7 @@ CHANNELS = 11
 """Sums in a cell: weight, x, y, z, nx, ny, nz, r, g, b, observations."""
 CELL_BITS = 21
 EMPTY = -1
+ROWS_AT_ONCE = 1 << 18
 FULLEST = 0.6
 """The hash table doubles beyond this share."""
 
@@ -159,42 +160,56 @@ def _ask(  # type: ignore[no-untyped-def]
 
 
 class CellGrid:
-    """Weighted means of observations in the cells of a world-aligned grid."""
+    """Weighted means of observations in the cells of a world-aligned grid.
+
+    A hash table holds the number of each cell, and the sums lie packed, in the order in which cells
+    were first seen. Sums in the table itself would be one half air, and held twice as it grows.
+    """
 
     def __init__(self, cell: float, origin: Floats) -> None:
         self.cell = cell
         self.origin = origin
         self._keys = np.full(1 << 16, EMPTY, np.int64)
-        self._sums = np.zeros((1 << 16, CHANNELS), np.float32)
+        self._numbers = np.zeros(1 << 16, np.int32)
+        self._sums = np.zeros((1 << 15, CHANNELS), np.float32)
         self._count = 0
 
     def add(self, view: View, depth: Map, depth_map: DepthMap, rgb: npt.NDArray[np.uint8]) -> None:
         """Add the pixels of `view` with an agreed depth; `rgb` is the photo at the map's size."""
-        while self._count + int(np.count_nonzero(depth)) > FULLEST * len(self._keys):
-            old_keys, old_sums = self._keys, self._sums
+        most = self._count + int(np.count_nonzero(depth))
+        while most > FULLEST * len(self._keys):
+            old_keys, old_numbers = self._keys, self._numbers
             self._keys = np.full(2 * len(old_keys), EMPTY, np.int64)
-            self._sums = np.zeros((len(self._keys), CHANNELS), np.float32)
-            _move(old_keys, old_sums, self._keys, self._sums)
-        self._count += _add_pixels(
+            self._numbers = np.zeros(len(self._keys), np.int32)
+            _move(old_keys, old_numbers, self._keys, self._numbers)
+        if most > len(self._sums):
+            # In place where the system can: no second copy while it grows.
+            self._sums.resize((most + len(self._sums) // 8, CHANNELS), refcheck=False)
+        self._count = _add_pixels(
             depth, depth_map.normals, depth_map.confidence, rgb, _intrinsics(view),
             np.ascontiguousarray(view.R), view.t.copy(), self.origin, self.cell,
-            self._keys, self._sums,
+            self._keys, self._numbers, self._sums, self._count,
         )  # fmt: skip
 
     def cloud(self, observations: int) -> Cloud:
         """The mean of every cell with at least this many observations, in a fixed order."""
-        used = np.flatnonzero((self._keys != EMPTY) & (self._sums[:, 10] >= observations))
-        used = used[np.argsort(self._keys[used])]
-        sums = self._sums[used]
-        sums /= np.maximum(sums[:, :1], np.float32(1e-20))
-        normals = sums[:, 4:7] / np.maximum(
-            np.linalg.norm(sums[:, 4:7], axis=1, keepdims=True), np.float32(1e-9)
+        filled = np.flatnonzero(self._keys != EMPTY)
+        filled = filled[self._sums[self._numbers[filled], 10] >= observations]
+        filled = filled[np.argsort(self._keys[filled])]
+        cloud = Cloud(
+            points=np.empty((len(filled), 3), np.float32),
+            normals=np.empty((len(filled), 3), np.float32),
+            colors=np.empty((len(filled), 3), np.uint8),
         )
-        return Cloud(
-            points=(sums[:, 1:4] + self.origin.astype(np.float32)).astype(np.float32),
-            normals=normals.astype(np.float32),
-            colors=np.clip(np.rint(sums[:, 7:10]), 0, 255).astype(np.uint8),
-        )
+        for first in range(0, len(filled), ROWS_AT_ONCE):
+            part = slice(first, first + ROWS_AT_ONCE)
+            sums = self._sums[self._numbers[filled[part]]]
+            sums /= np.maximum(sums[:, :1], np.float32(1e-20))
+            length = np.linalg.norm(sums[:, 4:7], axis=1, keepdims=True)
+            cloud.points[part] = sums[:, 1:4] + self.origin.astype(np.float32)
+            cloud.normals[part] = sums[:, 4:7] / np.maximum(length, np.float32(1e-9))
+            cloud.colors[part] = np.clip(np.rint(sums[:, 7:10]), 0, 255)
+        return cloud
 
 
 @njit(inline="always")
@@ -208,24 +223,22 @@ def _slot(table, key):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _move(old_table, old_sums, table, sums):  # type: ignore[no-untyped-def]
+def _move(old_table, old_numbers, table, numbers):  # type: ignore[no-untyped-def]
     for i in range(len(old_table)):
         if old_table[i] != EMPTY:
             slot = _slot(table, old_table[i])
             table[slot] = old_table[i]
-            for c in range(CHANNELS):
-                sums[slot, c] = old_sums[i, c]
+            numbers[slot] = old_numbers[i]
 
 
 @njit(nogil=True, cache=True)
 def _add_pixels(  # type: ignore[no-untyped-def]
-    depth, normals, confidence, rgb, K, R, t, origin, cell, table, sums
+    depth, normals, confidence, rgb, K, R, t, origin, cell, table, numbers, sums, count
 ):
-    """Add every pixel with a depth to its cell; return how many cells are new."""
+    """Add every pixel with a depth to its cell; return how many cells there are then."""
     rows, columns = depth.shape
     limit = 1 << (CELL_BITS - 1)
     ray, local, normal, place = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
-    new = 0
     for v in range(rows):
         for u in range(columns):
             z = np.float64(depth[v, u])
@@ -255,14 +268,16 @@ def _add_pixels(  # type: ignore[no-untyped-def]
             slot = _slot(table, key)
             if table[slot] == EMPTY:
                 table[slot] = key
-                new += 1
-            sums[slot, 0] += weight
+                numbers[slot] = count
+                count += 1
+            number = numbers[slot]
+            sums[number, 0] += weight
             for c in range(3):
-                sums[slot, 1 + c] += weight * place[c]
-                sums[slot, 4 + c] += weight * normal[c]
-                sums[slot, 7 + c] += weight * rgb[v, u, c]
-            sums[slot, 10] += 1
-    return new
+                sums[number, 1 + c] += weight * place[c]
+                sums[number, 4 + c] += weight * normal[c]
+                sums[number, 7 + c] += weight * rgb[v, u, c]
+            sums[number, 10] += 1
+    return count
 
 
 def neighbour_counts(points: Map, cell: float) -> npt.NDArray[np.int64]:
