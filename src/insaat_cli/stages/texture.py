@@ -70,7 +70,7 @@ def texture_surface(
         load_photos(images, model),
         PaintOptions(
             largest_side=options.size,
-            most_pages=options.pages,
+            max_pages=options.pages,
             smoothness=options.smoothness,
             levelling=options.levelling,
             reject_outliers=options.reject_outliers,

@@ -85,7 +85,7 @@ def test_further_pages_hold_what_a_small_one_cannot(cube, take_photo: TakePhoto)
     truth = painted(*cube, 7)
     photos = [take_photo(truth, center) for center in CENTERS]
     _, one = _paint(cube, photos, largest_side=192)
-    mesh, summary = _paint(cube, photos, largest_side=192, most_pages=4)
+    mesh, summary = _paint(cube, photos, largest_side=192, max_pages=4)
     assert one.texels_per_pixel < 0.7 <= summary.texels_per_pixel
     assert summary.pages == len(mesh.pages) > 1
     assert all(max(page.shape) <= 192 for page in mesh.pages)

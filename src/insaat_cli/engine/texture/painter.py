@@ -31,7 +31,7 @@ class PaintOptions:
 
     largest_side: int = 4096
     """Of a page of the atlas, in texels."""
-    most_pages: int = 1
+    max_pages: int = 1
     """A further page is used where the atlas would hold too little of the photos."""
     smoothness: float = 1.0
     """Cost of a seam between two faces, in units of a face's worst choice of photo."""
@@ -93,7 +93,7 @@ def paint(
         cut_charts(faces, labels, adjacency),
         photos,
         largest_side=options.largest_side,
-        most_pages=options.most_pages,
+        max_pages=options.max_pages,
     )
     progress(0.65)
     alone = charts.chart_of_face < 0
