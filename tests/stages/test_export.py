@@ -12,16 +12,12 @@ import trimesh
 from PIL import Image
 
 from insaat_cli.errors import StageError, UsageError
+from insaat_cli.export.export_model import ExportOptions, export
+from insaat_cli.mesh_io.formats import MeshFormat, write_model
+from insaat_cli.mesh_io.model import read_model
 from insaat_cli.mesh_io.textured_mesh import TexturedMesh, write_glb
 from insaat_cli.pipeline.stage_contract import Events, StageRequest
-from insaat_cli.stages.export import (
-    Format,
-    check_opens,
-    main,
-    parse_formats,
-    write_obj,
-    write_ply,
-)
+from insaat_cli.stages.export import check_opens, main, parse_formats
 
 RED, BLUE = (240, 20, 20), (20, 20, 240)
 
@@ -89,6 +85,19 @@ def test_every_format_opens_again(request_for: Any) -> None:
     assert len(trimesh.load(out / "model.stl").faces) == 128
 
 
+def test_a_format_is_the_same_file_as_insaat_export_writes(
+    request_for: Any, tmp_path: Path
+) -> None:
+    request = request_for(formats="glb,obj,ply,stl", preview_width=16)
+    main(request, Events())
+    formats = (MeshFormat.OBJ, MeshFormat.PLY, MeshFormat.STL)
+    export(ExportOptions(source=request.output, output=tmp_path / "again", formats=formats))
+    for name in ("model.obj", "model.mtl", "model.jpg", "model.ply", "model.stl"):
+        assert (request.output / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    standing = trimesh.load(request.output / "model.stl")
+    np.testing.assert_allclose(np.ptp(standing.vertices, axis=0), [2.0, 0.0, 1.5], atol=1e-6)
+
+
 def test_the_preview_shows_the_front_first(request_for: Any) -> None:
     request = request_for(preview_width=160)
     main(request, Events())
@@ -103,9 +112,10 @@ def test_the_preview_shows_the_front_first(request_for: Any) -> None:
 
 
 def test_glb_is_always_written_and_unknown_formats_are_refused() -> None:
-    assert parse_formats("STL, .obj,stl") == [Format.GLB, Format.STL, Format.OBJ]
-    with pytest.raises(UsageError, match="fbx"):
-        parse_formats("glb,fbx")
+    assert parse_formats("STL, .obj,stl") == [MeshFormat.GLB, MeshFormat.STL, MeshFormat.OBJ]
+    for unknown in ("fbx", "usdz"):
+        with pytest.raises(UsageError, match=unknown):
+            parse_formats(f"glb,{unknown}")
 
 
 def test_a_file_with_too_few_faces_is_an_error(request_for: Any, tmp_path: Path) -> None:
@@ -133,8 +143,10 @@ def test_every_page_of_the_texture_is_exported(tmp_path: Path) -> None:
         further_pages=(blue,),
         page_of_face=np.array([0, 0, 1, 1], np.uint8),
     )
-    write_obj(mesh, tmp_path / "model.obj")
-    write_ply(mesh, tmp_path / "model.ply")
+    write_glb(mesh, tmp_path / "model.glb")
+    model = read_model(tmp_path / "model.glb")
+    write_model(model, tmp_path / "model.obj", MeshFormat.OBJ)
+    write_model(model, tmp_path / "model.ply", MeshFormat.PLY)
     assert (tmp_path / "model.jpg").is_file()
     assert (tmp_path / "model-2.jpg").is_file()
     check_opens(tmp_path / "model.obj", 4)
@@ -143,6 +155,6 @@ def test_every_page_of_the_texture_is_exported(tmp_path: Path) -> None:
     parts = [*loaded.geometry.values(), trimesh.load(tmp_path / "model.ply", process=False)]
     for part in parts:
         visual = part.visual if hasattr(part.visual, "vertex_colors") else part.visual.to_color()
-        colour = np.asarray(visual.vertex_colors)[:, :3].astype(int)
+        color = np.asarray(visual.vertex_colors)[:, :3].astype(int)
         for wanted, side in ((RED, part.vertices[:, 0] < 0.9), (BLUE, part.vertices[:, 0] > 1.1)):
-            assert np.all(np.abs(colour[side] - wanted) < 30)
+            assert np.all(np.abs(color[side] - wanted) < 30)

@@ -22,7 +22,13 @@ from insaat_cli.export.scale import (
 from insaat_cli.export.simplify import colored_like, fewer_textured_faces, smaller_textures
 from insaat_cli.export.units import parse_length
 from insaat_cli.export.watertight import SolidOptions, is_watertight, make_solid
-from insaat_cli.mesh_io.formats import PRINTER_FORMATS, MeshFormat, printer_shape, write_model
+from insaat_cli.mesh_io.formats import (
+    PRINTER_FORMATS,
+    MeshFormat,
+    printer_shape,
+    texture_name,
+    write_model,
+)
 from insaat_cli.mesh_io.glb_writer import glb_bytes
 from insaat_cli.mesh_io.model import Model, find_model, read_model, weld
 from insaat_cli.viewer.page import single_file
@@ -143,7 +149,8 @@ def _names(options: ExportOptions, parts: int) -> list[str]:
     """The files that will be written."""
     names = [f"{STEM}.{kind}" for kind in options.formats]
     if MeshFormat.OBJ in options.formats:
-        names += [f"{STEM}.mtl", *(f"{STEM}_{number}.jpg" for number in range(parts))]
+        textures = (texture_name(Path(STEM), number) for number in range(parts))
+        names += [f"{STEM}.mtl", *textures]
     return [*names, PAGE_NAME] if options.html else names
 
 

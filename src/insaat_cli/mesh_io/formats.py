@@ -66,6 +66,16 @@ def write_model(model: Model, path: Path, kind: MeshFormat, *, draco: bool = Fal
     return [path]
 
 
+def face_count(model: Model, kind: MeshFormat) -> int:
+    """How many faces a file of this kind holds: those for printers lose faces without an area."""
+    return len(model.shape()[1]) if kind in PRINTER_FORMATS else model.faces
+
+
+def texture_name(path: Path, number: int) -> str:
+    """The JPEG of a part beside the OBJ file at `path`: model.jpg, then model-2.jpg and so on."""
+    return f"{path.stem}-{number + 1}.jpg" if number else f"{path.stem}.jpg"
+
+
 def in_metres(model: Model) -> float:
     """Factor from model units to those of a file in metres; 1 where the scale is unknown."""
     return model.metres_per_unit or 1.0
@@ -87,7 +97,8 @@ def stl_bytes(model: Model) -> bytes:
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
     records = np.zeros(len(faces), STL_RECORD)
     records["normal"], records["corners"] = normals, corners
-    header = b"insaat, Z up, millimetres".ljust(80, b" ")
+    unit = b"millimetres" if model.metres_per_unit else b"model units"
+    header = (b"insaat, Z up, " + unit).ljust(80, b" ")
     return header + np.uint32(len(faces)).tobytes() + records.tobytes()
 
 
@@ -113,27 +124,42 @@ def three_mf_bytes(model: Model) -> bytes:
 
 
 def ply_bytes(model: Model) -> bytes:
-    """Binary PLY with a color a vertex, from the texture where there is one."""
-    factor = in_metres(model)
-    colors = [_colors(part) for part in model.parts]
-    fields = [(axis, "<f4") for axis in "xyz"] + [(c, "u1") for c in ("red", "green", "blue")]
-    rows = np.zeros(sum(len(part.vertices) for part in model.parts), fields)
-    places = np.concatenate([part.vertices * factor for part in model.parts])
-    for axis, values in zip("xyz", places.T, strict=True):
-        rows[axis] = values
-    for name, values in zip(("red", "green", "blue"), np.concatenate(colors).T, strict=True):
-        rows[name] = values
+    """Binary PLY with a color a vertex, from the texture where there is one.
+
+    The copies of a vertex along the seams of the texture are one, of their mean color.
+    """
     starts = np.cumsum([0, *(len(part.vertices) for part in model.parts)])
-    faces = np.zeros(model.faces, [("count", "u1"), ("corners", "<i4", 3)])
-    faces["count"] = 3
-    faces["corners"] = np.concatenate(
+    corners = np.concatenate(
         [part.faces + at for part, at in zip(model.parts, starts, strict=False)]
     )
+    places, colors, same = _joined(
+        np.concatenate([part.vertices * in_metres(model) for part in model.parts]),
+        np.concatenate([_colors(part) for part in model.parts]),
+    )
+    fields = [(axis, "<f4") for axis in "xyz"] + [(c, "u1") for c in ("red", "green", "blue")]
+    rows = np.zeros(len(places), fields)
+    for axis, values in zip("xyz", places.T, strict=True):
+        rows[axis] = values
+    for name, values in zip(("red", "green", "blue"), colors.T, strict=True):
+        rows[name] = values
+    faces = np.zeros(model.faces, [("count", "u1"), ("corners", "<i4", 3)])
+    faces["count"], faces["corners"] = 3, same[corners]
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(rows)}"]
     header += [f"property float {axis}" for axis in "xyz"]
     header += [f"property uchar {name}" for name in ("red", "green", "blue")]
     header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header"]
     return "\n".join([*header, ""]).encode() + rows.tobytes() + faces.tobytes()
+
+
+def _joined(
+    vertices: Floats, colors: npt.NDArray[np.uint8]
+) -> tuple[Floats, npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Places (n, 3) that are all different, their mean colors, and the place of each vertex."""
+    places, same = np.unique(vertices + 0.0, axis=0, return_inverse=True)
+    same = same.reshape(-1)
+    count = np.bincount(same)
+    mean = np.stack([np.bincount(same, colors[:, k]) / count for k in range(3)], axis=1)
+    return places, np.rint(mean).astype(np.uint8), same
 
 
 def _colors(part: Part) -> npt.NDArray[np.uint8]:
@@ -160,7 +186,7 @@ def write_obj(model: Model, path: Path) -> list[Path]:
             np.savetxt(shape, rows, fmt=" ".join(["v", *["%.7g"] * rows.shape[1]]))
             corners = part.faces + start
             if part.texture is not None and part.uv is not None:
-                picture = path.with_name(f"{path.stem}_{number}.jpg")
+                picture = path.with_name(texture_name(path, number))
                 picture.write_bytes(jpeg_bytes(part.texture))
                 files.append(picture)
                 look.write(f"map_Kd {picture.name}\n")

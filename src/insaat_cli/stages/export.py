@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import cv2
@@ -19,7 +18,9 @@ from PIL import Image
 from insaat_cli.engine.render.preview import four_sides, preview_directions
 from insaat_cli.engine.scene.optical_axes import orbited
 from insaat_cli.errors import StageError, UsageError
-from insaat_cli.mesh_io.textured_mesh import TexturedMesh, encode_jpeg, read_glb
+from insaat_cli.mesh_io.formats import MeshFormat, face_count, write_model
+from insaat_cli.mesh_io.model import read_model
+from insaat_cli.mesh_io.textured_mesh import read_glb
 from insaat_cli.pipeline.stage_contract import (
     Events,
     Metrics,
@@ -28,18 +29,9 @@ from insaat_cli.pipeline.stage_contract import (
     run_stage,
 )
 
-OBJ_JPEG_QUALITY = 95
+FORMATS = (MeshFormat.GLB, MeshFormat.OBJ, MeshFormat.PLY, MeshFormat.STL)
 PNG_LEVEL = 2
 """An eighth larger than with zlib's own 6, in a quarter of the time."""
-
-
-class Format(StrEnum):
-    """File formats of the model. GLB is always written."""
-
-    GLB = "glb"
-    OBJ = "obj"
-    PLY = "ply"
-    STL = "stl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,77 +44,15 @@ class ExportOptions:
     """Width of each of the preview's four pictures, in pixels."""
 
 
-def parse_formats(text: str) -> list[Format]:
+def parse_formats(text: str) -> list[MeshFormat]:
     """The formats in a comma-separated list, GLB first; UsageError for an unknown one."""
     names = [name.strip().lower().lstrip(".") for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in list(Format)]
+    unknown = [name for name in names if name not in FORMATS]
     if unknown:
-        raise UsageError(f"unknown format {', '.join(unknown)}", hint=f"known: {', '.join(Format)}")
-    return list(dict.fromkeys([Format.GLB, *(Format(name) for name in names)]))
-
-
-def write_obj(mesh: TexturedMesh, path: Path) -> None:
-    """Write model.obj with model.mtl and, for each page of the texture, a JPEG beside it.
-
-    All are named after `path`: model.jpg, then model-2.jpg and so on.
-    """
-    names = [
-        path.stem if not page else f"{path.stem}-{page + 1}" for page in range(len(mesh.pages))
-    ]
-    for name, texture in zip(names, mesh.pages, strict=True):
-        path.with_name(f"{name}.jpg").write_bytes(encode_jpeg(texture, OBJ_JPEG_QUALITY))
-    path.with_suffix(".mtl").write_text(
-        "\n".join(
-            f"newmtl {name}\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {name}.jpg\n"
-            for name in names
-        ),
-        encoding="utf-8",
-    )
-    with path.open("w", encoding="utf-8") as file:
-        file.write(f"mtllib {path.stem}.mtl\n")
-        np.savetxt(file, mesh.vertices, fmt="v %.7g %.7g %.7g")
-        # OBJ counts v from the bottom of the picture, glTF from its top.
-        np.savetxt(file, mesh.uv * [1, -1] + [0, 1], fmt="vt %.7g %.7g")
-        for page, name in enumerate(names):
-            file.write(f"usemtl {name}\n")
-            corners = np.repeat(mesh.faces_on(page) + 1, 2, axis=1)
-            np.savetxt(file, corners, fmt="f %d/%d %d/%d %d/%d")
-
-
-def write_ply(mesh: TexturedMesh, path: Path) -> None:
-    """Write a binary PLY with vertex colors taken from the texture."""
-    colors = np.zeros((len(mesh.vertices), 3), np.uint8)
-    for page, texture in enumerate(mesh.pages):
-        used = np.unique(mesh.faces_on(page))
-        height, width = texture.shape[:2]
-        column = np.clip((mesh.uv[used, 0] * width).astype(int), 0, width - 1)
-        row = np.clip((mesh.uv[used, 1] * height).astype(int), 0, height - 1)
-        colors[used] = texture[row, column]
-    positions, colors, faces = _joined(mesh, colors)
-    trimesh.Trimesh(positions, faces, vertex_colors=colors, process=False).export(path)
-
-
-def write_stl(mesh: TexturedMesh, path: Path) -> None:
-    """Write a binary STL: the shape alone."""
-    trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).export(path)
-
-
-def _joined(
-    mesh: TexturedMesh, colors: NDArray[np.uint8]
-) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.int64]]:
-    """The mesh with the copies of a vertex along seams made one, of their mean color."""
-    positions, place = np.unique(mesh.vertices, axis=0, return_inverse=True)
-    place = place.reshape(-1)
-    weight = np.bincount(place)
-    mean = np.stack([np.bincount(place, colors[:, k]) / weight for k in range(3)], axis=1)
-    return positions, np.rint(mean).astype(np.uint8), place[mesh.faces]
-
-
-WRITERS: dict[Format, Callable[[TexturedMesh, Path], None]] = {
-    Format.OBJ: write_obj,
-    Format.PLY: write_ply,
-    Format.STL: write_stl,
-}
+        raise UsageError(
+            f"unknown format {', '.join(unknown)}", hint=f"choose from {', '.join(FORMATS)}"
+        )
+    return list(dict.fromkeys([MeshFormat.GLB, *(MeshFormat(name) for name in names)]))
 
 
 def optical_axes(cameras: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -174,12 +104,14 @@ def main(request: StageRequest, events: Events) -> Metrics:
     )
     Image.fromarray(picture).save(output / "preview.png", compress_level=PNG_LEVEL)
     events.progress(0.6)
-    for number, kind in enumerate(formats):
-        path = output / f"model.{kind}"
-        if kind is not Format.GLB:
-            WRITERS[kind](mesh, path)
-        check_opens(path, len(mesh.faces))
-        events.progress(0.6 + 0.4 * (number + 1) / len(formats))
+    check_opens(output / "model.glb", len(mesh.faces))
+    if others := formats[1:]:
+        model = read_model(output / "model.glb")
+        for number, kind in enumerate(others):
+            path = output / f"model.{kind}"
+            write_model(model, path, kind)
+            check_opens(path, face_count(model, kind))
+            events.progress(0.6 + 0.4 * (number + 1) / len(others))
     extents = mesh.vertices.max(axis=0) - mesh.vertices.min(axis=0)
     return {
         "faces": len(mesh.faces),
