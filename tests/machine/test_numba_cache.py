@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import insaat_cli
-from insaat_cli.machine.numba_cache import cache_variables, private_folder
+from insaat_cli.errors import NotWritableError
+from insaat_cli.machine.numba_cache import cache_variables, private_folder, require_folder
 
 NOWHERE = "/dev/null/nowhere"
 
@@ -50,6 +51,18 @@ def test_else_it_is_the_same_private_folder_every_time(
     folder = Path(first["NUMBA_CACHE_DIR"])
     assert folder.parent == tmp_path
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_where_nothing_can_be_written_only_what_compiles_is_refused(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", NOWHERE)
+    environment = {"HOME": NOWHERE, "NUMBA_CACHE_DIR": NOWHERE}
+    assert cache_variables(environment, package) == {}
+    with pytest.raises(NotWritableError) as refused:
+        require_folder(environment, package)
+    assert "TMPDIR" in refused.value.hint
+    require_folder({**environment, "NUMBA_CACHE_DIR": str(package)}, package)
 
 
 def test_a_folder_that_others_can_write_to_is_not_trusted(tmp_path: Path) -> None:

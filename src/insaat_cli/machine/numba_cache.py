@@ -18,6 +18,7 @@ from importlib import metadata
 from pathlib import Path
 
 from insaat_cli.config import home_folder
+from insaat_cli.errors import NotWritableError
 
 CACHE_VARIABLE = "NUMBA_CACHE_DIR"
 MARKER = "insaat-compiled.txt"
@@ -30,7 +31,19 @@ def cache_variables(environment: Mapping[str, str], package: Path) -> dict[str, 
     """
     if _place(environment, package) is not None:
         return {}
-    return {CACHE_VARIABLE: str(private_folder(Path(tempfile.gettempdir())))}
+    try:
+        return {CACHE_VARIABLE: str(private_folder(Path(tempfile.gettempdir())))}
+    except OSError:  # no folder can be written: commands that compile nothing work all the same
+        return {}
+
+
+def require_folder(environment: Mapping[str, str], package: Path) -> None:
+    """NotWritableError where no folder can be had: numba then refuses to load what compiles."""
+    if _place(environment, package) is None:
+        raise NotWritableError(
+            "there is no folder that compiled code can be kept in",
+            hint="set TMPDIR to a folder that can be written to",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

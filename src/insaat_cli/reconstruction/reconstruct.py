@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import insaat_cli
 from insaat_cli.errors import InsaatError, StoppedError, UsageError
 from insaat_cli.formatting import printable
 from insaat_cli.machine.limits import machine_limits
 from insaat_cli.machine.memory_budget import memory_budget
+from insaat_cli.machine.numba_cache import require_folder
 from insaat_cli.photos.find_photos import find_photos
 from insaat_cli.photos.masks import fingerprints, with_masks
 from insaat_cli.photos.photo_set import PhotoSet
@@ -92,6 +95,7 @@ def _prepare(options: ReconstructionOptions, listener: Listener, *, to_run: bool
         )
     if to_run:
         check_output(options, pipeline)
+        require_folder(os.environ, Path(insaat_cli.__file__).parent)
     photos = find_photos(
         options.sources,
         recursive=options.recursive,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from insaat_cli.errors import InsaatError, UsageError
+from insaat_cli.errors import InsaatError, NotWritableError, UsageError
 from insaat_cli.formatting import printable
 from insaat_cli.workspace.workspace import DISK_FULL, disk_full
 
@@ -35,4 +36,10 @@ def path_error(error: OSError) -> InsaatError | None:
         Path.cwd()
     except OSError:
         return UsageError("the current folder is gone", hint="change to one that is there")
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        return NotWritableError(
+            "there is no temporary folder that can be written to", hint="set TMPDIR to one that can"
+        )
     return None
