@@ -24,7 +24,7 @@ from insaat_cli.formatting import GIGABYTE, counted, size
 from insaat_cli.machine.available_memory import AvailableMemory
 from insaat_cli.machine.limits import machine_limits
 from insaat_cli.machine.memory_budget import memory_budget
-from insaat_cli.machine.numba_cache import usual_folder
+from insaat_cli.machine.numba_cache import cache_folder
 from insaat_cli.pipeline.definition import Requirement
 from insaat_cli.pipeline.loader import DEFAULT_PIPELINE, find_pipeline, shipped_pipelines
 from insaat_cli.runner.requirements import Found, find_program
@@ -286,14 +286,14 @@ def _compiler_threads(import_test: ImportTest) -> Check:
 
 def _compiler_cache() -> Check:
     """Where numba keeps compiled code; without a place every run compiles anew."""
-    folder, writable = usual_folder(os.environ, Path(insaat_cli.__file__).parent)
-    if writable:
+    folder = cache_folder(os.environ, Path(insaat_cli.__file__).parent)
+    if folder is not None:
         return Check(name="cache of compiled code", health=Health.GOOD, found=str(folder))
     return Check(
         name="cache of compiled code",
         health=Health.WARNING,
-        found=f"{folder} cannot be written: every run compiles for some seconds",
-        advice="set NUMBA_CACHE_DIR to a folder that you can write to",
+        found="no folder for it is writable: every run compiles for some seconds",
+        advice="set NUMBA_CACHE_DIR to a writable folder",
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import trimesh
 
+from insaat_cli.engine.colmap.database import PAIR_BASE
 from insaat_cli.engine.render.coverage import (
     COLORS,
     Surface,
@@ -20,7 +21,7 @@ from insaat_cli.engine.render.coverage import (
 )
 from insaat_cli.engine.scene.optical_axes import Focus
 from insaat_cli.engine.scene.views import View
-from insaat_cli.external.verified_pairs import MAX_IMAGES, verified_pairs
+from insaat_cli.external.verified_pairs import verified_pairs
 from insaat_cli.inspection.model_advice import advise
 from insaat_cli.inspection.photo_facts import NEIGHBOURS_KEPT, PhotoFacts, Placed, calibration
 from insaat_cli.inspection.photo_quality import Tone
@@ -146,7 +147,7 @@ def test_matches_come_from_colmaps_database(tmp_path: Path) -> None:
         database.execute("CREATE TABLE images (image_id INTEGER, name TEXT)")
         database.execute("CREATE TABLE two_view_geometries (pair_id INTEGER, rows INTEGER)")
         database.executemany("INSERT INTO images VALUES (?, ?)", [(1, "a"), (2, "b"), (9, "c")])
-        rows = [(MAX_IMAGES * 1 + 9, 71), (MAX_IMAGES * 1 + 2, 0), (MAX_IMAGES * 5 + 6, 3)]
+        rows = [(PAIR_BASE * 1 + 9, 71), (PAIR_BASE * 1 + 2, 0), (PAIR_BASE * 5 + 6, 3)]
         database.executemany("INSERT INTO two_view_geometries VALUES (?, ?)", rows)
     database.close()
     assert verified_pairs(tmp_path) == {("a", "c"): 71}

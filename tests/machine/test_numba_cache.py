@@ -12,7 +12,13 @@ import pytest
 
 import insaat_cli
 from insaat_cli.errors import NotWritableError
-from insaat_cli.machine.numba_cache import cache_variables, private_folder, require_folder
+from insaat_cli.machine.numba_cache import (
+    Cache,
+    cache_folder,
+    cache_variables,
+    private_folder,
+    require_folder,
+)
 
 NOWHERE = "/dev/null/nowhere"
 
@@ -39,6 +45,20 @@ def test_what_numba_finds_by_itself_is_left_to_it(
 def test_a_package_that_can_be_written_to_is_enough(tmp_path: Path) -> None:
     (tmp_path / "engine").mkdir()
     assert cache_variables({"HOME": NOWHERE, "XDG_CACHE_HOME": NOWHERE}, tmp_path) == {}
+
+
+def test_looking_makes_no_folder_and_marking_does(package: Path, tmp_path: Path) -> None:
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path / "a" / "b"), "HOME": NOWHERE}
+    assert cache_folder(environment, package) == tmp_path / "a" / "b"
+    assert not (tmp_path / "a").exists()
+    cache = Cache.found(environment, package)
+    cache.mark()
+    assert cache.folder == tmp_path / "a" / "b"
+    assert Cache.found(environment, package).warm
+
+
+def test_without_any_place_there_is_no_folder(package: Path) -> None:
+    assert cache_folder({"NUMBA_CACHE_DIR": NOWHERE, "HOME": NOWHERE}, package) is None
 
 
 def test_else_it_is_the_same_private_folder_every_time(

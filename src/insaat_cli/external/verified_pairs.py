@@ -1,8 +1,6 @@
 """Which photos match, read from what the matching stage of any pipeline left behind.
 
-COLMAP's database: table `two_view_geometries`, where `pair_id` = 2147483647 * smaller image id +
-larger image id, and `rows` counts the verified matches
-(https://colmap.github.io/database.html). OpenMVG: its file of verified matches.
+COLMAP's database (`engine/colmap/database.py`), or OpenMVG's file of verified matches.
 """
 
 from __future__ import annotations
@@ -10,13 +8,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 
+from insaat_cli.engine.colmap.database import read_database
 from insaat_cli.errors import StageError
 from insaat_cli.external.openmvg_matches import read_matches
 
-MAX_IMAGES = 2147483647
 DATABASE = "database.db"
 VERIFIED = "matches.verified.bin"
 LISTING = "sfm_data.json"
@@ -38,16 +35,13 @@ def verified_pairs(matching: Path, listing: Path | None = None) -> Pairs:
 
 
 def _from_database(path: Path) -> Pairs:
-    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-    with closing(sqlite3.connect(address, uri=True)) as database:
-        names = dict(database.execute("SELECT image_id, name FROM images"))
-        rows = database.execute("SELECT pair_id, rows FROM two_view_geometries WHERE rows > 0")
-        found = {}
-        for pair_id, count in rows:
-            first, second = divmod(pair_id, MAX_IMAGES)
-            if first in names and second in names:
-                found[str(names[first]), str(names[second])] = int(count)
-        return found
+    with read_database(path) as database:
+        names = database.image_names()
+        return {
+            (names[first], names[second]): count
+            for (first, second), count in database.inlier_counts().items()
+            if first in names and second in names
+        }
 
 
 def _from_openmvg(path: Path, listing: Path) -> Pairs:

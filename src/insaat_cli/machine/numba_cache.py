@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from insaat_cli.config import home_folder
 from insaat_cli.errors import NotWritableError
 
 CACHE_VARIABLE = "NUMBA_CACHE_DIR"
@@ -29,7 +28,7 @@ def cache_variables(environment: Mapping[str, str], package: Path) -> dict[str, 
 
     `package` is the folder of this package.
     """
-    if _place(environment, package) is not None:
+    if cache_folder(environment, package) is not None:
         return {}
     try:
         return {CACHE_VARIABLE: str(private_folder(Path(tempfile.gettempdir())))}
@@ -39,10 +38,10 @@ def cache_variables(environment: Mapping[str, str], package: Path) -> dict[str, 
 
 def require_folder(environment: Mapping[str, str], package: Path) -> None:
     """NotWritableError where no folder can be had: numba then refuses to load what compiles."""
-    if _place(environment, package) is None:
+    if cache_folder(environment, package) is None:
         raise NotWritableError(
-            "there is no folder that compiled code can be kept in",
-            hint="set TMPDIR to a folder that can be written to",
+            "no folder for compiled code is writable",
+            hint="set TMPDIR or NUMBA_CACHE_DIR to a writable folder",
         )
 
 
@@ -63,7 +62,7 @@ class Cache:
             status = source.stat()
             parts.append(f"{source} {status.st_size} {status.st_mtime_ns}")
         fingerprint = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-        return cls(folder=_place(environment, package), fingerprint=fingerprint)
+        return cls(folder=cache_folder(environment, package), fingerprint=fingerprint)
 
     @property
     def warm(self) -> bool:
@@ -78,15 +77,19 @@ class Cache:
         """Say that everything was compiled; the next to look sees that nothing is to be done."""
         if self.folder is not None:
             with suppress(OSError):
+                self.folder.mkdir(parents=True, exist_ok=True)
                 (self.folder / MARKER).write_text(self.fingerprint, encoding="utf-8")
 
 
-def _place(environment: Mapping[str, str], package: Path) -> Path | None:
-    """Where numba will keep the code of `package`: it takes the first that can be written to."""
+def cache_folder(environment: Mapping[str, str], package: Path) -> Path | None:
+    """Where numba will keep the compiled code of `package`; None if nowhere. Makes no folder.
+
+    It takes the first that can be written to, and makes it where it is missing.
+    """
     chosen = environment.get(CACHE_VARIABLE)
     own = [Path(chosen)] if chosen else []
     places = (*own, package / "engine" / "__pycache__", _user_folder(environment))
-    return next(filter(_writable, places), None)
+    return next((place for place in places if _can_hold_files(place)), None)
 
 
 def private_folder(parent: Path) -> Path:
@@ -105,22 +108,6 @@ def private_folder(parent: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix="insaat-numba-", dir=parent))
 
 
-def usual_folder(environment: Mapping[str, str], package: Path) -> tuple[Path, bool]:
-    """Where numba would keep the code of `package`, and whether it can. Makes no folder."""
-    chosen = environment.get(CACHE_VARIABLE)
-    places = [Path(chosen)] if chosen else [package / "engine", home_folder() / ".cache"]
-    for place in places:
-        if os.access(_existing(place), os.W_OK):
-            return place, True
-    return places[-1], False
-
-
-def _existing(path: Path) -> Path:
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return path
-
-
 def _user_folder(environment: Mapping[str, str]) -> Path:
     """Where numba looks for the user's cache folder."""
     home = Path(environment.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 (never raises)
@@ -129,11 +116,8 @@ def _user_folder(environment: Mapping[str, str]) -> Path:
     return Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "numba"
 
 
-def _writable(folder: Path) -> bool:
-    """Whether files can be made there; the folder is made if it is missing, as numba does."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
+def _can_hold_files(folder: Path) -> bool:
+    """Whether files can be made there, once the folder is made if it is missing."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)

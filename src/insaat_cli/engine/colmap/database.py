@@ -135,6 +135,10 @@ class Database:
              np.ascontiguousarray(fundamental, "<f8").tobytes(), b"", b""),
         )  # fmt: skip
 
+    def image_names(self) -> dict[int, str]:
+        """File name of every image, by its id."""
+        return dict(self._sql.execute("SELECT image_id, name FROM images"))
+
     def keypoints(self, image_id: int) -> npt.NDArray[np.float32]:
         """[n, 2 or more] x and y first, then scale."""
         return self._table("keypoints", image_id, "<f4")
@@ -213,6 +217,17 @@ def open_database(path: Path) -> Iterator[Database]:
             _create(connection)
         with connection:
             yield Database(connection)
+
+
+@contextmanager
+def read_database(path: Path) -> Iterator[Database]:
+    """The database at `path`, which nobody changes any more: no lock, and no file beside it.
+
+    Raises sqlite3.Error where it is none.
+    """
+    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    with closing(sqlite3.connect(address, uri=True)) as connection:
+        yield Database(connection)
 
 
 def copy_plain(source: Path, target: Path) -> None:
