@@ -25,10 +25,10 @@ def test_plan_shows_stages_and_every_preset_and_writes_nothing(
     assert not photos.with_name("my photos-3d").exists()
     assert run(["plan", str(photos), "--preset", "draft", "--json"]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    told = {event["preset"]: event for event in events if event["event"] == "outlook"}
-    assert list(told) == ["draft", "normal", "high"]
-    assert told["draft"]["disk_bytes"] <= told["high"]["disk_bytes"]
-    assert told["draft"]["stages"][0]["stage"] == "resize"
+    forecasts = {event["preset"]: event for event in events if event["event"] == "outlook"}
+    assert list(forecasts) == ["draft", "normal", "high"]
+    assert forecasts["draft"]["disk_bytes"] <= forecasts["high"]["disk_bytes"]
+    assert forecasts["draft"]["stages"][0]["stage"] == "resize"
 
 
 def test_plan_under_a_small_budget(photos: Path, capsys: Capture) -> None:

@@ -10,7 +10,7 @@ import pytest
 from fakes.pipelines import Heard, fake_pipeline, fake_plan, fake_stage
 from insaat_cli.errors import MemoryLimitError, StageError
 from insaat_cli.pipeline.definition import Pipeline
-from insaat_cli.planning.forecast import fitted
+from insaat_cli.planning.forecast import forecast_within_budget
 from insaat_cli.planning.history import History
 from insaat_cli.runner.events import StageDegraded, StageStarted
 from insaat_cli.runner.loop import run_pipeline
@@ -40,8 +40,8 @@ def plan_for(tmp_path: Path, budget_mb: int, **fields: Any) -> Any:
 def rungs(tmp_path: Path, budget_mb: int) -> dict[str, int]:
     plan = plan_for(tmp_path, budget_mb)
     history = History(tmp_path / "history.json")
-    found, told = fitted(plan, history, Workspace(plan.workspace), [])
-    assert all(one.fits for one in told) == (budget_mb >= 70)
+    found, stages = forecast_within_budget(plan, history, Workspace(plan.workspace), [])
+    assert all(one.fits for one in stages) == (budget_mb >= 70)
     return found
 
 

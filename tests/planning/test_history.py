@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fakes.attempts import pretended
+from fakes.pipelines import Heard, fake_plan, three_stages
 from insaat_cli.planning.cost_models import Correction, Workload
 from insaat_cli.planning.history import (
     KEPT_PER_STAGE,
@@ -17,6 +20,7 @@ from insaat_cli.planning.history import (
     highest,
     state_folder,
 )
+from insaat_cli.runner.loop import Job, run_pipelines
 
 LOAD = Workload(photos=10, largest_megapixels=4, mean_megapixels=4)
 
@@ -70,6 +74,38 @@ def test_entries_that_make_no_sense_are_dropped(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_no_fault(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     History(tmp_path / "file" / "history.json").add("a", measured(1))
+
+
+def test_what_another_process_adds_is_seen(tmp_path: Path) -> None:
+    mine, other = (History(tmp_path / "history.json") for _ in range(2))
+    mine.add("a", measured(1))
+    other.add("a", measured(2))
+    assert mine.read() == {"a": [measured(1), measured(2)]}
+    mine.add("b", measured(3))
+    assert other.read() == {"a": [measured(1), measured(2)], "b": [measured(3)]}
+    other.clear()
+    assert mine.read() == {}
+
+
+def test_runs_side_by_side_parse_the_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "history.json"
+    History(path).add("another/stage/1", measured(1))
+    parsed: list[Path] = []
+    read_text = Path.read_text
+
+    def counted(file: Path, *arguments: Any, **options: Any) -> str:
+        parsed.extend([file] * (file == path))
+        return read_text(file, *arguments, **options)
+
+    monkeypatch.setattr(Path, "read_text", counted)
+    plans = [fake_plan(three_stages(), tmp_path / str(number)) for number in range(3)]
+    with pretended() as attempts:
+        run_pipelines([Job(plan=plan, listener=Heard()) for plan in plans], history=History(path))
+    assert len(attempts) == 9
+    assert len(parsed) == 1
+    assert len(History(path).read()) == 1 + 3, "and every stage was added to it"
 
 
 def test_nothing_known_corrects_nothing() -> None:

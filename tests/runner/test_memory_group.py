@@ -25,9 +25,9 @@ from insaat_cli.machine.limits import machine_limits
 from insaat_cli.runner.loop import run_pipeline
 budget = memory_budget(machine_limits(), None, {{}})
 stages = [
-    fake_stage("foretold", params={{"ballast_mb": 900}}, memory={{"base_mb": 900}},
+    fake_stage("predicted", params={{"ballast_mb": 900}}, memory={{"base_mb": 900}},
                on_memory=[{{"ballast_mb": 100, "memory": "* 0.15"}}]),
-    fake_stage("liar", ["foretold"], params={{"ballast_mb": 900}},
+    fake_stage("liar", ["predicted"], params={{"ballast_mb": 900}},
                on_memory=[{{"threads": 1}}, {{"ballast_mb": 100}}]),
 ]
 plan = fake_plan(
@@ -73,8 +73,8 @@ def test_a_small_group_lowers_and_survives(group: Path, tmp_path: Path) -> None:
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["machine"]["memory_limit_bytes"] == LIMIT
     assert record["memory_budget_bytes"] == int(LIMIT * 0.6)
-    foretold, liar = record["stages"]
-    assert foretold["params"]["ballast_mb"] == 100
-    assert foretold["attempts"] == 1, "lowered before any work"
+    predicted, liar = record["stages"]
+    assert predicted["params"]["ballast_mb"] == 100
+    assert predicted["attempts"] == 1, "lowered before any work"
     assert liar["params"]["ballast_mb"] == 100, "lowered when it took too much"
     assert liar["degraded"]

@@ -25,7 +25,7 @@ from insaat_cli.pipeline.fingerprint import (
     stage_identity,
 )
 from insaat_cli.pipeline.loader import DEFAULT_PIPELINE, find_pipeline
-from insaat_cli.planning.forecast import forecast
+from insaat_cli.planning.forecast import forecast_stages
 from insaat_cli.planning.history import History
 from insaat_cli.planning.planner import Planner
 from insaat_cli.planning.run_plan import RunPlan
@@ -96,9 +96,9 @@ def test_every_stage_of_an_old_workspace_is_reused(
         threads=record["threads"],
     )
     planner = Planner(plan, History(tmp_path / "history.json"))
-    stages = list(forecast(planner, workspace, ()))
-    assert [told.stage.name for told in stages] == list(STAGES)
-    assert [told.stage.name for told in stages if not told.skipped] == []
+    stages = list(forecast_stages(planner, workspace, ()))
+    assert [one.stage.name for one in stages] == list(STAGES)
+    assert [one.stage.name for one in stages if not one.skipped] == []
 
 
 @pytest.mark.parametrize("name", STAGES)

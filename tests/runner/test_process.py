@@ -270,7 +270,7 @@ def test_memory_is_followed_up_and_down_without_a_walk_over_every_page(
 
 
 def test_the_peak_is_the_same_beside_others_that_use_the_same_libraries(tmp_path: Path) -> None:
-    """Memory shared with others counts in parts now, in full for what is foretold."""
+    """Memory shared with others counts in parts now, in full for what is predicted."""
     code = "import numpy, scipy.spatial, time\nprint('up', flush=True)\ntime.sleep({})"
     folders = [tmp_path / name for name in ("alone", "others", "beside")]
     for folder in folders:

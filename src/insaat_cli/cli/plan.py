@@ -17,12 +17,12 @@ from insaat_cli.cli.options import (
 )
 from insaat_cli.cli.reconstruct import PhotosArgument, RecursiveOption
 from insaat_cli.cli.session import output_for
-from insaat_cli.display.forecast_table import outlook_fields, outlook_lines, preset_lines
+from insaat_cli.display.forecast_table import forecast_fields, preset_lines, stage_lines
 from insaat_cli.formatting import counted, printable, size
 from insaat_cli.machine.limits import machine_limits
 from insaat_cli.pipeline.region import AUTO
 from insaat_cli.reconstruction.options import DEFAULT_PRESET, ReconstructionOptions
-from insaat_cli.reconstruction.preset_forecast import Outlook, outlooks
+from insaat_cli.reconstruction.preset_forecast import PresetForecast, forecast_presets
 
 
 def plan_command(
@@ -54,8 +54,8 @@ def plan_command(
         degrade=not no_degrade,
     )
     with out.listening(board=False) as listener:
-        found = outlooks(options, listener)
-    chosen: Outlook = found[preset]
+        found = forecast_presets(options, listener)
+    chosen: PresetForecast = found[preset]
     limits = machine_limits()
     out.line(
         printable(
@@ -65,7 +65,7 @@ def plan_command(
             f"{counted(chosen.plan.threads, 'thread')}"
         )
     )
-    for outlook in found.values():
-        out.json(outlook_fields(outlook))
-    for line in [*outlook_lines(chosen), "", *preset_lines(found)]:
+    for forecast in found.values():
+        out.json(forecast_fields(forecast))
+    for line in [*stage_lines(chosen), "", *preset_lines(found)]:
         out.line(printable(line))

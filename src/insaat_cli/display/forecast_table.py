@@ -1,4 +1,4 @@
-"""An outlook in words: the stages of one preset, and the presets beside each other."""
+"""A forecast as text: the stages of one preset, and the presets beside each other."""
 
 from __future__ import annotations
 
@@ -8,63 +8,63 @@ from typing import Any
 from insaat_cli.formatting import duration, size
 from insaat_cli.planning.forecast import Forecast
 from insaat_cli.planning.planner import changes
-from insaat_cli.reconstruction.preset_forecast import Outlook
+from insaat_cli.reconstruction.preset_forecast import PresetForecast
 
 STAGE_HEAD = ("stage", "memory", "threads", "time", "disk", "")
 PRESET_HEAD = ("preset", "peak memory", "time", "disk", "")
 
 
-def outlook_lines(outlook: Outlook) -> list[str]:
+def stage_lines(forecast: PresetForecast) -> list[str]:
     """A table of the stages."""
     rows = [
         (
-            told.stage.name,
-            size(told.option.memory_bytes),
-            str(told.option.threads),
-            duration(told.seconds),
-            size(told.disk_bytes),
-            _remark(told, outlook.plan.memory_budget_bytes),
+            one.stage.name,
+            size(one.option.memory_bytes),
+            str(one.option.threads),
+            duration(one.seconds),
+            size(one.disk_bytes),
+            _remark(one, forecast.plan.memory_budget_bytes),
         )
-        for told in outlook.stages
+        for one in forecast.stages
     ]
     return table([STAGE_HEAD, *rows])
 
 
-def preset_lines(outlooks: Mapping[str, Outlook]) -> list[str]:
+def preset_lines(forecasts: Mapping[str, PresetForecast]) -> list[str]:
     """A table of the presets."""
     rows = [
         (
             preset,
-            size(outlook.peak_bytes),
-            duration(outlook.seconds),
-            size(outlook.disk_bytes),
-            _preset_remark(outlook),
+            size(forecast.peak_bytes),
+            duration(forecast.seconds),
+            size(forecast.disk_bytes),
+            _preset_remark(forecast),
         )
-        for preset, outlook in outlooks.items()
+        for preset, forecast in forecasts.items()
     ]
     return table([PRESET_HEAD, *rows])
 
 
-def outlook_fields(outlook: Outlook) -> dict[str, Any]:
+def forecast_fields(forecast: PresetForecast) -> dict[str, Any]:
     """One preset for a program."""
     return {
         "event": "outlook",
-        "preset": outlook.preset,
-        "fits": outlook.fits,
-        "peak_bytes": outlook.peak_bytes,
-        "seconds": round(outlook.seconds, 3),
-        "disk_bytes": outlook.disk_bytes,
+        "preset": forecast.preset,
+        "fits": forecast.fits,
+        "peak_bytes": forecast.peak_bytes,
+        "seconds": round(forecast.seconds, 3),
+        "disk_bytes": forecast.disk_bytes,
         "stages": [
             {
-                "stage": told.stage.name,
-                "fits": told.fits,
-                "memory_bytes": told.option.memory_bytes,
-                "threads": told.option.threads,
-                "seconds": round(told.seconds, 3),
-                "disk_bytes": told.disk_bytes,
-                "changes": changes(told.stage.params, told.params),
+                "stage": one.stage.name,
+                "fits": one.fits,
+                "memory_bytes": one.option.memory_bytes,
+                "threads": one.option.threads,
+                "seconds": round(one.seconds, 3),
+                "disk_bytes": one.disk_bytes,
+                "changes": changes(one.stage.params, one.params),
             }
-            for told in outlook.stages
+            for one in forecast.stages
         ],
     }
 
@@ -79,17 +79,18 @@ def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return lines
 
 
-def _remark(told: Forecast, budget_bytes: int) -> str:
-    if not told.fits:
+def _remark(forecast: Forecast, budget_bytes: int) -> str:
+    if not forecast.fits:
         return "does not fit"
-    lowered = changes(told.stage.params, told.params)
-    words = [f"{name} {value}" for name, value in lowered.items()]
-    beyond = ["more than the budget, alone"] if told.option.memory_bytes > budget_bytes else []
-    return "; ".join([f"with {', '.join(words)}"] if words else []) + "".join(beyond)
+    lowered = changes(forecast.stage.params, forecast.params)
+    words = ", ".join(f"{name} {value}" for name, value in lowered.items())
+    beyond = forecast.option.memory_bytes > budget_bytes
+    remarks = [f"with {words}" if words else "", "exceeds the budget, runs alone" if beyond else ""]
+    return "; ".join(filter(None, remarks))
 
 
-def _preset_remark(outlook: Outlook) -> str:
-    if not outlook.fits:
+def _preset_remark(forecast: PresetForecast) -> str:
+    if not forecast.fits:
         return "does not fit"
-    lowered = any(changes(told.stage.params, told.params) for told in outlook.stages)
-    return "with lowered settings" if lowered else ""
+    lowered = any(changes(one.stage.params, one.params) for one in forecast.stages)
+    return "with reduced settings" if lowered else ""

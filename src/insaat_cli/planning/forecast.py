@@ -49,10 +49,12 @@ def budget_of(plan: RunPlan) -> Budget:
     )
 
 
-def forecast(planner: Planner, workspace: Workspace, again: Collection[str]) -> Iterator[Forecast]:
+def forecast_stages(
+    planner: Planner, workspace: Workspace, again: Collection[str]
+) -> Iterator[Forecast]:
     """The stages of a run in order; `again` are those that it would redo in any case.
 
-    `planner` comes to believe what is foretold: give it one that is used for nothing else.
+    `planner` comes to believe what is predicted: give it one that is used for nothing else.
     """
     plan = planner.plan
     budget = budget_of(plan)
@@ -80,7 +82,7 @@ def forecast(planner: Planner, workspace: Workspace, again: Collection[str]) -> 
 
 def check_disk(root: Path, stages: Sequence[Forecast]) -> None:
     """DiskFullError where the disk of `root` cannot hold what the stages will write."""
-    needed = sum(told.disk_bytes for told in stages if not told.skipped)
+    needed = sum(one.disk_bytes for one in stages if not one.skipped)
     if stages and not stages[-1].skipped:
         needed += stages[-1].disk_bytes  # results are copies
     there = root
@@ -95,20 +97,20 @@ def check_disk(root: Path, stages: Sequence[Forecast]) -> None:
         )
 
 
-def fitted(
+def forecast_within_budget(
     plan: RunPlan, history: History, workspace: Workspace, again: Collection[str]
 ) -> tuple[dict[str, int], list[Forecast]]:
-    """The least rung of each stage's ladder that lets all stages fit, and what then is foretold.
+    """The least rung of each stage's ladder that lets all stages fit, and the forecast with it.
 
     Where nothing helps, no rung is lowered: full settings are what a refusal should be about.
     """
     rungs = {stage.name: 0 for stage in plan.pipeline.stages}
-    full = told = _forecast(plan, history, workspace, again, rungs)
-    while short := _short(told):
+    full = stages = _forecast(plan, history, workspace, again, rungs)
+    while short := _short(stages):
         if not plan.degrade or not _lower(plan.pipeline, short[0].stage, rungs):
             return dict.fromkeys(rungs, 0), full
-        told = _forecast(plan, history, workspace, again, rungs)
-    return rungs, told
+        stages = _forecast(plan, history, workspace, again, rungs)
+    return rungs, stages
 
 
 def _forecast(
@@ -120,11 +122,11 @@ def _forecast(
 ) -> list[Forecast]:
     planner = Planner(plan, history)
     planner.min_rung |= rungs
-    return list(forecast(planner, workspace, again))
+    return list(forecast_stages(planner, workspace, again))
 
 
-def _short(told: list[Forecast]) -> list[Forecast]:
-    return [one for one in told if not (one.fits or one.skipped)]
+def _short(stages: list[Forecast]) -> list[Forecast]:
+    return [one for one in stages if not (one.fits or one.skipped)]
 
 
 def _lower(pipeline: Pipeline, stage: Stage, rungs: dict[str, int]) -> bool:

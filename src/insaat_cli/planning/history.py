@@ -63,9 +63,24 @@ class History:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or state_folder() / "history.json"
+        self._known: dict[str, list[Measurement]] = {}
+        self._version: Version | None = None
+        """Of the file that `_known` stands for."""
 
-    def read(self) -> dict[str, list[Measurement]]:
-        """Everything known; entries that make no sense are dropped."""
+    def read(self) -> Mapping[str, list[Measurement]]:
+        """Everything known; entries that make no sense are dropped.
+
+        The file is parsed only where another process has changed it since: every planned stage of
+        every run asks.
+        """
+        version = _version(self.path)
+        if version is None:
+            return {}
+        if version != self._version:
+            self._known, self._version = self._parsed(), version
+        return self._known
+
+    def _parsed(self) -> dict[str, list[Measurement]]:
         try:
             raw = json.loads(self.path.read_text(encoding="utf-8"))
             stages = raw["stages"].items()
@@ -80,18 +95,33 @@ class History:
 
     def add(self, key: str, measurement: Measurement) -> None:
         """Remember one more measurement."""
-        known = self.read()
+        known = dict(self.read())
         known[key] = [*known.get(key, []), measurement][-KEPT_PER_STAGE:]
         plain = {name: [asdict(entry) for entry in entries] for name, entries in known.items()}
         fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         with suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             fresh.write_text(json.dumps({"stages": plain}, indent=1), encoding="utf-8")
+            version = _version(fresh)
             fresh.replace(self.path)
+            self._known, self._version = known, version
 
     def clear(self) -> None:
         with explain_disk(self.path, hint="INSAAT_STATE_DIR names another folder for it"):
             self.path.unlink(missing_ok=True)
+
+
+Version = tuple[int, int, int]
+"""What changes with every replacement of a file: its inode, time of change (ns) and size."""
+
+
+def _version(path: Path) -> Version | None:
+    """None where the file is not there, or cannot be looked at."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def stage_key(pipeline: str, stage: str, version: int) -> str:

@@ -1,4 +1,4 @@
-"""How much memory a run that was refused would need: told only where it is so.
+"""How much memory a run that was refused would need, and only where that much would do.
 
 What a stage needs says little about that. With its need as the budget, others would not fit, and
 those that fit would do so with cheaper settings. So whole runs are planned, with larger budgets.
@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from insaat_cli.formatting import size
-from insaat_cli.planning.forecast import fitted, forecast
+from insaat_cli.planning.forecast import forecast_stages, forecast_within_budget
 from insaat_cli.planning.history import History
 from insaat_cli.planning.planner import Planner
 from insaat_cli.planning.run_plan import RunPlan
@@ -61,8 +61,8 @@ def enough_memory(
     while plan.degrade and enough - refused > 1:
         middle = (refused + enough) // 2
         tried = _with_budget(plan, middle * STEP_MB)
-        _, told = fitted(tried, history, workspace, again)
-        if all(one.fits or one.skipped for one in told):
+        _, stages = forecast_within_budget(tried, history, workspace, again)
+        if all(one.fits or one.skipped for one in stages):
             enough = middle
         else:
             refused = middle
@@ -74,8 +74,8 @@ def _unchanged_mb(
 ) -> int:
     """What the largest stage needs with the settings that were asked for, on one thread."""
     planner = Planner(replace(plan, degrade=False), history)
-    told = list(forecast(planner, workspace, again))
-    least = max(one.min_bytes for one in told if not one.skipped)
+    stages = list(forecast_stages(planner, workspace, again))
+    least = max(one.min_bytes for one in stages if not one.skipped)
     return -(-least // (STEP_MB * MEGABYTE)) * STEP_MB
 
 

@@ -3,7 +3,7 @@
 The same rules serve the stages of one run and those of many runs side by side:
 
 - Admission: the predictions of all running stages never add up to more than the budget.
-- Quality is given up only where the whole budget could not hold the stage: on a busy machine it
+- Quality is reduced only where the whole budget could not hold the stage: on a busy machine it
   waits, or runs with fewer threads.
 - No starvation: a stage that was passed over MAX_PASSED_OVER times lets nothing more start before
   it; so the machine drains until it fits.
@@ -177,12 +177,12 @@ class _Free:
                 return None
             grant = max(self.budget.memory_bytes, ways[0].memory_bytes)
             return Start(key=task.key, option=ways[0], grant_bytes=grant, alone=True)
-        fitting = [o for o in ways if o.memory_bytes <= self.memory_bytes]
-        fitting = [o for o in fitting if o.threads <= self.cores]
-        if not fitting:
+        able = [o for o in ways if o.memory_bytes <= self.memory_bytes]
+        able = [o for o in able if o.threads <= self.cores]
+        if not able:
             return None
         fair = self.fair_cores(contenders)
-        option = next((o for o in fitting if o.threads <= fair), fitting[-1])
+        option = next((o for o in able if o.threads <= fair), able[-1])
         return Start(key=task.key, option=option, grant_bytes=option.memory_bytes)
 
     def fair_cores(self, contenders: Sequence[Sequence[Option]]) -> int:

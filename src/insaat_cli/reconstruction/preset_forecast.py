@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from insaat_cli.planning.forecast import Forecast, fitted
+from insaat_cli.planning.forecast import Forecast, forecast_within_budget
 from insaat_cli.planning.history import History
 from insaat_cli.planning.run_plan import RunPlan
 from insaat_cli.reconstruction.options import ReconstructionOptions
@@ -15,7 +15,7 @@ from insaat_cli.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outlook:
+class PresetForecast:
     """One preset: every stage as it would run, results of earlier runs left aside."""
 
     preset: str
@@ -24,31 +24,34 @@ class Outlook:
 
     @property
     def fits(self) -> bool:
-        return all(told.fits for told in self.stages)
+        return all(one.fits for one in self.stages)
 
     @property
     def peak_bytes(self) -> int:
-        return max((told.option.memory_bytes for told in self.stages), default=0)
+        return max((one.option.memory_bytes for one in self.stages), default=0)
 
     @property
     def seconds(self) -> float:
-        return sum(told.seconds for told in self.stages)
+        return sum(one.seconds for one in self.stages)
 
     @property
     def disk_bytes(self) -> int:
         """Of the whole workspace, results included."""
         results = self.stages[-1].disk_bytes if self.stages else 0
-        return sum(told.disk_bytes for told in self.stages) + results
+        return sum(one.disk_bytes for one in self.stages) + results
 
 
-def outlooks(options: ReconstructionOptions, listener: Listener) -> dict[str, Outlook]:
+def forecast_presets(
+    options: ReconstructionOptions, listener: Listener
+) -> dict[str, PresetForecast]:
     """By preset, the one asked for first. Raises InsaatError as a run would."""
     chosen = prepare(options, listener, to_run=False)
     presets = [options.preset, *chosen.plan.pipeline.presets]
-    found: dict[str, Outlook] = {}
+    found: dict[str, PresetForecast] = {}
+    history = History()
     for preset in dict.fromkeys(presets):
         plan = plan_of(replace(options, preset=preset, restart=True), chosen.photos)
         workspace = Workspace(plan.workspace)
-        _, told = fitted(plan, History(), workspace, stages_to_redo(plan))
-        found[preset] = Outlook(preset=preset, plan=plan, stages=tuple(told))
+        _, stages = forecast_within_budget(plan, history, workspace, stages_to_redo(plan))
+        found[preset] = PresetForecast(preset=preset, plan=plan, stages=tuple(stages))
     return found

@@ -17,22 +17,22 @@ def dry_run(workspace: Workspace, stages: Sequence[Forecast], send: Listener) ->
     DiskFullError, after that, where the disk is too small.
     """
     summaries = []
-    for told in stages:
-        stage = told.stage
+    for forecast in stages:
+        stage = forecast.stage
         send(
             RunPlanned(
                 stage=stage.name,
                 title=stage.title,
-                skipped=told.skipped,
-                fits=told.fits,
-                threads=told.option.threads,
-                predicted_bytes=told.option.memory_bytes,
-                predicted_seconds=told.seconds,
-                predicted_disk_bytes=told.disk_bytes,
-                changes=changes(stage.params, told.params),
+                skipped=forecast.skipped,
+                fits=forecast.fits,
+                threads=forecast.option.threads,
+                predicted_bytes=forecast.option.memory_bytes,
+                predicted_seconds=forecast.seconds,
+                predicted_disk_bytes=forecast.disk_bytes,
+                changes=changes(stage.params, forecast.params),
             )
         )
-        status = SKIPPED if told.skipped else PLANNED
+        status = SKIPPED if forecast.skipped else PLANNED
         summaries.append(StageSummary(name=stage.name, title=stage.title, status=status))
     check_disk(workspace.root, stages)
     return RunResult(

@@ -155,8 +155,8 @@ def _reason(exit_code: int) -> str:
 
 
 def _log_hint(log_tail: str) -> str:
-    told, fatal, _ = log_tail.partition("Fatal Python error")  # what follows are stack traces
-    log_tail = told if fatal and told.strip() else log_tail
+    before, fatal, _ = log_tail.partition("Fatal Python error")  # what follows are stack traces
+    log_tail = before if fatal and before.strip() else log_tail
     lines = [
         printable(line.rstrip())
         for line in log_tail.splitlines()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from insaat_cli.errors import InsaatError, StoppedError
 from insaat_cli.machine.available_memory import AvailableMemory
 from insaat_cli.machine.process_memory import process_bytes
-from insaat_cli.planning.forecast import budget_of, fitted
+from insaat_cli.planning.forecast import budget_of, forecast_within_budget
 from insaat_cli.planning.history import History
 from insaat_cli.planning.run_plan import RunPlan, foreseen_results
 from insaat_cli.planning.scheduler import Budget, Refuse, State, Task, decide
@@ -72,8 +72,9 @@ def run_pipeline(
         workspace = Workspace(plan.workspace)
         stages = [stage.name for stage in plan.pipeline.stages]
         workspace.check(stages, foreseen_results(plan.pipeline), overwrite=plan.overwrite)
-        _, told = fitted(plan, history or History(), workspace, stages_to_redo(plan))
-        return dry_run(workspace, told, listener)
+        again = stages_to_redo(plan)
+        _, forecasts = forecast_within_budget(plan, history or History(), workspace, again)
+        return dry_run(workspace, forecasts, listener)
     job = Job(plan=plan, listener=listener)
     (outcome,) = run_pipelines([job], stop=stop, history=history)
     if isinstance(outcome, InsaatError):
@@ -263,7 +264,7 @@ class _Loop:
 
     def _done(self, run: Run, key: str, state: State) -> None:
         """`key` is done. If with lowered settings, later stages of its run will need less, too;
-        and what it took corrects what is foretold of the same stage in all runs."""
+        and what it took corrects the forecast of the same stage in all runs."""
         self.state = state
         for other in self.runs.values():
             own = {name: task for name, task in self._waiting().items() if self._is_of(other, name)}

@@ -69,7 +69,7 @@ class MemoryWatch:
         return int(available * (1 - RESERVE_SHARE)) - unclaimed
 
     def _granted(self, attempt: Attempt, running: int) -> int:
-        """Alone, a stage may use all; beside others, what it was foretold to need."""
+        """Alone, a stage may use all; beside others, what it was predicted to need."""
         expected = attempt.spec.option.memory_bytes
         return max(expected, self.budget_bytes) if running == 1 else expected
 

@@ -99,7 +99,7 @@ class ChildProcess:
         self.pid = self._process.pid
         self.started = time.monotonic()
         self.peak_bytes = 0
-        """Of what it would use alone: the same whatever else runs, so that it can be foretold."""
+        """Of what it would use alone: the same whatever else runs, so that it can be predicted."""
         self.used_bytes = 0
         """PSS: what it adds to all that runs."""
         self._sampled = self._measured = self._tree_seen = 0.0

@@ -13,7 +13,7 @@ from insaat_cli.errors import InsaatError, MemoryLimitError, StoppedError
 from insaat_cli.formatting import size
 from insaat_cli.machine.limits import machine_limits
 from insaat_cli.pipeline.definition import Stage
-from insaat_cli.planning.forecast import Forecast, budget_of, check_disk, fitted
+from insaat_cli.planning.forecast import Forecast, budget_of, check_disk, forecast_within_budget
 from insaat_cli.planning.history import History
 from insaat_cli.planning.memory_advice import enough_memory
 from insaat_cli.planning.planner import Planner, changes
@@ -120,10 +120,11 @@ class Run:
             )
         )
         again = stages_to_redo(plan)
-        rungs, told = fitted(plan, self.planner.history, self.workspace, again)
-        self._refuse(told)
+        history = self.planner.history
+        rungs, forecasts = forecast_within_budget(plan, history, self.workspace, again)
+        self._refuse(forecasts)
         self.planner.min_rung |= rungs
-        check_disk(self.workspace.root, told)
+        check_disk(self.workspace.root, forecasts)
         for name in again:
             self.workspace.withdraw(name)
         photos = [photo.to_json() for photo in plan.photos]
@@ -131,10 +132,10 @@ class Run:
         write_json(self.workspace.photos, {"photos": photos, "left_out": left_out})
         self.record.write()
 
-    def _refuse(self, stages: list[Forecast]) -> None:
-        short = [told for told in stages if not (told.fits or told.skipped)]
+    def _refuse(self, forecasts: list[Forecast]) -> None:
+        short = [one for one in forecasts if not (one.fits or one.skipped)]
         if short:
-            worst = max(short, key=lambda told: told.option.memory_bytes)
+            worst = max(short, key=lambda one: one.option.memory_bytes)
             raise self.refusal(worst.stage, worst.option.memory_bytes)
 
     def take_over(self, key: str) -> bool:
@@ -152,7 +153,7 @@ class Run:
         return True
 
     def can_be_cheaper(self, key: str) -> bool:
-        """Whether a running stage could do with less memory than was foretold for it."""
+        """Whether a running stage could do with less memory than was predicted for it."""
         spec = self.attempts[key].spec
         others = self.planner.options(spec.stage, spec.option.rung)
         fewer = any(other.memory_bytes < spec.option.memory_bytes for other in others)

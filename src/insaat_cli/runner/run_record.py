@@ -47,7 +47,7 @@ class StageRecord:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     degraded: list[str] = field(default_factory=list)
-    """What was given up and why, one sentence each."""
+    """What was degraded and why, one sentence each."""
     log: str = ""
     """Relative to the workspace."""
     run: str = ""

@@ -31,7 +31,7 @@ class StageSummary:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
-    """What was given up, one sentence each."""
+    """What was degraded, one sentence each."""
     folder: Path | None = None
     """Its published outputs."""
 

@@ -183,7 +183,7 @@ def spec(job: str, count: int, side: int, **changes: object) -> bytes:
     return JobSpec(**{"job": job, "photos": photos, "sizes": sizes, **changes}).to_bytes()
 
 
-def foretold(body: bytes | None, tmp_path: Path, *, budget_gb: int = 64) -> Task:
+def predicted_task(body: bytes | None, tmp_path: Path, *, budget_gb: int = 64) -> Task:
     store, found = MemoryStore(), marker(1)
     if body is not None:
         store.put(f"jobs/{found.job}/spec.json", body)
@@ -193,20 +193,20 @@ def foretold(body: bytes | None, tmp_path: Path, *, budget_gb: int = 64) -> Task
 
 
 def test_more_and_larger_photos_need_more(tmp_path: Path) -> None:
-    few = foretold(spec("j", 10, 1000), tmp_path)
-    many = foretold(spec("j", 400, 6000), tmp_path)
+    few = predicted_task(spec("j", 10, 1000), tmp_path)
+    many = predicted_task(spec("j", 400, 6000), tmp_path)
     assert [option.threads for option in few.options] == [8, 4, 2, 1]
     assert PROCESS_BYTES < few.options[0].memory_bytes < many.options[0].memory_bytes < 64 * GB
     assert few.options[0].memory_bytes >= few.options[-1].memory_bytes
     assert not few.alone
 
 
-def test_what_cannot_be_foretold(tmp_path: Path) -> None:
-    assert foretold(spec("j", 10, 1000, sizes=()), tmp_path).alone, "of an earlier version"
+def test_what_cannot_be_predicted(tmp_path: Path) -> None:
+    assert predicted_task(spec("j", 10, 1000, sizes=()), tmp_path).alone, "of an earlier version"
     for body in (None, b"no json", spec("j", 10, 1000, preset="none")):
-        task = foretold(body, tmp_path)
+        task = predicted_task(body, tmp_path)
         assert not task.alone and task.options[0].memory_bytes <= PROCESS_BYTES, "it ends at once"
-    cramped = foretold(spec("j", 400, 6000), tmp_path, budget_gb=1)
+    cramped = predicted_task(spec("j", 400, 6000), tmp_path, budget_gb=1)
     assert cramped.alone or cramped.options[0].memory_bytes <= GB
 
 

@@ -51,7 +51,7 @@ class JobSpec:
     notify: str = ""
     photos: tuple[FileEntry, ...]
     sizes: tuple[tuple[int, int], ...] = ()
-    """Width and height of each photo, px, by which workers foretell memory; (): not said."""
+    """Width and height of each photo, px, by which workers predict memory; (): not said."""
 
     def to_bytes(self) -> bytes:
         fields = {"format": FORMAT, **dataclasses.asdict(self)}

@@ -21,7 +21,7 @@ from insaat_cli.remote.queue.keys import spec_key
 from insaat_cli.remote.store.manifest import FileEntry
 from insaat_cli.remote.store.protocol import Store
 from insaat_cli.remote.worker.admission import Choice, Grant
-from insaat_cli.remote.worker.job_forecast import foretold
+from insaat_cli.remote.worker.job_forecast import forecast_job
 from insaat_cli.remote.worker.scratch import Scratch
 from insaat_cli.runner.requirements import check_requirements
 
@@ -77,10 +77,10 @@ class Fitness:
             raise _too_little("any stage", SMALLEST_BUDGET_BYTES, grant)
         if not spec.sizes:
             return photos_bytes
-        stages = foretold(spec, pipeline, grant, self._history)
-        short = [told for told in stages if not told.fits]
+        stages = forecast_job(spec, pipeline, grant, self._history)
+        short = [one for one in stages if not one.fits]
         if short:
-            worst = max(short, key=lambda told: told.option.memory_bytes)
+            worst = max(short, key=lambda one: one.option.memory_bytes)
             raise _too_little(worst.stage.title, worst.option.memory_bytes, grant)
         return photos_bytes + _written_bytes(stages)
 
@@ -93,9 +93,9 @@ def too_small_for_any(allowed: Mapping[str, str], grant: Grant) -> MemoryLimitEr
             pipeline = find_pipeline(allowed[name])
             preset = next(iter(pipeline.presets), DEFAULT_PRESET)
             spec = JobSpec(job="", pipeline=name, preset=preset, photos=SMALL, sizes=SMALL_SIZES)
-            stages = foretold(spec, check_spec(spec, allowed), grant, UNMEASURED)
-            worst = max(stages, key=lambda told: told.option.memory_bytes)
-            if all(told.fits for told in stages):
+            stages = forecast_job(spec, check_spec(spec, allowed), grant, UNMEASURED)
+            worst = max(stages, key=lambda one: one.option.memory_bytes)
+            if all(one.fits for one in stages):
                 return None
             if least is None or worst.option.memory_bytes < least.option.memory_bytes:
                 least = worst
@@ -106,7 +106,7 @@ def too_small_for_any(allowed: Mapping[str, str], grant: Grant) -> MemoryLimitEr
 
 def _written_bytes(stages: list[Forecast]) -> int:
     """By all stages, by the results, which are copies, and by the archive of a checkpoint."""
-    each = [told.disk_bytes for told in stages]
+    each = [one.disk_bytes for one in stages]
     return sum(each) + each[-1] + max(each)
 
 

@@ -1,4 +1,4 @@
-"""What a queued job will use, foretold from its spec alone: before it is claimed, or fetched."""
+"""What a queued job will use, predicted from its spec alone: before it is claimed, or fetched."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from insaat_cli.errors import InsaatError, StoreError, UsageError
 from insaat_cli.pipeline.definition import Pipeline
-from insaat_cli.planning.forecast import Forecast, fitted
+from insaat_cli.planning.forecast import Forecast, forecast_within_budget
 from insaat_cli.planning.history import History
 from insaat_cli.planning.run_plan import RunPlan
 from insaat_cli.planning.scheduler import Budget, Option, Task
@@ -39,7 +39,9 @@ class _PhotoFacts:
         return {"name": self.name}
 
 
-def foretold(spec: JobSpec, pipeline: Pipeline, grant: Grant, history: History) -> list[Forecast]:
+def forecast_job(
+    spec: JobSpec, pipeline: Pipeline, grant: Grant, history: History
+) -> list[Forecast]:
     """The stages of a job as they would go within `grant`; `spec` says how large photos are."""
     plan = RunPlan(
         pipeline=pipeline,
@@ -52,8 +54,8 @@ def foretold(spec: JobSpec, pipeline: Pipeline, grant: Grant, history: History) 
         memory_budget_bytes=grant.memory_bytes,
         threads=grant.threads,
     )
-    _, told = fitted(plan, history, Workspace(NO_WORKSPACE), ())
-    return told
+    _, stages = forecast_within_budget(plan, history, Workspace(NO_WORKSPACE), ())
+    return stages
 
 
 class PredictedNeeds:
@@ -102,18 +104,18 @@ class PredictedNeeds:
         """Of the largest stage, at the best settings that this machine could give it alone."""
         grant = Grant(memory_bytes=self._budget.memory_bytes, threads=threads)
         try:
-            told = foretold(spec, pipeline, grant, self._history)
+            stages = forecast_job(spec, pipeline, grant, self._history)
         except InsaatError:
             return None
-        if not all(one.fits for one in told):
+        if not all(one.fits for one in stages):
             return None
-        return max(one.option.memory_bytes for one in told)
+        return max(one.option.memory_bytes for one in stages)
 
 
 def open_admission(
     store: Store, allowed: Mapping[str, str], concurrency: int | None, whole: Grant
 ) -> Admission:
-    """`concurrency` jobs with equal shares of `whole`; None: as many as fit by what is foretold."""
+    """`concurrency` jobs with equal shares of `whole`; None: as many as fit by their forecasts."""
     if concurrency is not None:
         shares = EqualShares(concurrency, whole.memory_bytes, whole.threads)
         return Admission(shares.budget, shares)

@@ -66,7 +66,7 @@ class WorkerOptions:
     sweep_s: float = DEFAULT_SWEEP_S
     """Between looks into the queue where a doorbell rings for every job."""
     concurrency: int | None = 1
-    """None: as many as fit the memory budget by what is foretold of them."""
+    """None: as many as fit the memory budget by their forecasts."""
     max_memory: str | None = None
     threads: int | None = None
     tags: tuple[str, ...] = ()
@@ -91,7 +91,7 @@ class _Slot:
     lease: Lease
     run: JobRun
     disk_bytes: int
-    """What it is foretold to write."""
+    """What it is predicted to write."""
     thread: threading.Thread | None = None
     end: End | None = None
 
