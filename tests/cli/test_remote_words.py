@@ -64,6 +64,6 @@ class _Unheard(Output):
 def test_following_ends_when_nobody_reads() -> None:
     client = _Client()
     with pytest.raises(typer.Exit) as ended:
-        _follow(client, FAILED.job, _Unheard(Display.QUIET), only_tell=True)  # type: ignore[arg-type]
+        _follow(client, FAILED.job, _Unheard(Display.QUIET), stop_if_unread=True)  # type: ignore[arg-type]
     assert ended.value.exit_code == READER_LEFT == 141
     assert client.asked == 1

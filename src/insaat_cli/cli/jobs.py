@@ -30,7 +30,7 @@ from insaat_cli.display.job_text import (
     state_fields,
     status_lines,
 )
-from insaat_cli.formatting import size
+from insaat_cli.formatting import counted, size
 from insaat_cli.remote.queue.job_state import Status
 
 
@@ -55,16 +55,19 @@ def jobs_command(
 def status_command(
     context: typer.Context,
     job: JobArgument,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Until it ends.")] = False,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", "-f", help="Keep printing changes until the job ends."),
+    ] = False,
     remote: RemoteOption = None,
     endpoint: EndpointOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Where a job stands."""
+    """Show the status of a job."""
     out = output_for(context, json=json)
     client = client_of(remote, endpoint)
     if follow:
-        _follow(client, job, out, only_tell=True)
+        _follow(client, job, out, stop_if_unread=True)
         return
     state = client.status(job)
     refusals = client.refusals(state)
@@ -86,10 +89,10 @@ def fetch_command(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Bring a job's result here; the same command again goes on where it was cut off."""
+    """Download the result of a job. Run the same command again to resume a download."""
     out = output_for(context, json=json, quiet=quiet)
     client = client_of(remote, endpoint)
-    meter = TransferMeter("fetched", out.line)
+    meter = TransferMeter("downloaded", out.line)
     meter.start(sum(entry.size for entry in client.manifest(job).files))
     fetched = client.fetch(job, output or Path(job), overwrite=overwrite, progress=meter.add)
     for entry in fetched.files:
@@ -105,14 +108,14 @@ def cancel_command(
     endpoint: EndpointOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Stop a job, wherever it is."""
+    """Cancel a queued or running job."""
     out = output_for(context, json=json)
     state = client_of(remote, endpoint).cancel(job)
     out.json(state_fields(state))
     if state.status is Status.CANCELLED:
-        out.line(f"job {job} is cancelled")
+        out.line(f"cancelled job {job}")
     else:
-        out.line(f"job {job}: its worker was asked to stop")
+        out.line(f"job {job}: asked its worker to stop")
 
 
 def retry_command(
@@ -123,21 +126,23 @@ def retry_command(
     queue_url: BellOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Put a failed or cancelled job into the queue again; finished stages are kept."""
+    """Requeue a failed or cancelled job. Finished stages are reused."""
     out = output_for(context, json=json)
     state = client_of(remote, endpoint, queue_url).retry(job)
     out.json(state_fields(state))
-    out.line(f"job {job} is queued again")
+    out.line(f"requeued job {job}")
 
 
 def logs_command(
     context: typer.Context,
     job: JobArgument,
-    attempt: Annotated[int | None, typer.Option(min=1, help="Its number; default: last.")] = None,
+    attempt: Annotated[
+        int | None, typer.Option(min=1, help="Attempt number. Default: the last one with a log.")
+    ] = None,
     remote: RemoteOption = None,
     endpoint: EndpointOption = None,
 ) -> None:
-    """The log of a job's last attempt that has one."""
+    """Print the log of a job's last attempt."""
     output_for(context)
     text = client_of(remote, endpoint).logs(job, attempt)
     shown = "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
@@ -147,12 +152,12 @@ def logs_command(
 def share_command(
     context: typer.Context,
     job: JobArgument,
-    hours: Annotated[float, typer.Option(help="How long the link is good, up to 168.")] = 24.0,
+    hours: Annotated[float, typer.Option(help="Hours until the link expires, up to 168.")] = 24.0,
     remote: RemoteOption = None,
     endpoint: EndpointOption = None,
     json: JsonOption = False,
 ) -> None:
-    """A link to the model's page that anybody can open for a while."""
+    """Create a temporary public link to the model's page."""
     out = output_for(context, json=json)
     link = client_of(remote, endpoint).share(job, seconds=int(hours * 3600))
     out.json({"event": "shared", "job": job, "link": link})
@@ -166,13 +171,13 @@ def rm_command(
     endpoint: EndpointOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Delete ended jobs with their results. Photos stay in the store for other jobs."""
+    """Delete ended jobs and their results. Photos stay in the store for other jobs."""
     out = output_for(context, json=json)
     client = client_of(remote, endpoint)
     for job in jobs:
         count = client.remove(job)
         out.json({"event": "removed", "job": job, "objects": count})
-        out.line(f"job {job} is gone ({count} objects)")
+        out.line(f"deleted job {job} ({counted(count, 'object')})")
 
 
 def register(app: typer.Typer) -> None:

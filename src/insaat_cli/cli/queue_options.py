@@ -1,4 +1,4 @@
-"""Options and objects that the queue's commands share."""
+"""This module holds the options and objects that the queue commands share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 
 from insaat_cli.cli.options import given_path
 from insaat_cli.errors import UsageError
+from insaat_cli.formatting import printable
 from insaat_cli.pipeline.loader import find_pipeline
 from insaat_cli.remote.client.client import Client
 from insaat_cli.remote.connections import open_bell, open_store
@@ -20,40 +21,45 @@ RemoteOption = Annotated[
     typer.Option(
         "--remote",
         metavar="s3://BUCKET/PREFIX|DIR",
-        help="The queue. Default: INSAAT_REMOTE, insaat config, or a folder of yours.",
+        help="Queue to use. Default: INSAAT_REMOTE, then insaat config, then a local folder.",
     ),
 ]
 EndpointOption = Annotated[
-    str | None, typer.Option("--endpoint", metavar="URL", help="An S3 server that is not AWS.")
+    str | None,
+    typer.Option("--endpoint", metavar="URL", help="S3-compatible server other than AWS."),
 ]
 BellOption = Annotated[
     str | None,
-    typer.Option("--queue-url", metavar="URL", help="An SQS queue that rings when a job comes."),
+    typer.Option("--queue-url", metavar="URL", help="SQS queue that notifies workers of new jobs."),
 ]
-JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="As printed by insaat submit.")]
+JobArgument = Annotated[
+    str, typer.Argument(metavar="JOB", help="Job ID, as printed by insaat submit.")
+]
 AllowOption = Annotated[
     list[Path] | None,
     typer.Option(
         "--allow-pipeline",
         parser=given_path,
         metavar="FILE",
-        help="A pipeline of your own that jobs may name.",
+        help="Pipeline file that jobs may use; repeatable.",
     ),
 ]
 
 
 def client_of(remote: str | None, endpoint: str | None, queue_url: str | None = None) -> Client:
-    """The client of the store and doorbell that options, environment and configuration name."""
+    """Return a client of the store and doorbell that options, environment and config name."""
     store = open_store({"remote": remote, "endpoint": endpoint})
     bell = open_bell({"queue_url": queue_url})
     return Client(store, Queue(store, clock=time.monotonic), bell)
 
 
 def named_pipelines(files: list[Path] | None) -> dict[str, str]:
-    """Pipeline files by the name inside them."""
+    """Return the paths of pipeline files by the pipeline name that each declares."""
     named: dict[str, str] = {}
     for file in files or []:
         if file.suffix not in {".yaml", ".yml"}:
-            raise UsageError(f"{file} is not a pipeline file")
+            raise UsageError(
+                f"{printable(str(file))} is not a pipeline file", hint="use a .yaml file"
+            )
         named[find_pipeline(str(file)).name] = str(file.absolute())
     return named

@@ -1,4 +1,4 @@
-"""`insaat submit`: photos into the queue."""
+"""`insaat submit` uploads photos and queues their reconstruction."""
 
 from __future__ import annotations
 
@@ -63,39 +63,51 @@ def submit_command(
     endpoint: EndpointOption = None,
     queue_url: BellOption = None,
     pipeline: Annotated[
-        str, typer.Option(metavar="NAME", autocompletion=offer_pipelines)
+        str,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=offer_pipelines,
+            help="Name of a pipeline that the workers allow.",
+        ),
     ] = DEFAULT_PIPELINE,
     preset: PresetOption = DEFAULT_PRESET,
     formats: FormatOption = "glb",
     settings: SetOption = None,
     roi: RoiOption = AUTO,
     masks: MasksOption = None,
-    recursive: Annotated[bool, typer.Option("--recursive", "-r")] = False,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Include subfolders.")
+    ] = False,
     resize: Annotated[
-        int | None, typer.Option(metavar="PX", help="Reduce photos to this side before sending.")
+        int | None,
+        typer.Option(
+            metavar="PX", help="Downscale photos to this longest side (px) before uploading."
+        ),
     ] = None,
-    priority: Annotated[int, typer.Option(help="0 to 99; higher comes first.")] = 50,
+    priority: Annotated[int, typer.Option(help="0 to 99; higher runs first.")] = 50,
     tag: Annotated[
         list[str] | None, typer.Option(help="Only workers with this tag take the job.")
     ] = None,
-    notify: Annotated[str, typer.Option(metavar="MAIL", help="Tell this address when done.")] = "",
-    wait: Annotated[bool, typer.Option("--wait", help="Stay until the job has ended.")] = False,
+    notify: Annotated[
+        str, typer.Option(metavar="MAIL", help="Send mail to this address when the job ends.")
+    ] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the job ends.")] = False,
     strict: StrictOption = False,
     allow_pipeline: AllowOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Put a reconstruction into the queue. What the store has already is not sent again."""
+    """Submit a reconstruction to the queue. Photos already in the store are not uploaded again."""
     out = output_for(context, json=json, quiet=quiet)
     client = client_of(remote, endpoint, queue_url)
     if masks is not None:
         raise UsageError(
-            "a remote job takes no --masks",
-            hint="make the masked parts of the photos transparent (PNG), or run it here",
+            "remote jobs do not support --masks",
+            hint="make the masked parts of the photos transparent (PNG), or use insaat reconstruct",
         )
     if strict and not wait:
         raise UsageError(
-            "--strict needs --wait", hint="add --wait: only a finished job can be judged"
+            "--strict needs --wait", hint="add --wait: only a finished job can be checked"
         )
     options = SubmitOptions(
         sources=tuple(photos),
@@ -110,7 +122,7 @@ def submit_command(
         notify=notify,
         resize=resize,
     )
-    meter = TransferMeter("checked or sent", out.line)
+    meter = TransferMeter("checked or uploaded", out.line)
     done = submit(
         client.queue,
         options,
@@ -128,7 +140,7 @@ def submit_command(
             "total_bytes": done.total_bytes,
         }
     )
-    out.line(f"job {done.job}: {len(done.photos.used)} photos, {size(done.sent_bytes)} sent")
+    out.line(f"job {done.job}: {len(done.photos.used)} photos, {size(done.sent_bytes)} uploaded")
     if wait:
         _follow(client, done.job, out)
         shortfall = client.shortfall(done.job, done.photos.left_out)
@@ -139,23 +151,23 @@ def submit_command(
             raise shortfall.error()
 
 
-def _follow(client: Client, job: str, out: Output, *, only_tell: bool = False) -> None:
-    """Show every change; a job that ends otherwise than well is this command's error.
+def _follow(client: Client, job: str, out: Output, *, stop_if_unread: bool = False) -> None:
+    """Print every change of the job, and raise an error if it does not succeed.
 
-    `only_tell`: end when nobody reads any more, as if SIGPIPE had ended us."""
-    told: set[str] = set()
+    `stop_if_unread`: exit as after SIGPIPE once nobody reads the output."""
+    shown: set[str] = set()
 
     def wait(seconds: float) -> None:
         time.sleep(seconds)
         for refusal in client.refusals(state):
-            if refusal.machine not in told:
-                told.add(refusal.machine)
+            if refusal.machine not in shown:
+                shown.add(refusal.machine)
                 out.line(refusal_line(refusal))
 
     for state in client.follow(job, every_s=FOLLOW_S, wait=wait):
         out.json(state_fields(state))
         out.line(" ".join(status_lines(state)))
-        if only_tell and not out.is_heard:
+        if stop_if_unread and not out.is_heard:
             raise typer.Exit(READER_LEFT)
     if state.status is not Status.SUCCEEDED:
         raise ended_error(state)

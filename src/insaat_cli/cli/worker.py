@@ -1,4 +1,4 @@
-"""`insaat worker`."""
+"""`insaat worker` runs the jobs of a queue."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from insaat_cli.remote.worker.worker import (
     WorkerOptions,
 )
 
-SHORTEST_LEASE_S = 1.0
+MIN_LEASE_S = 1.0
 
 
 def worker_command(
@@ -44,47 +44,65 @@ def worker_command(
     endpoint: EndpointOption = None,
     queue_url: BellOption = None,
     concurrency: Annotated[
-        str, typer.Option(metavar="N|auto", help="Jobs at once; auto: what memory allows.")
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Number of jobs to run at once; auto: as many as fit in memory.",
+        ),
     ] = "1",
-    tags: Annotated[str, typer.Option(metavar="LIST", help="Also take jobs with these tags.")] = "",
-    once: Annotated[bool, typer.Option("--once", help="End after one job, or none.")] = False,
+    tags: Annotated[
+        str, typer.Option(metavar="LIST", help="Also accept jobs with these tags: a,b.")
+    ] = "",
+    once: Annotated[bool, typer.Option("--once", help="Exit after at most one job.")] = False,
     idle_exit: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="End after so long without work.")
+        float | None,
+        typer.Option(metavar="SECONDS", help="Exit after this many seconds without work."),
     ] = None,
     lease: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Silence after which a job is lost.")
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="Seconds without a heartbeat after which a job counts as lost.",
+        ),
     ] = DEFAULT_LEASE_S,
     poll: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Between looks into the queue.")
+        float, typer.Option(metavar="SECONDS", help="Seconds between scans of the queue.")
     ] = DEFAULT_POLL_S,
     stop: Annotated[
-        float, typer.Option(metavar="SECONDS", help="For stages to end after SIGTERM.")
+        float, typer.Option(metavar="SECONDS", help="Seconds that stages get to end after SIGTERM.")
     ] = 8.0,
     checkpoint_min: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Shorter stages are not stored.")
+        float, typer.Option(metavar="SECONDS", help="Do not checkpoint stages shorter than this.")
     ] = 2.0,
     max_memory: MemoryOption = None,
     threads: ThreadsOption = None,
     work_folder: Annotated[
-        Path | None, typer.Option(parser=given_path, metavar="DIR", help="For scratch.")
+        Path | None,
+        typer.Option(parser=given_path, metavar="DIR", help="Folder for temporary files."),
     ] = None,
     sweep: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Between such looks, with --queue-url.")
+        float, typer.Option(metavar="SECONDS", help="Like --poll, but when --queue-url is set.")
     ] = DEFAULT_SWEEP_S,
     metrics_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Prometheus metrics and health.")
+        int | None,
+        typer.Option(min=0, max=65535, help="Port for Prometheus metrics and health checks."),
     ] = None,
-    metrics_host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    metrics_host: Annotated[
+        str, typer.Option(help="Address for --metrics-port to listen on.")
+    ] = "127.0.0.1",
     allow_pipeline: AllowOption = None,
 ) -> None:
-    """Take jobs from a queue and run them, until told to stop.
+    """Run jobs from a queue until told to stop.
 
-    SIGTERM and Ctrl-C give jobs back at once, SIGUSR1 finishes them first.
+    SIGTERM and Ctrl-C return jobs to the queue at once; SIGUSR1 finishes them first.
     """
     output_for(context)
     _log_to_stderr()
-    if lease < SHORTEST_LEASE_S or poll <= 0 or sweep <= 0:
-        raise UsageError("the lease or the poll interval is too short")
+    if lease < MIN_LEASE_S or poll <= 0 or sweep <= 0:
+        raise UsageError(
+            "--lease, --poll or --sweep is too short",
+            hint=f"--lease takes {MIN_LEASE_S:g} s or more, --poll and --sweep more than 0",
+        )
     store = open_store({"remote": remote, "endpoint": endpoint})
     extra = named_pipelines(allow_pipeline)
     options = WorkerOptions(
@@ -128,7 +146,9 @@ def _concurrency(text: str) -> int | None:
     if text == "auto":
         return None
     if not text.isdigit() or not 1 <= int(text) <= 64:
-        raise UsageError(f"--concurrency is {text!r}", hint="write a number from 1 to 64, or auto")
+        raise UsageError(
+            f"invalid --concurrency {text!r}", hint="use a number from 1 to 64, or auto"
+        )
     return int(text)
 
 

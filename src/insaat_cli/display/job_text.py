@@ -1,4 +1,4 @@
-"""Jobs in words: one line in a list, a few lines for one."""
+"""Jobs as text: one line each in a list, several lines for a single one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ STEP = 0.1
 
 
 class TransferMeter:
-    """Says every STEP of a transfer on a line of its own; used by several threads at a time."""
+    """A meter that prints a line at every STEP of a transfer; several threads may share it."""
 
-    def __init__(self, done: str, say: Callable[[str], object]) -> None:
-        self._done_word, self._say = done, say
+    def __init__(self, done: str, write_line: Callable[[str], object]) -> None:
+        self._done, self._write_line = done, write_line
         self._lock = threading.Lock()
-        self._total, self._moved, self._said = 0, 0, 0
+        self._total, self._moved, self._steps = 0, 0, 0
 
     def start(self, total_bytes: int) -> None:
         self._total = total_bytes
@@ -30,14 +30,14 @@ class TransferMeter:
         with self._lock:
             self._moved += moved_bytes
             steps = min(self._moved / max(self._total, 1), 1.0) // STEP
-            if steps > self._said:
-                self._said = int(steps)
+            if steps > self._steps:
+                self._steps = int(steps)
                 share = f"{steps * STEP:.0%}"
-                self._say(f"{share} of {size(self._total)} {self._done_word}")
+                self._write_line(f"{share} of {size(self._total)} {self._done}")
 
 
 def state_fields(state: JobState) -> dict[str, Any]:
-    """A state for --json, without what only the protocol needs."""
+    """Return the fields of a state for --json, without those that only the protocol needs."""
     fields = dataclasses.asdict(state)
     for name in ("txn", "recent"):
         del fields[name]
@@ -57,13 +57,13 @@ def status_lines(state: JobState) -> list[str]:
         if state.progress.line:
             lines.append(f"| {state.progress.line}")
         if state.cancel:
-            lines.append("asked to stop")
+            lines.append("cancellation requested")
     counts = [
-        counted(number, word, plural)
-        for number, word, plural in (
-            (state.failures, "failure", ""),
-            (state.losses, "loss", "losses"),
-            (state.releases, "release", ""),
+        counted(number, kind)
+        for number, kind in (
+            (state.failures, "failed attempt"),
+            (state.losses, "lost attempt"),
+            (state.releases, "released attempt"),
         )
         if number
     ]
@@ -79,12 +79,12 @@ def refusal_line(refusal: Refusal) -> str:
 
 
 def ended_error(state: JobState) -> InsaatError:
-    """What a job that did not succeed is to whoever waits for it."""
+    """Return the error to raise for a job that did not succeed."""
     problem = state.problem
     if state.status is Status.CANCELLED or problem is None:
         return JobStateError(f"job {state.job} is {state.status.value}")
     kind = ERROR_OF_FAULT[problem.fault]
-    hint = problem.hint or f"insaat logs {state.job} shows its log"
+    hint = problem.hint or f"see its log: insaat logs {state.job}"
     return kind(f"job {state.job} failed: {problem.message}", hint=hint)
 
 
@@ -95,6 +95,6 @@ def _progress(state: JobState) -> str:
 
 
 def _problem(state: JobState) -> str:
-    """The first line of what went wrong."""
+    """Return the first line of the job's problem."""
     message = state.problem.message if state.problem else ""
     return message.partition("\n")[0][:80]
