@@ -19,14 +19,15 @@ import numpy as np
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT))
+
+from tests.viewer.browser import browser  # noqa: E402
 
 from insaat_cli.mesh_io.glb_writer import glb_bytes  # noqa: E402
 from insaat_cli.mesh_io.model import Model, Part  # noqa: E402
 from insaat_cli.viewer.page import single_file  # noqa: E402
 from insaat_cli.viewer.scene import read_scene  # noqa: E402
 from insaat_cli.viewer.server import ViewServer  # noqa: E402
-from viewer.browser import browser  # noqa: E402
 
 SIDE = 500
 TEXTURE_PX = 8192

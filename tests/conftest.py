@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from availability import missing
+from tests.availability import missing
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from PIL import Image
-
-from fakes.pipelines import fake_stage
+from tests.fakes.pipelines import fake_stage
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.viewer.box_scene import textured_box
 
 from insaat_cli.cli.app import run
 from insaat_cli.mesh_io.glb_writer import glb_bytes
 from insaat_cli.viewer.server import ViewServer
-from viewer.box_scene import textured_box
 
 
 def test_a_model_of_an_earlier_run_is_said(

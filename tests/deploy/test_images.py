@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-
-from availability import missing
+from tests.availability import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "${INSAAT_S3_SECRET}"

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fakes.pipelines import fake_pipeline, fake_plan, fake_stage
+from tests.fakes.pipelines import fake_pipeline, fake_plan, fake_stage
+
 from insaat_cli.display.forecast_table import preset_lines, stage_lines
 from insaat_cli.planning.forecast import Forecast
 from insaat_cli.planning.scheduler import Option

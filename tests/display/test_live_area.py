@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import pytest
 from rich.console import Console
+from tests.display.test_run_board import GB, MIDDLE, NAMES
+from tests.fakes.terminal import FakeTerminal
 
-from display.test_run_board import GB, MIDDLE, NAMES
-from fakes.terminal import FakeTerminal
 from insaat_cli.display.live_area import LiveArea
 from insaat_cli.display.run_board import Board
 from insaat_cli.runner.events import MemorySample, PhotosFound, RunEvent, StageWarning

@@ -1,3 +1,3 @@
-from fakes.mvs_programs import mvs_programs
+from tests.fakes.mvs_programs import mvs_programs
 
 __all__ = ["mvs_programs"]

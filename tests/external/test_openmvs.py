@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.fakes.mvs_options import CUDA, OPENMVS
 
-from fakes.mvs_options import CUDA, OPENMVS
 from insaat_cli.errors import StageError
 from insaat_cli.external.openmvs import NO_OPTIONS, option_arguments
 from insaat_cli.external.openmvs_cloud import count_elements, read_mvs_cloud

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.fakes.mvs_files import EVERYWHERE, Box, write_depth_map, write_scene, write_seen_cloud
 
-from fakes.mvs_files import EVERYWHERE, Box, write_depth_map, write_scene, write_seen_cloud
 from insaat_cli.errors import StageError
 from insaat_cli.external.openmvs_cloud import join_clouds, read_mvs_cloud
 from insaat_cli.external.openmvs_files import SubScene, read_sub_scene, sampling_area

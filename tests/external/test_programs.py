@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.fakes.mvs_programs import FakePrograms
 
-from fakes.mvs_programs import FakePrograms
 from insaat_cli.doctor import Check, Health, examine_machine
 from insaat_cli.errors import MissingError
 from insaat_cli.external.programs import OPENMVS, family_of, locate, require

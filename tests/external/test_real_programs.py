@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import trimesh
 from scipy.spatial import cKDTree
+from tests.fakes.mvs_options import OPENMVS
+from tests.fakes.pipelines import Heard
 
-from fakes.mvs_options import OPENMVS
-from fakes.pipelines import Heard
 from insaat_cli.external.openmvs_cloud import read_mvs_cloud
 from insaat_cli.external.programs import locate
 from insaat_cli.pipeline.loader import find_pipeline

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from mvs_files import write_depth_map, write_scene, write_seen_cloud
-from mvs_options import CUDA, FLAGS, GENERIC, OPENMVG, OPENMVS, SHORT
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.fakes.mvs_files import write_depth_map, write_scene, write_seen_cloud
+from tests.fakes.mvs_options import CUDA, FLAGS, GENERIC, OPENMVG, OPENMVS, SHORT
 
 POINTS = 300
 PREFIX = "openMVG_main_"

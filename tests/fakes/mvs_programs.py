@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fakes.mvs_options import OPENMVG, OPENMVS
+from tests.fakes.mvs_options import OPENMVG, OPENMVS
 
 SCRIPT = Path(__file__).with_name("mvs_program.py")
 

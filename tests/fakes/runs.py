@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from fakes.pipelines import Heard
 from insaat_cli.errors import InsaatError
 from insaat_cli.planning.history import History, Measurement
 from insaat_cli.planning.run_plan import RunPlan
 from insaat_cli.runner.loop import run_pipeline
 from insaat_cli.runner.run_result import RunResult
+from tests.fakes.pipelines import Heard
 
 WHOLE = "one(1)\ntwo(1)\nthree(1)\n"
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from fakes.extremes import extremes
-from faults.harness import insaat_command
 from insaat_cli.pipeline.loader import find_pipeline
+from tests.fakes.extremes import extremes
+from tests.faults.harness import insaat_command
 
 LONGEST_S = 600
 MEMORY_BYTES = 4_000_000_000

@@ -1,5 +1,5 @@
 """The same servers and environment as the tests of the queue."""
 
-from remote.conftest import aws_environment, s3_address, seaweed
+from tests.remote.conftest import aws_environment, s3_address, seaweed
 
 __all__ = ["aws_environment", "s3_address", "seaweed"]

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from faults_remote.proxy import BadLine
 from insaat_cli.errors import StoreError
 from insaat_cli.remote.client.submit import new_job_id
 from insaat_cli.remote.queue.job_state import JobState, Status, new_txn
@@ -22,8 +21,9 @@ from insaat_cli.remote.store.folder_store import LocalStore
 from insaat_cli.remote.store.memory_store import MemoryStore
 from insaat_cli.remote.store.protocol import CorruptError
 from insaat_cli.remote.store.s3_store import S3Address, S3Store
-from remote.fake_pipeline import write_pipeline
-from remote.machines import (
+from tests.faults_remote.proxy import BadLine
+from tests.remote.fake_pipeline import write_pipeline
+from tests.remote.machines import (
     WorkerProcess,
     check_published,
     client_of,
@@ -33,7 +33,7 @@ from remote.machines import (
     wait_end,
     wait_for,
 )
-from remote.seaweed import SeaweedServer
+from tests.remote.seaweed import SeaweedServer
 
 START_S = 30.0
 

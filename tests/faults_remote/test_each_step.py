@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from faults_remote.proxy import BadLine, Passing
 from insaat_cli.remote.queue.job_state import JobState, Status
 from insaat_cli.remote.queue.keys import input_key
 from insaat_cli.remote.store.s3_store import S3Address, S3Store
-from remote.fake_pipeline import write_pipeline
-from remote.machines import (
+from tests.faults_remote.proxy import BadLine, Passing
+from tests.remote.fake_pipeline import write_pipeline
+from tests.remote.machines import (
     WorkerProcess,
     check_published,
     client_of,
@@ -29,7 +29,7 @@ from remote.machines import (
     wait_end,
     wait_for,
 )
-from remote.seaweed import SeaweedServer
+from tests.remote.seaweed import SeaweedServer
 
 LEASE_S = 4.0
 START_S = 40.0

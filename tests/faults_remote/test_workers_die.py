@@ -13,8 +13,8 @@ from insaat_cli.remote.client.client import Client
 from insaat_cli.remote.queue.job_state import Status
 from insaat_cli.remote.queue.refusals import MAX_RETURNED
 from insaat_cli.remote.store.folder_store import LocalStore
-from remote.fake_pipeline import STAGES, write_pipeline
-from remote.machines import (
+from tests.remote.fake_pipeline import STAGES, write_pipeline
+from tests.remote.machines import (
     LEASE_S,
     POLL_S,
     WorkerProcess,

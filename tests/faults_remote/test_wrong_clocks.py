@@ -13,8 +13,8 @@ import pytest
 from insaat_cli.remote.queue.job_state import Status
 from insaat_cli.remote.store.folder_store import LocalStore
 from insaat_cli.remote.store.s3_store import S3Address, S3Store
-from remote.fake_pipeline import write_pipeline
-from remote.machines import (
+from tests.remote.fake_pipeline import write_pipeline
+from tests.remote.machines import (
     WorkerProcess,
     check_published,
     client_of,
@@ -24,7 +24,7 @@ from remote.machines import (
     wait_end,
     wait_for,
 )
-from remote.wrong_clock import environment_of
+from tests.remote.wrong_clock import environment_of
 
 HOUR_S = 3600
 LEASE_S = 4.0

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.fakes.pipelines import FakePhoto, fake_pipeline, fake_plan, fake_stage
 
-from fakes.pipelines import FakePhoto, fake_pipeline, fake_plan, fake_stage
 from insaat_cli.pipeline.settings import with_settings
 from insaat_cli.planning.cost_models import workload
 from insaat_cli.planning.history import History

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.pipelines import Heard, fake_pipeline, fake_plan, fake_stage
 
-from fakes.pipelines import Heard, fake_pipeline, fake_plan, fake_stage
 from insaat_cli.errors import MemoryLimitError, StageError
 from insaat_cli.pipeline.definition import Pipeline
 from insaat_cli.planning.forecast import forecast_within_budget

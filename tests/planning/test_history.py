@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.attempts import pretended
+from tests.fakes.pipelines import Heard, fake_plan, three_stages
 
-from fakes.attempts import pretended
-from fakes.pipelines import Heard, fake_plan, three_stages
 from insaat_cli.planning.cost_models import Correction, Workload
 from insaat_cli.planning.history import (
     KEPT_PER_STAGE,

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
+from tests.fakes.attempts import Remembered, StartedError, pretended
+from tests.fakes.pipelines import FakePhoto, Heard, fake_pipeline, fake_plan, fake_stage
 
-from fakes.attempts import Remembered, StartedError, pretended
-from fakes.pipelines import FakePhoto, Heard, fake_pipeline, fake_plan, fake_stage
 from insaat_cli.errors import MemoryLimitError
 from insaat_cli.pipeline.definition import Pipeline
 from insaat_cli.pipeline.loader import find_pipeline

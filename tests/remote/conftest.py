@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from availability import missing
 from insaat_cli.remote.store.folder_store import LocalStore
 from insaat_cli.remote.store.memory_store import MemoryStore
 from insaat_cli.remote.store.protocol import Store
 from insaat_cli.remote.store.s3_store import S3Address, S3Store
-from remote.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedServer, find_weed
+from tests.availability import missing
+from tests.remote.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedServer, find_weed
 
 BUCKET = "insaat-tests"
 

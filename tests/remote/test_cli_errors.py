@@ -17,7 +17,7 @@ from insaat_cli.remote.queue.queue import Queue
 from insaat_cli.remote.queue.state_writes import read
 from insaat_cli.remote.store.folder_store import LocalStore
 from insaat_cli.remote.store.s3_store import S3Address
-from remote.machines import make_photos
+from tests.remote.machines import make_photos
 
 JOB = "20260101-000000-aaaaaaaa"
 

@@ -12,8 +12,8 @@ from insaat_cli.cli.app import run
 from insaat_cli.remote.queue.keys import input_key
 from insaat_cli.remote.store.folder_store import LocalStore
 from insaat_cli.remote.store.s3_store import S3Address, S3Store
-from remote.fake_pipeline import write_pipeline
-from remote.machines import WorkerProcess, client_of, make_photos
+from tests.remote.fake_pipeline import write_pipeline
+from tests.remote.machines import WorkerProcess, client_of, make_photos
 
 
 def insaat(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, object]]:

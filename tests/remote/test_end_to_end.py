@@ -16,8 +16,8 @@ from insaat_cli.remote.queue.job_state import Status
 from insaat_cli.remote.store.folder_store import LocalStore
 from insaat_cli.remote.store.protocol import Store
 from insaat_cli.remote.store.s3_store import S3Address, S3Store
-from remote.fake_pipeline import write_pipeline
-from remote.machines import (
+from tests.remote.fake_pipeline import write_pipeline
+from tests.remote.machines import (
     WorkerProcess,
     check_published,
     client_of,

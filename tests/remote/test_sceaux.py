@@ -18,7 +18,7 @@ from insaat_cli.remote.queue.job_state import Status
 from insaat_cli.remote.queue.keys import input_key
 from insaat_cli.remote.store.manifest import sha256_of
 from insaat_cli.remote.store.s3_store import S3Address, S3Store
-from remote.machines import client_of, wait_end, wait_for
+from tests.remote.machines import client_of, wait_end, wait_for
 
 SECONDS = 900.0
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.fakes.pipelines import FakePhoto, fake_pipeline, fake_plan, fake_stage, three_stages
+from tests.fakes.runs import WHOLE, fail, record, run
 
-from fakes.pipelines import FakePhoto, fake_pipeline, fake_plan, fake_stage, three_stages
-from fakes.runs import WHOLE, fail, record, run
 from insaat_cli.errors import (
     DiskFullError,
     DoNotFitError,

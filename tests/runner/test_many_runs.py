@@ -10,8 +10,15 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.fakes.pipelines import (
+    FakePhoto,
+    Heard,
+    fake_pipeline,
+    fake_plan,
+    fake_stage,
+    three_stages,
+)
 
-from fakes.pipelines import FakePhoto, Heard, fake_pipeline, fake_plan, fake_stage, three_stages
 from insaat_cli.errors import ExitCode, MemoryLimitError, StageError, StoppedError, UsageError
 from insaat_cli.machine.available_memory import AvailableMemory, Pressure
 from insaat_cli.pipeline.definition import Pipeline

@@ -19,7 +19,7 @@ import os, sys
 from pathlib import Path
 Path({group!r}, "cgroup.procs").write_text(str(os.getpid()))
 sys.path.insert(0, {tests!r})
-from fakes.pipelines import Heard, fake_pipeline, fake_plan, fake_stage
+from tests.fakes.pipelines import Heard, fake_pipeline, fake_plan, fake_stage
 from insaat_cli.machine.memory_budget import memory_budget
 from insaat_cli.machine.limits import machine_limits
 from insaat_cli.runner.loop import run_pipeline
@@ -66,7 +66,7 @@ def group() -> Iterator[Path]:
 
 
 def test_a_small_group_lowers_and_survives(group: Path, tmp_path: Path) -> None:
-    tests = str(Path(__file__).parents[1])
+    tests = str(Path(__file__).parents[2])
     code = RUNNER.format(group=str(group), tests=tests, workspace=str(tmp_path / "out"))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -232,8 +232,8 @@ def test_a_paused_child_dies_with_us(tmp_path: Path) -> None:
     code = f"""
 import os, sys
 from pathlib import Path
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_process import start, wait_for, COUNTING
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from tests.runner.test_process import start, wait_for, COUNTING
 child = start(Path({str(tmp_path)!r}), COUNTING)
 wait_for(Path({str(tmp_path / "count")!r}))
 child.pause()

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.pipelines import FakePhoto, fake_plan, three_stages
+from tests.fakes.runs import WHOLE, fail, record, run
 
-from fakes.pipelines import FakePhoto, fake_plan, three_stages
-from fakes.runs import WHOLE, fail, record, run
 from insaat_cli.errors import ExitCode, MemoryLimitError, UsageError
 from insaat_cli.planning.run_plan import RunPlan
 from insaat_cli.runner.loop import run_pipeline

@@ -13,9 +13,9 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.fakes.pipelines import Heard, fake_pipeline, fake_plan, fake_stage, three_stages
+from tests.fakes.runs import WHOLE, fail, record, run
 
-from fakes.pipelines import Heard, fake_pipeline, fake_plan, fake_stage, three_stages
-from fakes.runs import WHOLE, fail, record, run
 from insaat_cli.errors import ExitCode, StageError, StoppedError, UsageError
 from insaat_cli.runner.events import StageProgress, StageSkipped
 from insaat_cli.runner.loop import run_pipeline
@@ -27,7 +27,7 @@ RUNNER = """
 import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from fakes.pipelines import Heard, fake_plan, three_stages
+from tests.fakes.pipelines import Heard, fake_plan, three_stages
 from insaat_cli.errors import InsaatError
 from insaat_cli.runner.loop import run_pipeline
 slow = {{"sleep": {sleep}, "grandchild": True, "ignore_term": {deaf}}}
@@ -40,7 +40,7 @@ except InsaatError as error:
 
 
 def runner(workspace: Path, sleep: float = 60.0, deaf: bool = False) -> subprocess.Popen[str]:
-    tests = str(Path(__file__).parents[1])
+    tests = str(Path(__file__).parents[2])
     code = RUNNER.format(tests=tests, workspace=str(workspace), sleep=sleep, deaf=deaf)
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.attempts import Remembered
+from tests.fakes.pipelines import fake_plan
 
-from fakes.attempts import Remembered
-from fakes.pipelines import fake_plan
 from insaat_cli.errors import DoNotFitError, InsaatError, PhotosError, StageError
 from insaat_cli.pipeline.loader import find_pipeline
 from insaat_cli.pipeline.settings import with_preset, with_settings

@@ -19,9 +19,9 @@ import psutil
 import pytest
 import trimesh
 from PIL import Image
+from tests.fakes.mvs_programs import FakePrograms, mvs_programs
+from tests.fakes.pipelines import Heard
 
-from fakes.mvs_programs import FakePrograms, mvs_programs
-from fakes.pipelines import Heard
 from insaat_cli.errors import DoNotFitError, ExitCode, InsaatError, StageError
 from insaat_cli.reconstruction.options import ReconstructionOptions
 from insaat_cli.reconstruction.reconstruct import reconstruct

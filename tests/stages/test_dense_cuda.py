@@ -1,6 +1,5 @@
 """Stage `dense` with COLMAP's PatchMatch, which a stand-in plays: no graphics card is needed."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,10 +7,7 @@ import cv2
 import numpy as np
 import pycolmap
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
-
-from plane_scene import SLANTED, plane_scene, true_depth
+from tests.engine.plane_scene import SLANTED, plane_scene, true_depth
 
 from insaat_cli.engine.colmap.map_files import write_map
 from insaat_cli.engine.scene.views import Scene, View

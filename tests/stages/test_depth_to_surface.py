@@ -2,17 +2,12 @@
 
 import json
 import re
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
-
-from plane_scene import SLANTED, plane_scene
+from tests.engine.plane_scene import SLANTED, plane_scene
 
 from insaat_cli.engine.scene.region_of_interest import Box, Capture, Region
 from insaat_cli.engine.scene.views import Scene, View

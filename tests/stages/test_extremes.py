@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +15,9 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from tests.engine.plane_scene import SLANTED, plane_scene, texture
+from tests.fakes.extremes import extremes
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
-
-from plane_scene import SLANTED, plane_scene, texture
-
-from fakes.extremes import extremes
 from insaat_cli.engine.colmap.camera import Camera
 from insaat_cli.engine.sfm.undistortion import pinhole_view
 from insaat_cli.engine.sfm.working_photos import read_photos

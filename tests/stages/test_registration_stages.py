@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pycolmap
 import pytest
+from tests.availability import missing
 
-from availability import missing
 from insaat_cli.engine.sfm.working_photos import read_photos
 from insaat_cli.engine.working_images import write_mask
 from insaat_cli.errors import DoNotFitError, PhotosError

@@ -10,8 +10,8 @@ import pycolmap
 import pytest
 import trimesh
 from PIL import Image
+from tests.fakes.extremes import extremes
 
-from fakes.extremes import extremes
 from insaat_cli.errors import StageError
 from insaat_cli.mesh_io.ply import write_mesh
 from insaat_cli.pipeline.stage_contract import Events, StageRequest

@@ -13,8 +13,8 @@ from PIL import Image
 from insaat_cli.mesh_io.glb_writer import glb_bytes
 from insaat_cli.viewer.scene import read_scene
 from insaat_cli.viewer.server import ViewServer
-from viewer.box_scene import CAMERAS, COLORS, PHOTO_SIZE, orbit_camera, textured_box
-from viewer.browser import Browser, browser, require_browser
+from tests.viewer.box_scene import CAMERAS, COLORS, PHOTO_SIZE, orbit_camera, textured_box
+from tests.viewer.browser import Browser, browser, require_browser
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ from insaat_cli.mesh_io.glb_writer import glb_bytes
 from insaat_cli.viewer.page import single_file
 from insaat_cli.viewer.scene import read_scene
 from insaat_cli.viewer.server import ViewServer
-from viewer.box_scene import CAMERAS, COLORS, PHOTO_SIZE, SIDE, textured_box
-from viewer.browser import Browser
+from tests.viewer.box_scene import CAMERAS, COLORS, PHOTO_SIZE, SIDE, textured_box
+from tests.viewer.browser import Browser
 
 LOCAL_SCHEMES = {"blob", "data", "file"}
 METRES_PER_UNIT = 0.25

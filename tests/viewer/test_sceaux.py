@@ -21,7 +21,7 @@ from insaat_cli.export.scale import first_hit
 from insaat_cli.mesh_io.model import read_model
 from insaat_cli.viewer.scene import read_scene
 from insaat_cli.viewer.server import ViewServer
-from viewer.browser import SCREENSHOTS, SIZE_PX, Browser, require_browser
+from tests.viewer.browser import SCREENSHOTS, SIZE_PX, Browser, require_browser
 
 PHOTOS = 11
 SMALL = ("resize.max_side=800", "dense.max_side=320", "texture.size=2048")

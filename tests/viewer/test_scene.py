@@ -11,7 +11,7 @@ import pytest
 from insaat_cli.errors import UsageError
 from insaat_cli.viewer.page import single_file
 from insaat_cli.viewer.scene import read_scene
-from viewer.box_scene import CAMERAS, PHOTO_SIZE, orbit_camera
+from tests.viewer.box_scene import CAMERAS, PHOTO_SIZE, orbit_camera
 
 
 def test_cameras_look_through_their_corners(result: Path) -> None:

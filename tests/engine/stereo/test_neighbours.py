@@ -1,8 +1,8 @@
 """Neighbours see the same points under a useful angle."""
 
 import numpy as np
+from tests.engine.plane_scene import camera
 
-from engine.plane_scene import camera
 from insaat_cli.engine.scene.views import Scene
 from insaat_cli.engine.stereo.neighbours import angle_weight, depth_range, select_neighbours
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from tests.engine.plane_scene import FOCAL, SLANTED, plane_scene, true_depth
 
-from engine.plane_scene import FOCAL, SLANTED, plane_scene, true_depth
 from insaat_cli.engine.stereo.depth_map import Effort, filled, measure_depth, oversampled
 from insaat_cli.engine.stereo.neighbours import depth_range
 from insaat_cli.engine.stereo.patchmatch import (

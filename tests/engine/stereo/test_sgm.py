@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from tests.engine.plane_scene import SLANTED, camera, plane_scene, true_depth
 
-from engine.plane_scene import SLANTED, camera, plane_scene, true_depth
 from insaat_cli.engine.stereo.sgm import merge_depths, pair_depth, rectify
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from tests.engine.plane_scene import SLANTED, plane_scene, true_depth
 
-from engine.plane_scene import SLANTED, plane_scene, true_depth
 from insaat_cli.engine.stereo.depth_map_files import NORMAL_SCALE, DepthMap
 from insaat_cli.engine.surface.depth_fusion import (
     Agreement,

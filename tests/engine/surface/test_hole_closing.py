@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from tests.engine.plane_scene import SLANTED, camera, true_depth
 
-from engine.plane_scene import SLANTED, camera, true_depth
 from insaat_cli.engine.surface.hole_closing import Oriented, closed_surface, free_space, surrounded
 from insaat_cli.engine.surface.implicit_surface import extract_surface
 

@@ -11,6 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.remote.fake_pipeline import write_pipeline
+from tests.remote.machines import (
+    WorkerProcess,
+    check_published,
+    make_photos,
+    starts,
+    wait_end,
+    wait_for,
+)
 
 from insaat_cli.remote.client.client import Client
 from insaat_cli.remote.client.submit import SubmitOptions, new_job_id, submit
@@ -23,15 +32,6 @@ from insaat_cli.remote.queue.queue import Queue
 from insaat_cli.remote.store.folder_store import LocalStore
 from insaat_cli.remote.store.protocol import Store
 from insaat_cli.remote.store.s3_store import S3Address, S3Store
-from remote.fake_pipeline import write_pipeline
-from remote.machines import (
-    WorkerProcess,
-    check_published,
-    make_photos,
-    starts,
-    wait_end,
-    wait_for,
-)
 
 NEVER = "1000"
 

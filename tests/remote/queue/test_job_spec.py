@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.remote.fake_pipeline import write_pipeline
+from tests.remote.machines import WorkerProcess, client_of, wait_end
 
 from insaat_cli.errors import Fault, InsaatError, StoreError, UsageError
 from insaat_cli.remote.client.submit import new_job_id
@@ -15,8 +17,6 @@ from insaat_cli.remote.queue.job_spec import JobSpec, allowed_pipelines, check_s
 from insaat_cli.remote.queue.job_state import JobState, Status, new_txn
 from insaat_cli.remote.queue.queue import Queue
 from insaat_cli.remote.store.folder_store import LocalStore
-from remote.fake_pipeline import write_pipeline
-from remote.machines import WorkerProcess, client_of, wait_end
 
 SPEC = JobSpec(job="j", photos=(), settings=("dense.max_side=800",), preset="draft")
 

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 
 from PIL import Image
+from tests.remote.machines import make_photos
 
 from insaat_cli.photos.downscale import resized_copy
 from insaat_cli.photos.find_photos import find_photos
@@ -14,7 +15,6 @@ from insaat_cli.remote.client.client import Client
 from insaat_cli.remote.queue.job_state import JobState, Status, new_txn
 from insaat_cli.remote.queue.queue import Queue
 from insaat_cli.remote.store.memory_store import MemoryStore
-from remote.machines import make_photos
 
 
 def queue_with(store: MemoryStore, *wanted: JobState) -> Queue:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.remote.simulation import Actor, ActorStore, KilledError, Network, World
 
 from insaat_cli.errors import Fault, JobStateError, StoreError
 from insaat_cli.remote.queue import refusals, state_writes
@@ -26,7 +27,6 @@ from insaat_cli.remote.queue.queue import Queue
 from insaat_cli.remote.queue.refusals import nobody_can, refuse
 from insaat_cli.remote.queue.state_writes import Held, LostRaceError, Pause
 from insaat_cli.remote.store.protocol import UncertainError
-from remote.simulation import Actor, ActorStore, KilledError, Network, World
 
 LEASE_S = 60.0
 HEARTBEAT_S = 10.0

@@ -10,6 +10,15 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.remote.fake_pipeline import write_pipeline
+from tests.remote.machines import (
+    WorkerProcess,
+    check_published,
+    client_of,
+    make_photos,
+    submit_fake,
+    wait_for,
+)
 
 from insaat_cli.planning.history import History
 from insaat_cli.planning.scheduler import MAX_PASSED_OVER, Budget, Option, Task
@@ -21,15 +30,6 @@ from insaat_cli.remote.store.manifest import FileEntry
 from insaat_cli.remote.store.memory_store import MemoryStore
 from insaat_cli.remote.worker.admission import Admission, Choice, EqualShares
 from insaat_cli.remote.worker.job_forecast import PROCESS_BYTES, PredictedNeeds
-from remote.fake_pipeline import write_pipeline
-from remote.machines import (
-    WorkerProcess,
-    check_published,
-    client_of,
-    make_photos,
-    submit_fake,
-    wait_for,
-)
 
 GB = 10**9
 

@@ -13,17 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-from insaat_cli.errors import UsageError
-from insaat_cli.remote.client.client import Client
-from insaat_cli.remote.queue.job_spec import allowed_pipelines
-from insaat_cli.remote.queue.job_state import JobState, Status
-from insaat_cli.remote.queue.refusals import Refusal, read_refusals
-from insaat_cli.remote.store.folder_store import LocalStore
-from insaat_cli.remote.worker.notification import Notifier
-from insaat_cli.remote.worker.worker import Worker, WorkerOptions
-from remote.fake_pipeline import write_pipeline
-from remote.machines import (
+from tests.remote.fake_pipeline import write_pipeline
+from tests.remote.machines import (
     LEASE_S,
     WorkerProcess,
     check_published,
@@ -33,6 +24,15 @@ from remote.machines import (
     wait_end,
     wait_for,
 )
+
+from insaat_cli.errors import UsageError
+from insaat_cli.remote.client.client import Client
+from insaat_cli.remote.queue.job_spec import allowed_pipelines
+from insaat_cli.remote.queue.job_state import JobState, Status
+from insaat_cli.remote.queue.refusals import Refusal, read_refusals
+from insaat_cli.remote.store.folder_store import LocalStore
+from insaat_cli.remote.worker.notification import Notifier
+from insaat_cli.remote.worker.worker import Worker, WorkerOptions
 
 
 def readyz(worker: WorkerProcess) -> tuple[int, str]:

@@ -15,6 +15,7 @@ import pytest
 import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+from tests.remote.seaweed import free_port
 
 from insaat_cli.errors import Fault, UsageError
 from insaat_cli.remote.queue.job_spec import JobSpec
@@ -26,7 +27,6 @@ from insaat_cli.remote.store.memory_store import MemoryStore
 from insaat_cli.remote.worker.mail import MailServer
 from insaat_cli.remote.worker.notification import Notifier
 from insaat_cli.remote.worker.webhook import SIGNATURE_HEADER, TIME_HEADER, Webhook, sign
-from remote.seaweed import free_port
 
 JOB = "20260101-000000-aaaaaaaa"
 

@@ -1,0 +1,1 @@
+"""Tests mirror the source: tests/FOLDER/test_NAME.py."""
