@@ -16,6 +16,7 @@ from insaat_cli.planning.scheduler import (
     Start,
     State,
     Task,
+    TaskKey,
     decide,
     ways_on,
 )
@@ -64,7 +65,7 @@ def test_fewer_threads_beside_others_but_never_lower_quality() -> None:
     assert decide(crowded)[0] == ()
 
 
-def test_quality_is_given_up_only_where_the_whole_budget_is_too_small() -> None:
+def test_quality_is_reduced_only_where_the_whole_budget_is_too_small() -> None:
     big = task(
         "a", option(300), option(150, 1, rung=1), option(90, 1, rung=2), option(9, 1, rung=3)
     )
@@ -147,13 +148,13 @@ def test_what_other_programs_leave_is_a_limit_but_no_reason_to_refuse() -> None:
     assert [each.key for each in after.waiting] == ["a"]
 
 
-def random_workload(random: Random) -> tuple[Budget, tuple[Task, ...]]:
+def random_workload(random: Random) -> tuple[Budget, tuple[Task[TaskKey], ...]]:
     memory = random.randint(50, 150)
     stretch = random.choice([0, memory + 30])
     budget = Budget(memory_bytes=memory, cores=random.randint(1, 8), stretch_bytes=stretch)
-    tasks: list[Task] = []
+    tasks: list[Task[TaskKey]] = []
     for run in range(random.randint(1, 5)):
-        names: list[str] = []
+        names: list[TaskKey] = []
         for number in range(random.randint(1, 6)):
             needs = random.sample(names, random.randint(0, len(names)))
             options = []
@@ -162,7 +163,7 @@ def random_workload(random: Random) -> tuple[Budget, tuple[Task, ...]]:
                 for threads in range(random.randint(1, 4), 0, -1):
                     options.append(option(memory * (threads + 2) // 3, threads, rung))
                 memory = memory * 2 // 3 + 1
-            names.append(f"{run}/{number}")
+            names.append(TaskKey(run=run, stage=str(number)))
             tasks.append(
                 Task(
                     key=names[-1],
@@ -180,16 +181,16 @@ def test_budget_is_kept_and_every_run_ends(seed: int) -> None:
     random = Random(seed)
     budget, tasks = random_workload(random)
     by_key = {each.key: each for each in tasks}
-    failures = set(random.sample(sorted(by_key), min(2, len(by_key))))
+    failures = set(random.sample(sorted(by_key, key=str), min(2, len(by_key))))
     state = State(budget=budget, waiting=tasks)
-    refused: set[str] = set()
+    refused: set[int] = set()
     for _ in range(1000):
         room = random.choice([None, random.randint(0, 150)]) if state.running else None
         decisions, state = decide(replace(state, room_bytes=room))
         for made in decisions:
             if isinstance(made, Refuse):
-                run = made.key.split("/")[0]
-                state = state.drop(frozenset(key for key in by_key if key.startswith(f"{run}/")))
+                run = made.key.run
+                state = state.drop(frozenset(key for key in by_key if key.run == run))
                 refused.add(run)
             else:
                 assert made.grant_bytes >= made.option.memory_bytes
@@ -201,13 +202,13 @@ def test_budget_is_kept_and_every_run_ends(seed: int) -> None:
         if not state.running and not decisions:
             break
         if state.running:
-            key = random.choice(sorted(state.running))
+            key = random.choice(sorted(state.running, key=str))
             # Some end badly once, and are tried again.
             state = state.again(by_key[key]) if key in failures else state.finish(key)
             failures.discard(key)
     assert not state.waiting
     assert not state.running
     for ended in tasks:
-        if ended.key.split("/")[0] not in refused:
+        if ended.key.run not in refused:
             assert ended.key in state.done
             assert ways_on(ended, budget)

@@ -6,11 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insaat_cli.machine.available_memory import Pressure
+from insaat_cli.planning.scheduler import TaskKey
 from insaat_cli.runner.memory_policy import Act, Measure, Usage, measures
 
 
 def usage(key: str, used: int, granted: int, **fields: bool) -> Usage:
-    return Usage(key=key, used_bytes=used, granted_bytes=granted, **fields)
+    return Usage(key=TaskKey(run=0, stage=key), used_bytes=used, granted_bytes=granted, **fields)
+
+
+def measure(act: Act, stage: str) -> Measure:
+    return Measure(act, TaskKey(run=0, stage=stage))
 
 
 def done(*usages: Usage, budget: int = 1000, pressure: Pressure = Pressure.NONE) -> list[Measure]:
@@ -22,40 +27,40 @@ def test_stages_within_their_share_are_left_alone_however_full_the_budget() -> N
 
 
 def test_one_above_its_share_is_named_once() -> None:
-    assert done(usage("a", 150, 100), usage("b", 90, 100)) == [Measure(Act.WARN, "a")]
+    assert done(usage("a", 150, 100), usage("b", 90, 100)) == [measure(Act.WARN, "a")]
     assert done(usage("a", 150, 100, warned=True), usage("b", 90, 100)) == []
 
 
 def test_the_one_at_fault_is_paused_then_stopped_though_others_are_newer() -> None:
     liar = usage("liar", 600, 200, warned=True)
     good = usage("good", 300, 300)
-    assert done(liar, good) == [Measure(Act.PAUSE, "liar")]
+    assert done(liar, good) == [measure(Act.PAUSE, "liar")]
     assert done(usage("liar", 660, 200, warned=True, paused=True), good) == [
-        Measure(Act.STOP, "liar")
+        measure(Act.STOP, "liar")
     ]
 
 
 def test_what_was_paused_goes_on_when_there_is_room() -> None:
     paused = usage("b", 100, 300, paused=True)
-    assert done(usage("a", 300, 500), paused) == [Measure(Act.RESUME, "b")]
+    assert done(usage("a", 300, 500), paused) == [measure(Act.RESUME, "b")]
     assert done(usage("a", 300, 700), paused) == []
     liar = usage("b", 400, 300, paused=True, warned=True)
     assert done(usage("a", 100, 100), liar) == []
-    assert done(liar) == [Measure(Act.RESUME, "b")]
+    assert done(liar) == [measure(Act.RESUME, "b")]
 
 
 def test_other_programs_pause_the_newest_and_a_critical_machine_stops_it() -> None:
     both = (usage("a", 100, 100), usage("b", 100, 100))
-    assert done(*both, pressure=Pressure.HIGH) == [Measure(Act.PAUSE, "b")]
-    assert done(*both, pressure=Pressure.CRITICAL) == [Measure(Act.STOP, "b")]
+    assert done(*both, pressure=Pressure.HIGH) == [measure(Act.PAUSE, "b")]
+    assert done(*both, pressure=Pressure.CRITICAL) == [measure(Act.STOP, "b")]
     assert done(both[0], pressure=Pressure.HIGH) == []
 
 
 def test_the_last_one_is_stopped_only_for_something_better() -> None:
-    assert done(usage("a", 1100, 1000, warned=True)) == [Measure(Act.STOP, "a")]
+    assert done(usage("a", 1100, 1000, warned=True)) == [measure(Act.STOP, "a")]
     assert done(usage("a", 1100, 1000, warned=True, cheaper=False)) == []
     last = usage("a", 1100, 1000, warned=True, cheaper=False)
-    assert done(last, pressure=Pressure.CRITICAL) == [Measure(Act.STOP, "a")]
+    assert done(last, pressure=Pressure.CRITICAL) == [measure(Act.STOP, "a")]
 
 
 USAGES = st.lists(

@@ -17,7 +17,7 @@ from tests.fakes.pipelines import Heard, fake_pipeline, fake_plan, fake_stage, t
 from tests.fakes.runs import WHOLE, fail, record, run
 
 from insaat_cli.errors import ExitCode, StageError, StoppedError, UsageError
-from insaat_cli.runner.events import StageProgress, StageSkipped
+from insaat_cli.runner.events import StageProgress, StageSkipped, StageStarted
 from insaat_cli.runner.loop import run_pipeline
 from insaat_cli.runner.stop_request import StopRequest
 
@@ -153,6 +153,21 @@ def test_a_listener_that_cannot_write_stops_all_and_blames_no_disk(tmp_path: Pat
     with pytest.raises(BrokenPipeError):
         run_pipeline(fake_plan(pipeline, tmp_path), closed)
     assert len(pids) == 2
+    assert_gone(pids)
+
+
+def test_nor_does_a_stage_outlive_a_listener_that_fails_as_it_starts(tmp_path: Path) -> None:
+    pids: list[int] = []
+
+    def closed(event: Any) -> None:
+        if isinstance(event, StageStarted):
+            pids.append(wait_for(tmp_path / "one.pid"))
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    pipeline = fake_pipeline(fake_stage("one", params={"sleep": 30, "grandchild": True}))
+    with pytest.raises(BrokenPipeError):
+        run_pipeline(fake_plan(pipeline, tmp_path), closed)
+    assert len(pids) == 1
     assert_gone(pids)
 
 

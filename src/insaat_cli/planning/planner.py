@@ -27,7 +27,7 @@ from insaat_cli.planning.cost_models import (
 )
 from insaat_cli.planning.history import History, Measurement, correction, stage_key
 from insaat_cli.planning.run_plan import RunPlan
-from insaat_cli.planning.scheduler import Option, Task
+from insaat_cli.planning.scheduler import Option, Task, TaskKey
 
 UNCORRECTED = Correction()
 IDLE_BYTES, IDLE_SECONDS = 150_000_000, 0.6
@@ -45,8 +45,10 @@ class Settings:
 class Planner:
     """What is known about the stages of one run. Changes only as the run goes on."""
 
-    def __init__(self, plan: RunPlan, history: History) -> None:
+    def __init__(self, plan: RunPlan, history: History, run: int = 0) -> None:
         self.plan = plan
+        self.run = run
+        """Tells its tasks from those of the runs beside it."""
         self.pipeline = plan.pipeline
         self.history = history
         self.stages = _selected(plan)
@@ -115,11 +117,12 @@ class Planner:
                 found.append(Option(rung=rung, threads=threads, memory_bytes=need))
         return tuple(found)
 
-    def task(self, stage: Stage, first_rung: int = 0) -> Task:
+    def task(self, stage: Stage, first_rung: int = 0) -> Task[TaskKey]:
         selected = {other.name for other in self.stages}
+        needs = [need for need in stage.needs if need in selected]
         return Task(
-            key=stage.name,
-            needs=frozenset(need for need in stage.needs if need in selected),
+            key=TaskKey(run=self.run, stage=stage.name),
+            needs=frozenset(TaskKey(run=self.run, stage=need) for need in needs),
             options=self.options(stage, first_rung),
         )
 

@@ -15,10 +15,22 @@ The same rules serve the stages of one run and those of many runs side by side:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Generic, TypeAlias, TypeVar
 
 MAX_PASSED_OVER = 4
+K = TypeVar("K", bound=Hashable)
+"""What names a task: a TaskKey in the runner, the key of a job's marker in a worker."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskKey:
+    """A stage among those of all runs."""
+
+    run: int
+    """The number of its run."""
+    stage: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +53,12 @@ class Option:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class Task(Generic[K]):
     """A stage of a run that has not started."""
 
-    key: str
+    key: K
     """Unique over all runs."""
-    needs: frozenset[str] = frozenset()
+    needs: frozenset[K] = frozenset()
     """Keys of the tasks that must be done before."""
     options: tuple[Option, ...]
     """From the best to the cheapest: rungs ascending, threads descending."""
@@ -56,78 +68,78 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start:
+class Start(Generic[K]):
     """Start this task so; it may use up to `grant_bytes`."""
 
-    key: str
+    key: K
     option: Option
     grant_bytes: int
     alone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refuse:
+class Refuse(Generic[K]):
     """Even alone and at its cheapest the task needs more than the budget."""
 
-    key: str
+    key: K
     needed_bytes: int
 
 
-Decision = Start | Refuse
+Decision: TypeAlias = Start[K] | Refuse[K]
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
+class State(Generic[K]):
     """Everything that a decision depends on."""
 
     budget: Budget
-    waiting: tuple[Task, ...] = ()
+    waiting: tuple[Task[K], ...] = ()
     """By seniority: the first comes first."""
-    running: Mapping[str, Option] = field(default_factory=dict)
+    running: Mapping[K, Option] = field(default_factory=dict)
     """With what is set aside for each: for one that runs alone, the whole budget."""
     room_bytes: int | None = None
     """What other programs of this machine leave for new stages; None: more than the budget."""
-    done: frozenset[str] = frozenset()
+    done: frozenset[K] = frozenset()
 
-    def finish(self, key: str) -> State:
+    def finish(self, key: K) -> State[K]:
         """`key` ended well."""
         return replace(self._without(key), done=self.done | {key})
 
-    def again(self, task: Task) -> State:
+    def again(self, task: Task[K]) -> State[K]:
         """A running task ended badly and is to run once more, as `task` says; it keeps its turn."""
         return replace(self._without(task.key), waiting=(task, *self.waiting))
 
-    def skip(self, key: str) -> State:
+    def skip(self, key: K) -> State[K]:
         """A waiting task turned out to be done already."""
         waiting = tuple(task for task in self.waiting if task.key != key)
         return replace(self, waiting=waiting, done=self.done | {key})
 
-    def with_options(self, options: Mapping[str, tuple[Option, ...]]) -> State:
+    def with_options(self, options: Mapping[K, tuple[Option, ...]]) -> State[K]:
         """Waiting tasks with new predictions."""
         waiting = tuple(
             replace(task, options=options.get(task.key, task.options)) for task in self.waiting
         )
         return replace(self, waiting=waiting)
 
-    def drop(self, keys: frozenset[str]) -> State:
+    def drop(self, keys: frozenset[K]) -> State[K]:
         """Forget tasks, such as those of a run that failed."""
         waiting = tuple(task for task in self.waiting if task.key not in keys)
         running = {key: option for key, option in self.running.items() if key not in keys}
         return replace(self, waiting=waiting, running=running)
 
-    def _without(self, key: str) -> State:
+    def _without(self, key: K) -> State[K]:
         return replace(self, running={k: o for k, o in self.running.items() if k != key})
 
-    def ready(self) -> Iterator[Task]:
+    def ready(self) -> Iterator[Task[K]]:
         """Waiting tasks whose needs are done."""
         return (task for task in self.waiting if task.needs <= self.done)
 
 
-def decide(state: State) -> tuple[tuple[Decision, ...], State]:
+def decide(state: State[K]) -> tuple[tuple[Decision[K], ...], State[K]]:
     """What to do now, and the state once it is done. Nothing decided means: wait."""
-    decisions: list[Decision] = []
+    decisions: list[Decision[K]] = []
     free = _Free(state)
-    passed: set[str] = set()
+    passed: set[K] = set()
     ready = [(task, ways_on(task, state.budget)) for task in state.ready()]
     for number, (task, ways) in enumerate(ready):
         if not ways:
@@ -154,10 +166,10 @@ def decide(state: State) -> tuple[tuple[Decision, ...], State]:
     return tuple(decisions), replace(state, waiting=waiting, running=free.running)
 
 
-class _Free:
+class _Free(Generic[K]):
     """What is left to give while a decision is made."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State[K]) -> None:
         self.budget = state.budget
         self.running = dict(state.running)
         self.memory_bytes = state.budget.memory_bytes - sum(
@@ -168,8 +180,8 @@ class _Free:
         self.cores = state.budget.cores - sum(o.threads for o in state.running.values())
 
     def start(
-        self, task: Task, ways: Sequence[Option], contenders: Sequence[Sequence[Option]]
-    ) -> Start | None:
+        self, task: Task[K], ways: Sequence[Option], contenders: Sequence[Sequence[Option]]
+    ) -> Start[K] | None:
         """How `task` starts now, if it can; `contenders` are its ways and those of all after it."""
         stretched = min(way.memory_bytes for way in ways) > self.budget.memory_bytes
         if task.alone or stretched:
@@ -195,7 +207,7 @@ class _Free:
                 sharers += 1
         return max(1, self.cores // max(1, sharers))
 
-    def take(self, start: Start) -> None:
+    def take(self, start: Start[K]) -> None:
         """Set aside what `start` was given."""
         held = start.option
         if start.alone:
@@ -206,7 +218,7 @@ class _Free:
         self.cores -= held.threads
 
 
-def ways_on(task: Task, budget: Budget) -> tuple[Option, ...]:
+def ways_on(task: Task[K], budget: Budget) -> tuple[Option, ...]:
     """The options of the best rung that an idle machine could hold; () if it holds none.
 
     Above the budget only the cheapest option of all is one, where the budget may stretch so far.

@@ -19,7 +19,7 @@ from insaat_cli.machine.process_memory import process_bytes
 from insaat_cli.planning.forecast import budget_of, forecast_within_budget
 from insaat_cli.planning.history import History
 from insaat_cli.planning.run_plan import RunPlan, foreseen_results
-from insaat_cli.planning.scheduler import Budget, Refuse, State, Task, decide
+from insaat_cli.planning.scheduler import Budget, Refuse, State, Task, TaskKey, decide
 from insaat_cli.runner.attempt import Attempt
 from insaat_cli.runner.background_compile import Precompiling
 from insaat_cli.runner.dry_run import dry_run
@@ -147,9 +147,9 @@ class _Loop:
             cores=max((budget.cores for budget in budgets), default=1),
             stretch_bytes=max((budget.stretch_bytes for budget in budgets), default=0),
         )
-        self.state = State(budget=self.budget)
-        self.attempts: dict[str, Attempt] = {}
-        """By key, the oldest first."""
+        self.state: State[TaskKey] = State(budget=self.budget)
+        self.attempts: dict[TaskKey, Attempt] = {}
+        """The oldest first."""
         self.memory_watch = MemoryWatch(self.budget.memory_bytes, available_memory)
         self.precompiling = Precompiling()
         self.available_memory = available_memory
@@ -197,8 +197,8 @@ class _Loop:
         most of the machine idle (Graham 1969)."""
         seconds = {number: run.predicted_seconds for number, run in self.runs.items()}
 
-        def left(task: Task) -> float:
-            run = self._run_of(task.key)
+        def left(task: Task[TaskKey]) -> float:
+            run = self.runs.get(task.key.run)
             return -seconds[run.number] if run else 0.0
 
         self.state = replace(self.state, waiting=tuple(sorted(self.state.waiting, key=left)))
@@ -225,24 +225,19 @@ class _Loop:
             self._skip_finished()
             self._decide()
         for run in list(self.runs.values()):
-            run.meter.tick(run.attempts.values())
-            if not any(self._is_of(run, key) for key in (*self.attempts, *self._waiting())):
+            run.meter.tick(self._attempts_of(run))
+            if not (self._attempts_of(run) or self._waiting_of(run)):
                 self.precompiling.close()
                 with self._of(run):
                     self._over(run.number, run.finish())
         if self.attempts or self._idle_since is not None:
             self._wait()
 
-    def _waiting(self) -> dict[str, Task]:
-        return {task.key: task for task in self.state.waiting}
+    def _waiting_of(self, run: Run) -> list[Task[TaskKey]]:
+        return [task for task in self.state.waiting if task.key.run == run.number]
 
-    @staticmethod
-    def _is_of(run: Run, key: str) -> bool:
-        return key in run.stages
-
-    def _run_of(self, key: str) -> Run | None:
-        """The run of a stage; None once it is over."""
-        return self.runs.get(int(key.partition("/")[0]))
+    def _attempts_of(self, run: Run) -> list[Attempt]:
+        return [attempt for key, attempt in self.attempts.items() if key.run == run.number]
 
     def _wait(self) -> None:
         """Until a stage says something, or it is time to look again."""
@@ -252,23 +247,23 @@ class _Loop:
 
     def _skip_finished(self) -> None:
         """Take over every stage whose published result still holds."""
-        tried: set[str] = set()
+        tried: set[TaskKey] = set()
         while fresh := [task for task in self.state.ready() if task.key not in tried]:
             for task in fresh:
                 tried.add(task.key)
-                if (run := self._run_of(task.key)) is None:  # it failed by the task before
+                if (run := self.runs.get(task.key.run)) is None:  # it failed by the task before
                     continue
                 with self._of(run):
-                    if run.take_over(task.key):
-                        self._done(run, task.key, self.state.skip(task.key))
+                    if run.take_over(task.key.stage):
+                        self._done(self.state.skip(task.key))
 
-    def _done(self, run: Run, key: str, state: State) -> None:
-        """`key` is done. If with lowered settings, later stages of its run will need less, too;
-        and what it took corrects the forecast of the same stage in all runs."""
+    def _done(self, state: State[TaskKey]) -> None:
+        """A stage is done, as `state` says. If degraded, later stages of its run will need less,
+        too; and what it took corrects the forecast of the same stage in all runs."""
         self.state = state
         for other in self.runs.values():
-            own = {name: task for name, task in self._waiting().items() if self._is_of(other, name)}
-            self.state = self.state.with_options(other.options(own))
+            options = other.options(self._waiting_of(other))
+            self.state = self.state.with_options(options)
         self._changed = True
 
     def _decide(self) -> None:
@@ -286,13 +281,14 @@ class _Loop:
             self._idle_since = None
         self.state = replace(state, room_bytes=None, budget=self.budget)
         for decision in decisions:
-            if (run := self._run_of(decision.key)) is None:  # it failed by an earlier decision
+            if (run := self.runs.get(decision.key.run)) is None:  # it failed by an earlier decision
                 continue
             with self._of(run):
                 if isinstance(decision, Refuse):
-                    raise run.refusal(run.stages[decision.key], decision.needed_bytes)
-                self.attempts[decision.key] = run.start(decision)
-                self.precompiling.begin(self.attempts[decision.key], self._spare_bytes())
+                    raise run.refusal(run.stages[decision.key.stage], decision.needed_bytes)
+                attempt = self.attempts[decision.key] = run.start(decision)
+                run.started(attempt)
+                self.precompiling.begin(attempt, self._spare_bytes())
 
     def _spare_bytes(self) -> int:
         """What is left of the budget beside the largest stage, whichever runs."""
@@ -322,32 +318,31 @@ class _Loop:
         self.totals(sample)
         own = self._own_bytes if len(self.jobs) == 1 else 0
         for run in self.runs.values():
-            run.meter.measured(run.attempts.values(), own)
+            run.meter.measured(self._attempts_of(run), own)
         if self.memory_watch.act(self.attempts, self._own_bytes, self._can_be_cheaper):
             self._changed = True
 
-    def _can_be_cheaper(self, key: str) -> bool:
-        run = self._run_of(key)
-        return run is not None and run.can_be_cheaper(key)
+    def _can_be_cheaper(self, key: TaskKey) -> bool:
+        run = self.runs.get(key.run)
+        return run is not None and run.can_be_cheaper(self.attempts[key])
 
-    def _ended(self, key: str, exit_code: int) -> None:
-        del self.attempts[key]
+    def _ended(self, key: TaskKey, exit_code: int) -> None:
+        attempt = self.attempts.pop(key)
         self._changed = True
-        run = self._run_of(key)
+        run = self.runs.get(key.run)
         if run is None:
             return
         with self._of(run):
-            ended = run.ended(key, exit_code, retry=self.stop.code is None)
+            ended = run.ended(attempt, exit_code, retry=self.stop.code is None)
             if ended.done:
-                self._done(run, key, self.state.finish(key))
+                self._done(self.state.finish(key))
             elif ended.again:
                 self.state = self.state.again(ended.again)
 
     def _fail(self, run: Run, error: InsaatError) -> None:
         """`run` is over, the others go on."""
-        self._stop_children(list(run.attempts.values()))
-        for key in run.attempts:
-            self.attempts.pop(key, None)
+        self._stop_children(self._attempts_of(run))
+        self.attempts = {k: a for k, a in self.attempts.items() if k.run != run.number}
         run.end_badly(error)
         self._over(run.number, error)
 
@@ -355,7 +350,7 @@ class _Loop:
         self.outcomes[number] = outcome
         run = self.runs.pop(number, None)
         if run is not None:
-            self.state = self.state.drop(frozenset(run.stages))
+            self.state = self.state.drop(run.keys)
             self._changed = True
             run.close()
         self.jobs[number].ended(outcome)
@@ -374,7 +369,7 @@ class _Loop:
             child.close()
 
 
-def _make_do(state: State, room_bytes: int | None) -> State:
+def _make_do(state: State[TaskKey], room_bytes: int | None) -> State[TaskKey]:
     """Other programs keep what they have: fit into the rest, at worst in the cheapest way."""
     ready = next(state.ready())
     least = min(option.memory_bytes for option in ready.options)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from insaat_cli.machine.available_memory import Pressure
+from insaat_cli.planning.scheduler import TaskKey
 
 TOLERANCE = 1.05
 """Above its grant times this a stage is at fault."""
@@ -37,7 +38,7 @@ class Act(Enum):
 class Usage:
     """One running stage as it stands."""
 
-    key: str
+    key: TaskKey
     used_bytes: int
     granted_bytes: int
     paused: bool = False
@@ -60,7 +61,7 @@ class Measure:
     """What to do with one stage."""
 
     act: Act
-    key: str
+    key: TaskKey
 
 
 def measures(

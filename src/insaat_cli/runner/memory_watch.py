@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from insaat_cli.formatting import size
 from insaat_cli.machine.available_memory import AvailableMemory, Pressure
+from insaat_cli.planning.scheduler import TaskKey
 from insaat_cli.runner.attempt import Attempt
 from insaat_cli.runner.memory_policy import Act, Usage, measures
 
@@ -26,9 +27,9 @@ class MemoryWatch:
 
     def act(
         self,
-        attempts: Mapping[str, Attempt],
+        attempts: Mapping[TaskKey, Attempt],
         own_bytes: int,
-        can_be_cheaper: Callable[[str], bool],
+        can_be_cheaper: Callable[[TaskKey], bool],
     ) -> bool:
         """Do what has to be done now; whether the scheduler should look again.
 
@@ -58,7 +59,7 @@ class MemoryWatch:
         self._warned &= set(attempts.values())
         return looked
 
-    def room_bytes(self, attempts: Mapping[str, Attempt]) -> int:
+    def room_bytes(self, attempts: Mapping[TaskKey, Attempt]) -> int:
         """What new stages may use: what is available, less what running ones will still take."""
         self.available_memory.look()
         available = self.available_memory.available_bytes

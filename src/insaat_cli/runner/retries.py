@@ -9,7 +9,7 @@ from typing import Any
 from insaat_cli.pipeline.definition import THREADS_KEY, Stage
 from insaat_cli.pipeline.parameters import Params
 from insaat_cli.planning.planner import Planner, changes
-from insaat_cli.planning.scheduler import Budget, Option, Task, ways_on
+from insaat_cli.planning.scheduler import Budget, Option, Task, TaskKey, ways_on
 from insaat_cli.runner.failure_diagnosis import Remedy
 
 GROWTH = 1.25
@@ -19,7 +19,7 @@ MAX_STOPS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Retry:
-    task: Task
+    task: Task[TaskKey]
     changes: dict[str, Any]
     """Settings that differ from the attempt before; {} is the same once more."""
 
@@ -72,7 +72,7 @@ class Retries:
             return None
         return self._retry(stage, option, before, replace(task, alone=not innocent))
 
-    def _fits(self, task: Task) -> bool:
+    def _fits(self, task: Task[TaskKey]) -> bool:
         plan = self.planner.plan
         budget = Budget(
             memory_bytes=plan.memory_budget_bytes,
@@ -81,7 +81,7 @@ class Retries:
         )
         return bool(ways_on(task, budget))
 
-    def _fit(self, stage: Stage, rung: int) -> Task:
+    def _fit(self, stage: Stage, rung: int) -> Task[TaskKey]:
         """`stage` from `rung` on, alone and with the whole budget where it should not fit at all.
 
         It went far above its prediction once: what it takes on a lower rung is a guess, and worth
@@ -94,7 +94,7 @@ class Retries:
         options = [replace(o, memory_bytes=min(o.memory_bytes, most)) for o in task.options]
         return replace(task, options=tuple(options), alone=True)
 
-    def _retry(self, stage: Stage, option: Option, before: Params, task: Task) -> Retry:
+    def _retry(self, stage: Stage, option: Option, before: Params, task: Task[TaskKey]) -> Retry:
         settings = self.planner.settings(stage, task.options[0].rung)
         changed = changes(before, settings.params)
         if settings.threads < option.threads:

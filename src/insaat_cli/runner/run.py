@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from insaat_cli.planning.history import History
 from insaat_cli.planning.memory_advice import enough_memory
 from insaat_cli.planning.planner import Planner, changes
 from insaat_cli.planning.run_plan import RunPlan, foreseen_results
-from insaat_cli.planning.scheduler import Option, Start, Task, ways_on
+from insaat_cli.planning.scheduler import Option, Start, Task, TaskKey, ways_on
 from insaat_cli.runner.attempt import Attempt, AttemptSpec
 from insaat_cli.runner.events import (
     Listener,
@@ -50,7 +50,7 @@ class Ended:
     """What an attempt that is over means: the stage is done, or `again` is to be queued."""
 
     done: bool = False
-    again: Task | None = None
+    again: Task[TaskKey] | None = None
 
 
 class Run:
@@ -58,10 +58,9 @@ class Run:
 
     def __init__(self, number: int, plan: RunPlan, history: History, listener: Listener) -> None:
         self.number, self.plan, self.send = number, plan, listener
-        self.planner = Planner(plan, history)
+        self.planner = Planner(plan, history, number)
         self.workspace = Workspace(plan.workspace)
-        self.stages = {self.key(stage.name): stage for stage in self.planner.stages}
-        self.attempts: dict[str, Attempt] = {}
+        self.stages = {stage.name: stage for stage in self.planner.stages}
         self._retries = Retries(self.planner)
         self._rungs: dict[str, int] = {}
         """Of the `on_memory` ladders, as far as the user knows."""
@@ -70,9 +69,10 @@ class Run:
         self.meter = Meter(self._clock, plan.memory_budget_bytes, listener)
         self._lock = ExitStack()
 
-    def key(self, stage: str) -> str:
-        """The name of a stage among those of all runs."""
-        return f"{self.number}/{stage}"
+    @property
+    def keys(self) -> frozenset[TaskKey]:
+        """Of all its stages."""
+        return frozenset(TaskKey(run=self.number, stage=name) for name in self.stages)
 
     @property
     def predicted_seconds(self) -> float:
@@ -96,11 +96,8 @@ class Run:
         """Give the workspace back."""
         self._lock.close()
 
-    def tasks(self) -> tuple[Task, ...]:
-        return tuple(self._own(self.planner.task(stage)) for stage in self.planner.stages)
-
-    def _own(self, task: Task) -> Task:
-        return replace(task, key=self.key(task.key), needs=frozenset(map(self.key, task.needs)))
+    def tasks(self) -> tuple[Task[TaskKey], ...]:
+        return tuple(self.planner.task(stage) for stage in self.planner.stages)
 
     def prepare(self) -> None:
         """Say that it starts; refuse what cannot fit before any work is done."""
@@ -138,9 +135,9 @@ class Run:
             worst = max(short, key=lambda one: one.option.memory_bytes)
             raise self.refusal(worst.stage, worst.option.memory_bytes)
 
-    def take_over(self, key: str) -> bool:
+    def take_over(self, name: str) -> bool:
         """Accept the published result of a stage that is ready, if it still holds."""
-        stage = self.stages[key]
+        stage = self.stages[name]
         marker = self.workspace.marker(stage.name, self.planner.fingerprint(stage))
         if marker is None or self.record.stages[stage.name].attempts:
             return False
@@ -152,29 +149,29 @@ class Run:
         self.send(StageSkipped(stage=stage.name, title=stage.title))
         return True
 
-    def can_be_cheaper(self, key: str) -> bool:
+    def can_be_cheaper(self, attempt: Attempt) -> bool:
         """Whether a running stage could do with less memory than was predicted for it."""
-        spec = self.attempts[key].spec
+        spec = attempt.spec
         others = self.planner.options(spec.stage, spec.option.rung)
         fewer = any(other.memory_bytes < spec.option.memory_bytes for other in others)
         return fewer or self.planner.next_rung(spec.stage, spec.option) is not None
 
-    def options(self, tasks: Mapping[str, Task]) -> dict[str, tuple[Option, ...]]:
+    def options(self, tasks: Iterable[Task[TaskKey]]) -> dict[TaskKey, tuple[Option, ...]]:
         """The ways to run `tasks` after a stage was done: perhaps with lowered settings, perhaps
         of another run, whose figures say something about this one."""
         self.planner.learn()
         found = {}
-        for key, task in tasks.items():
-            options = self.planner.options(self.stages[key], task.options[0].rung)
+        for task in tasks:
+            options = self.planner.options(self.stages[task.key.stage], task.options[0].rung)
             # What is learned on the way must not refuse a stage that was admitted at the start;
             # and nobody knows what one that has to run alone will need.
             if not task.alone and ways_on(replace(task, options=options), budget_of(self.plan)):
-                found[key] = options
+                found[task.key] = options
         return found
 
-    def start(self, start: Start) -> Attempt:
-        """Begin an attempt at a stage."""
-        stage = self.stages[start.key]
+    def start(self, start: Start[TaskKey]) -> Attempt:
+        """Begin an attempt at a stage; `started` tells of it."""
+        stage = self.stages[start.key.stage]
         record = self.record.stages[stage.name]
         settings = self.planner.settings(stage, start.option.rung)
         self.planner.params[stage.name] = settings.params
@@ -201,24 +198,25 @@ class Run:
             number=record.attempts,
             alone=start.alone,
         )
-        attempt = Attempt(self.workspace, spec, self.send)
-        self.attempts[start.key] = attempt
+        return Attempt(self.workspace, spec, self.send)
+
+    def started(self, attempt: Attempt) -> None:
+        """Say so, once somebody stands ready to stop it: whoever hears of it may fail."""
+        stage, option = attempt.spec.stage, attempt.spec.option
         self.send(
             StageStarted(
                 stage=stage.name,
                 title=stage.title,
-                threads=start.option.threads,
-                attempt=record.attempts,
-                predicted_bytes=start.option.memory_bytes,
-                predicted_seconds=record.predicted_seconds,
+                threads=option.threads,
+                attempt=attempt.spec.number,
+                predicted_bytes=option.memory_bytes,
+                predicted_seconds=self.record.stages[stage.name].predicted_seconds,
                 log=attempt.log,
             )
         )
-        return attempt
 
-    def ended(self, key: str, exit_code: int, *, retry: bool) -> Ended:
+    def ended(self, attempt: Attempt, exit_code: int, *, retry: bool) -> Ended:
         """The attempt at a stage is over; an error that cannot be mended is raised."""
-        attempt = self.attempts.pop(key)
         attempt.listen()
         stage = attempt.spec.stage
         attempt.child.close()
@@ -255,7 +253,7 @@ class Run:
         self._clock.restarted(stage.name)
         self._changed(stage, reason, retry.changes)
         self._rungs[stage.name] = retry.task.options[0].rung
-        return Ended(again=self._own(retry.task))
+        return Ended(again=retry.task)
 
     def _verdict(self, attempt: Attempt, exit_code: int) -> Verdict | None:
         stage = attempt.spec.stage
@@ -320,7 +318,7 @@ class Run:
         results: tuple[Path, ...] = ()
         notes: list[str] = []
         last = self.plan.pipeline.stages[-1].name
-        if self.key(last) in self.stages:
+        if last in self.stages:
             results = place_results(self.plan, self.workspace, self.record, notes)
         keep_what_stands(self.planner, self.workspace, self.record)
         elapsed = time.monotonic() - self._started
@@ -349,8 +347,8 @@ class Run:
             if record.status == RUNNING:
                 failed = not stopped and record.name == error.stage
                 record.status = FAILED if failed else STOPPED
-        if self.key(error.stage) in self.stages:
-            stage = self.stages[self.key(error.stage)]
+        if error.stage in self.stages:
+            stage = self.stages[error.stage]
             self.record.stages[stage.name].status = FAILED
             self.send(
                 StageFailed(

@@ -46,7 +46,7 @@ class Choice:
 class Needs(Protocol):
     """What a queued job would use."""
 
-    def task(self, marker: Marker) -> Task:
+    def task(self, marker: Marker) -> Task[str]:
         """Its key is the marker's; at least one option fits the budget. May raise StoreError."""
 
 
@@ -56,7 +56,7 @@ class Admission:
     def __init__(self, budget: Budget, needs: Needs) -> None:
         self._needs = needs
         self._cores = budget.cores
-        self._state = State(budget=budget)
+        self._state: State[str] = State(budget=budget)
 
     def choose(self, markers: Sequence[Marker]) -> list[Choice]:
         """The jobs to start now. `markers` come best first; the others wait."""
@@ -92,7 +92,7 @@ class Admission:
         """Memory granted to what runs."""
         return sum(option.memory_bytes for option in self._state.running.values())
 
-    def _narrowed(self, waiting: tuple[Task, ...]) -> tuple[Task, ...]:
+    def _narrowed(self, waiting: tuple[Task[str], ...]) -> tuple[Task[str], ...]:
         """Fewer threads for each, the more jobs run."""
         most = max(1, self._cores // (len(self._state.running) + 1))
         return tuple(
@@ -112,10 +112,10 @@ class EqualShares:
         self._options = (share,)
         self.budget = Budget(memory_bytes=share.memory_bytes * number, cores=max(cores, number))
 
-    def task(self, marker: Marker) -> Task:
+    def task(self, marker: Marker) -> Task[str]:
         return Task(key=marker.key, options=self._options)
 
 
-def _grant(start: Start) -> Grant:
+def _grant(start: Start[str]) -> Grant:
     memory = start.grant_bytes if start.alone else start.option.memory_bytes
     return Grant(memory_bytes=memory, threads=start.option.threads)

@@ -67,7 +67,7 @@ class PredictedNeeds:
         self._store, self._allowed = store, allowed
         self._budget, self._history = budget, history
 
-    def task(self, marker: Marker) -> Task:
+    def task(self, marker: Marker) -> Task[str]:
         """A job whose need is not known, or more than the budget, runs alone; one whose spec is
         unusable needs nothing, because it ends at once."""
         blob = self._store.get(spec_key(marker.job))
