@@ -56,7 +56,7 @@ def duration(seconds: float) -> str:
 def suggestion(word: str, known: Iterable[str]) -> str:
     """A hint that lists `known`, and the closest of them first."""
     names = sorted(known)
-    return f"{did_you_mean(word, names)} there is {', '.join(names)}".strip()
+    return f"{did_you_mean(word, names)} choose from {', '.join(names)}".strip()
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

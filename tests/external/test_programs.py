@@ -73,8 +73,8 @@ def test_versions_are_read_without_leaving_a_log_behind(
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        ("echo OpenMVS x64 v2.1.0", "version 2.1.0, 2.2 is the oldest"),
-        ("kill -4 $$", "another processor"),
+        ("echo OpenMVS x64 v2.1.0", "TextureMesh 2.1.0 is too old, version 2.2"),
+        ("kill -4 $$", "a different processor"),
     ],
 )
 def test_an_old_program_and_one_for_another_processor(place: Path, body: str, problem: str) -> None:

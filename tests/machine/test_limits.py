@@ -107,7 +107,7 @@ def test_budgets(text: str, expected: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "0%", "101%", "-1G", "nan%", "8X", "1", "1e9G", "%"])
 def test_wrong_budgets(text: str) -> None:
-    with pytest.raises(UsageError, match="is no memory budget"):
+    with pytest.raises(UsageError, match="invalid memory budget"):
         parse_memory(text, 10_000_000_000)
 
 

@@ -38,7 +38,7 @@ def test_choice_becomes_a_setting_that_a_remote_job_may_have(choice: str, value:
 def test_pipeline_that_cannot_says_so_unless_nothing_is_asked(pipeline: str) -> None:
     found = find_pipeline(pipeline)
     assert region_settings(found, "auto") == region_settings(found, "off") == ()
-    with pytest.raises(UsageError, match="cannot leave out"):
+    with pytest.raises(UsageError, match="does not support --roi"):
         region_settings(found, "0,0,0,1,1,1")
 
 

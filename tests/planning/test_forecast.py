@@ -95,7 +95,7 @@ def test_above_a_default_budget_it_runs_alone(tmp_path: Path) -> None:
 def test_a_disk_that_is_too_small_is_named_before_any_work(tmp_path: Path) -> None:
     heard = Heard()
     large = pipeline(disk={"base_mb": 50_000_000})
-    with pytest.raises(StageError, match="no space for this run") as caught:
+    with pytest.raises(StageError, match="not enough disk space") as caught:
         run_pipeline(plan_for(tmp_path, 900, pipeline=large), heard)
     assert "-o" in caught.value.hint
     assert heard.of(StageStarted) == []

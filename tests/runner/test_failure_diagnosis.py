@@ -49,7 +49,7 @@ def ending(exit_code: int = 1, log: str = "", **fields: Any) -> Ending:
          Remedy.NONE, "no space"),
         (ending(139, disk_is_full=True), DiskFullError, Remedy.NONE, "no space"),
         (ending(139), StageError, Remedy.OTHER, "segmentation fault"),
-        (ending(132), StageError, Remedy.NONE, "another processor"),
+        (ending(132), StageError, Remedy.NONE, "a different processor"),
         (ending(2, "usage: …\nunknown option"), StageError, Remedy.OTHER, "exit status 2"),
         (ending(255), StageError, Remedy.OTHER, "exit status 255"),
         (ending(127, "insaat: cannot start x"), MissingError, Remedy.NONE, "DensifyPointCloud"),
@@ -101,6 +101,6 @@ def test_programs_are_found_and_their_versions_compared() -> None:
     pipeline = Pipeline(name="p", summary="", source="", requires=(here, future, nowhere))
     with pytest.raises(MissingError) as caught:
         check_requirements(pipeline)
-    assert "3.999 is the oldest" in caught.value.message
+    assert "version 3.999 or newer is required" in caught.value.message
     assert "no-such-program is not installed" in caught.value.message
     assert caught.value.hint == "get a newer one"

@@ -100,11 +100,11 @@ def test_from_until_restart_and_dry_run(tmp_path: Path) -> None:
         ("do_not_fit", DoNotFitError, "only 2 photos", "overlap more"),
         ("memory", MemoryLimitError, "ran out of memory", "--max-memory"),
         ("bad_alloc", MemoryLimitError, "out of memory", "--max-memory"),
-        ("nothing", StageError, "wrote no out.txt", ""),
+        ("nothing", StageError, "did not write out.txt", ""),
         ("disk_full", DiskFullError, "no space left", "free some space"),
         ("SIGSEGV", StageError, "segmentation fault", "about to die"),
         ("SIGABRT", StageError, "aborted", "about to die"),
-        ("SIGILL", StageError, "another processor", "about to die"),
+        ("SIGILL", StageError, "a different processor", "about to die"),
         ("SIGKILL", MemoryLimitError, "out of memory", "--max-memory"),
     ],
 )

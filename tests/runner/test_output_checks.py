@@ -51,7 +51,7 @@ def test_metrics_have_bounds(tmp_path: Path) -> None:
         {"error_px": True},
         {"error_px": None},
     ):
-        assert "no error px reported" in problem(tmp_path, low, dict(nothing)).message
+        assert "error px was not reported" in problem(tmp_path, low, dict(nothing)).message
 
 
 def test_files_have_sizes(tmp_path: Path) -> None:

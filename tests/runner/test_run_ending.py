@@ -191,4 +191,4 @@ def test_the_disk_is_checked_before_any_work(tmp_path: Path, dry_run: bool) -> N
     huge = replace(pipeline.stages[0].disk, base_mb=1e12)
     stages = (replace(pipeline.stages[0], disk=huge), *pipeline.stages[1:])
     plan = fake_plan(replace(pipeline, stages=stages), tmp_path / "out", dry_run=dry_run)
-    assert "no space for this run" in fail(plan)[0].message
+    assert "not enough disk space for this run" in fail(plan)[0].message

@@ -24,7 +24,7 @@ def test_faults_of_named_paths_are_explained_and_others_pass(
         raise OSError(errno.ENOSPC, "No space left on device")
     with monkeypatch.context() as patched:
         patched.setattr("tempfile.gettempdir", no_folder)
-        with pytest.raises(UsageError, match="no temporary folder"), explain_paths():
+        with pytest.raises(UsageError, match="no writable temporary folder"), explain_paths():
             no_folder()
     with pytest.raises(ConnectionResetError), explain_paths():
         raise ConnectionResetError(errno.ECONNRESET, "reset")

@@ -83,5 +83,5 @@ def _share(text: str) -> float:
 
 def _bad_memory(text: str) -> UsageError:
     return UsageError(
-        f"{text!r} is no memory budget", hint="write a share such as 60%, or a size such as 8G"
+        f"invalid memory budget {text!r}", hint="use a share such as 60%, or a size such as 8G"
     )

@@ -159,7 +159,7 @@ class Pipeline:
                 return stage
         names = [stage.name for stage in self.stages]
         raise UsageError(
-            f"pipeline {self.name} has no stage {name!r}", hint=suggestion(name, names)
+            f"pipeline {self.name}: unknown stage {name!r}", hint=suggestion(name, names)
         )
 
     def dependants(self, name: str) -> frozenset[str]:

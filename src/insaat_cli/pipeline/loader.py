@@ -61,7 +61,7 @@ def find_pipeline(name_or_path: str) -> Pipeline:
     if names_file(name_or_path):
         return load_pipeline(Path(name_or_path))
     raise UsageError(
-        f"there is no pipeline {name_or_path!r}",
+        f"unknown pipeline {name_or_path!r}",
         hint=f"{suggestion(name_or_path, shipped)}; or give the path of a .yaml file",
     )
 
@@ -171,7 +171,7 @@ class _Reader(ParameterReader):
         if "size_from" in fields:
             values["size_from"] = self.scalar(fields["size_from"], str, "size_from")
             if values["size_from"] not in earlier:
-                raise self.fail(fields["size_from"], f"{name}.size_from is no earlier stage")
+                raise self.fail(fields["size_from"], f"{name}.size_from must name an earlier stage")
         readers: dict[str, Callable[[yaml.Node], Any]] = {
             "run": lambda at: self.scalar(at, str, "run"),
             "command": lambda at: self.command(at, needs, params),
@@ -234,8 +234,8 @@ class _Reader(ParameterReader):
             if need not in earlier:
                 raise self.fail(
                     item,
-                    f"stage {name} needs {need}, which does not stand before it",
-                    "stages run in the order of the file, so a circle of needs cannot be",
+                    f"stage {name} needs {need}, which comes after it",
+                    "stages run in the order of the file; a stage can only need earlier ones",
                 )
         return needs
 

@@ -23,9 +23,11 @@ def read_box(text: str) -> tuple[Corner, Corner]:
     try:
         x0, y0, z0, x1, y1, z1 = (float(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"the region {text!r} is not a box", hint=HINT) from None
+        raise UsageError(f"invalid region {text!r}", hint=HINT) from None
     if not all(map(math.isfinite, (x0, y0, z0, x1, y1, z1))):
-        raise UsageError(f"the region {text!r} is not finite", hint=HINT)
+        raise UsageError(f"region {text!r} is not finite", hint=HINT)
     if x0 >= x1 or y0 >= y1 or z0 >= z1:
-        raise UsageError(f"the region {text!r} is empty", hint=HINT)
+        raise UsageError(
+            f"region {text!r} is empty: each minimum must be below its maximum", hint=HINT
+        )
     return (x0, y0, z0), (x1, y1, z1)

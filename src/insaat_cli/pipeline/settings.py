@@ -24,7 +24,7 @@ def with_preset(pipeline: Pipeline, preset: str) -> Pipeline:
     """`pipeline` with the parameters of `preset`."""
     if preset not in pipeline.presets:
         raise UsageError(
-            f"pipeline {pipeline.name} has no preset {preset!r}",
+            f"pipeline {pipeline.name}: unknown preset {preset!r}",
             hint=suggestion(preset, pipeline.presets),
         )
     return _with_params(pipeline, pipeline.presets[preset])
@@ -41,14 +41,16 @@ def with_settings(pipeline: Pipeline, settings: Sequence[str]) -> Pipeline:
         stage_name, dot, param = key.strip().partition(".")
         if not equals or not dot:
             raise UsageError(
-                f"cannot read the setting {setting!r}",
-                hint="write it as STAGE.PARAMETER=VALUE, for example dense.max_side=1600",
+                f"invalid setting {setting!r}",
+                hint="use STAGE.PARAMETER=VALUE, for example dense.max_side=1600",
             )
         stage = pipeline.stage(stage_name)
         if param not in stage.params:
             raise UsageError(
-                f"stage {stage_name} has no parameter {param!r}",
-                hint=suggestion(param, stage.params) if stage.params else "it has none at all",
+                f"stage {stage_name}: unknown parameter {param!r}",
+                hint=suggestion(param, stage.params)
+                if stage.params
+                else "this stage has no parameters",
             )
         value = stage.parameter(param).parsed(f"{stage_name}.{param}", text.strip())
         changes.setdefault(stage_name, {})[param] = value
@@ -66,7 +68,7 @@ def region_settings(pipeline: Pipeline, choice: str) -> tuple[str, ...]:
     stages = [stage.name for stage in pipeline.stages if PARAMETER in stage.params]
     if not stages and choice not in (AUTO, OFF):
         raise UsageError(
-            f"pipeline {pipeline.name} cannot leave out what is outside a region",
+            f"pipeline {pipeline.name} does not support --roi",
             hint="--pipeline embedded can; or cut the model in another program",
         )
     # The default is left to the pipeline file, and to --set.

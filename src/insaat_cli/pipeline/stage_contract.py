@@ -150,7 +150,7 @@ def parse_options(kind: type[Options], params: Mapping[str, Any]) -> Options:
     unknown = sorted(set(params) - set(hints))
     if unknown:
         raise UsageError(
-            f"{kind.__name__} has no parameter {', '.join(unknown)}",
+            f"unknown parameter {', '.join(unknown)}",
             hint=f"it has {', '.join(sorted(hints))}",
         )
     return kind(**{key: _convert(key, hints[key], value) for key, value in params.items()})
@@ -165,7 +165,7 @@ def _convert(key: str, hint: Any, value: Any) -> Any:
             return hint(value)
         except ValueError:
             known = ", ".join(hint)
-            raise UsageError(f"{key} is {value!r}", hint=f"it can be {known}") from None
+            raise UsageError(f"invalid {key}: {value!r}", hint=f"choose from {known}") from None
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is int and isinstance(value, float) and value.is_integer():

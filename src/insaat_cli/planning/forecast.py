@@ -91,8 +91,8 @@ def check_disk(root: Path, stages: Sequence[Forecast]) -> None:
     free = shutil.disk_usage(there).free
     if needed > free:
         raise DiskFullError(
-            f"no space for this run on the disk of {root}: it needs about "
-            f"{size(needed)}, {size(free)} are free",
+            f"not enough disk space for this run at {root}: about "
+            f"{size(needed)} needed, {size(free)} free",
             hint="free some space, choose another disk with -o, or use --preset draft",
         )
 

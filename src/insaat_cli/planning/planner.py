@@ -221,7 +221,7 @@ def _selected(plan: RunPlan) -> tuple[Stage, ...]:
     first = names.index(plan.pipeline.stage(plan.from_stage).name) if plan.from_stage else 0
     last = names.index(plan.pipeline.stage(plan.until_stage or names[-1]).name)
     if first > last:
-        raise UsageError(f"stage {plan.from_stage} comes after stage {plan.until_stage}")
+        raise UsageError(f"--from {plan.from_stage} comes after --until {plan.until_stage}")
     return plan.pipeline.stages[: last + 1]
 
 

@@ -110,7 +110,7 @@ class Attempt:
             self._paused_s += time.monotonic() - self._paused_at
             self._paused_at = None
             self.child.resume()
-            self.warn("goes on after a pause")
+            self.warn("resumed")
 
     def stop(self, reason: str) -> None:
         """End it at once: what it has written so far is worth nothing."""

@@ -42,7 +42,7 @@ class RunStarted(RunEvent):
     preset: str
     workspace: Path
     stages: tuple[StageOutline, ...]
-    """Every stage of this run in order, those that will be skipped too."""
+    """Every stage of this run in order, those that will be reused too."""
     photos: int
     memory_budget_bytes: int
     threads: int
@@ -148,7 +148,7 @@ class RunPlanned(RunEvent):
     predicted_seconds: float
     predicted_disk_bytes: int = 0
     changes: Mapping[str, Any] = field(default_factory=dict)
-    """Settings that would be lowered so that the stage fits the budget."""
+    """Settings that would be degraded so that the stage fits the budget."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,9 +47,9 @@ SIGNAL_MEANING = {
     signal.SIGABRT: "it crashed (aborted itself)",
     signal.SIGBUS: "it crashed (bus error)",
     signal.SIGFPE: "it crashed (arithmetic error)",
-    signal.SIGILL: "this program was built for another processor (illegal instruction)",
+    signal.SIGILL: "this program was built for a different processor (illegal instruction)",
     signal.SIGKILL: "it was killed",
-    signal.SIGTERM: "it was told to stop by another program",
+    signal.SIGTERM: "it was terminated by another program",
 }
 
 
@@ -115,7 +115,7 @@ def _judge(stage: Stage, ending: Ending) -> tuple[InsaatError, Remedy]:
         return short, Remedy.CHEAPER if certain else Remedy.SAME
     if missing := MISSING_TEXT.search(ending.log_tail):
         reason = missing.group(1) or missing.group(2)
-        hint = "install insaat-cli again, it is not complete"
+        hint = "reinstall insaat-cli, the installation is incomplete"
         return MissingError(f"{stage.title}: {printable(reason)}", hint=hint), Remedy.NONE
     reason = _reason(ending.exit_code)
     error = StageError(f"{stage.title}: {reason}", hint=_log_hint(ending.log_tail))
@@ -138,7 +138,7 @@ def _cannot_start(stage: Stage) -> MissingError:
     program = stage.command[0] if stage.command else "python"
     return MissingError(
         f"{stage.title}: cannot start the program {program}",
-        hint="install it and make sure that it is on PATH; insaat doctor shows what is missing",
+        hint="install it and put it on PATH; insaat doctor shows what is missing",
     )
 
 

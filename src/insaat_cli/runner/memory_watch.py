@@ -12,9 +12,9 @@ from insaat_cli.runner.memory_policy import Act, Usage, measures
 
 RESERVE_SHARE = 0.03
 """Of what is available, never given to stages."""
-OVER = "it uses {used}, more than the {granted} set aside for it"
-CROWDED = "memory is nearly used up, {used} by this stage"
-OTHERS = "other programs use the memory of this machine"
+OVER = "using {used}, more than the {granted} reserved for it"
+CROWDED = "memory is nearly exhausted; this stage uses {used}"
+OTHERS = "other programs are using this machine's memory"
 
 
 class MemoryWatch:

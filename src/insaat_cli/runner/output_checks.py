@@ -29,7 +29,8 @@ def check_outputs(stage: Stage, folder: Path, metrics: Mapping[str, Any]) -> Non
     for output in stage.outputs:
         if _size(folder / output) == 0:
             raise StageError(
-                f"{stage.title} ended without an error, but wrote no {output}", stage=stage.name
+                f"{stage.title} finished without an error but did not write {output}",
+                stage=stage.name,
             )
     for expectation in stage.expect:
         problem = _problem(expectation, folder, metrics)
@@ -52,7 +53,7 @@ def _problem(expectation: Expectation, folder: Path, metrics: Mapping[str, Any])
         found = metrics.get(expectation.metric or "")
         number = isinstance(found, int | float) and not isinstance(found, bool)
         if found is None or not number or math.isnan(found):
-            return f"no {what} reported"
+            return f"{what} was not reported"
         value = float(found)
         minimum = float("-inf") if expectation.minimum is None else expectation.minimum
     if value < minimum:

@@ -40,8 +40,8 @@ def find_program(requirement: Requirement) -> Found:
         problem = f"{requirement.program} is not installed"
     elif version and _numbers(version) < _numbers(requirement.version):
         problem = (
-            f"{requirement.program} is version {version}, {requirement.version} is the oldest "
-            "that works"
+            f"{requirement.program} {version} is too old, version {requirement.version} or newer "
+            "is required"
         )
     hint = requirement.hint or (family.install if family else "")
     return Found(requirement=requirement, path=path, version=version, problem=problem, hint=hint)
@@ -79,7 +79,10 @@ def _ask(path: str, requirement: Requirement) -> tuple[str, str]:
     except OSError as error:
         return "", f"{requirement.program} cannot be started: {error.strerror}"
     if answer.returncode in (-signal.SIGILL, 128 + signal.SIGILL):
-        return "", f"{requirement.program} was built for another processor (illegal instruction)"
+        return (
+            "",
+            f"{requirement.program} was built for a different processor (illegal instruction)",
+        )
     match = VERSION.search(answer.stdout.decode("utf-8", "replace"))
     return (match.group() if match and requirement.version else ""), ""
 

@@ -182,7 +182,7 @@ class Run:
             changed = changes(before, settings.params)
             early = self.planner.min_rung[stage.name] == start.option.rung
             what = "a later stage" if early else "it"
-            self._changed(stage, f"{what} would not fit the memory budget", changed)
+            self._changed(stage, f"{what} would exceed the memory budget", changed)
             self._rungs[stage.name] = start.option.rung
         record.status, record.threads = RUNNING, start.option.threads
         record.fingerprint, record.run = self.planner.fingerprint(stage), self.record.run
@@ -237,7 +237,7 @@ class Run:
         peak = attempt.child.peak_bytes
         retry = self._retries.stopped(stage, option, peak, alone=attempt.spec.alone)
         if retry is None:
-            message = f"{stage.title}: stopped at {size(peak)} of memory, {attempt.stopped}"
+            message = f"{stage.title}: stopped at {size(peak)} of memory: {attempt.stopped}"
             raise MemoryLimitError(message, hint=MEMORY_HINT, stage=stage.name, log=attempt.log)
         alone = " (alone)" if retry.task.alone else ""
         return self._again(stage, f"stopped: {attempt.stopped}{alone}", retry)
@@ -297,7 +297,7 @@ class Run:
     def _changed(self, stage: Stage, reason: str, changed: dict[str, Any]) -> None:
         """Tell the board and the record that a stage runs with other settings than asked for."""
         values = ", ".join(f"{name} = {value}" for name, value in changed.items())
-        sentence = f"{reason}; tried again with {values or 'the same settings'}"
+        sentence = f"{reason}; retried with {values or 'the same settings'}"
         if changed:
             self.record.stages[stage.name].degraded.append(sentence)
         self.send(StageDegraded(stage=stage.name, reason=reason, changes=changed))
@@ -307,7 +307,7 @@ class Run:
         plan, history = self.plan, self.planner.history
         enough = enough_memory(plan, history, self.workspace, stages_to_redo(plan))
         return MemoryLimitError(
-            f"{stage.title}: needs about {size(needed_bytes)} of memory, the budget is "
+            f"{stage.title}: needs about {size(needed_bytes)} of memory, but the budget is "
             f"{size(plan.memory_budget_bytes)}",
             hint=enough.hint(machine_limits().memory_bytes),
             stage=stage.name,

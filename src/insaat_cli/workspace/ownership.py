@@ -97,7 +97,7 @@ def check_writable(folder: Path) -> None:
     if not os.access(there, os.W_OK | os.X_OK):
         raise NotWritableError(
             f"cannot write to {printable(str(there))}",
-            hint="choose an output folder that you can write to with -o",
+            hint="choose a writable output folder with -o",
         )
 
 

@@ -40,6 +40,6 @@ def path_error(error: OSError) -> InsaatError | None:
         tempfile.gettempdir()
     except OSError:
         return NotWritableError(
-            "there is no temporary folder that can be written to", hint="set TMPDIR to one that can"
+            "no writable temporary folder", hint="set TMPDIR to a writable folder"
         )
     return None

@@ -110,7 +110,7 @@ class Workspace:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UsageError(
-                    f"another run is working in {self.root}",
+                    f"another run is using {self.root}",
                     hint="wait for it to end, or choose another folder with -o",
                 ) from None
             except OSError as error:
@@ -307,7 +307,7 @@ def _in_the_way(folder: Path) -> str:
 
 
 def disk_full(where: Path | None) -> DiskFullError:
-    of = f" of {where}" if where else ""
+    of = f" that holds {where}" if where else ""
     return DiskFullError(f"no space left on the disk{of}", hint=DISK_FULL_HINT)
 
 
