@@ -133,7 +133,7 @@ class StoppedError(InsaatError):
     """The run was stopped by a signal; the workspace can be resumed."""
 
     def __init__(self, message: str, *, code: ExitCode) -> None:
-        super().__init__(message, hint="run the same command again to go on where it stopped")
+        super().__init__(message, hint="run the same command again to resume")
         self.code = code
 
 

@@ -153,7 +153,7 @@ def test_quiet_says_nothing_but_errors(photos: Path, fake: Fake, capsys: Capture
     assert run(["reconstruct", str(photos / "no"), "-q"]) == ExitCode.USAGE
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "there is no file or folder" in captured.err
+    assert "file or folder not found:" in captured.err
 
 
 def test_too_few_photos(photos: Path, capsys: Capture) -> None:
@@ -170,7 +170,7 @@ def test_dry_run_writes_nothing(photos: Path, fake: Fake, capsys: Capture) -> No
     command = ["reconstruct", str(photos), "--pipeline", fake(), "--dry-run"]
     assert run(command) == ExitCode.DONE
     assert not photos.with_name("my photos-3d").exists()
-    assert "would be in" in capsys.readouterr().out
+    assert "would go to" in capsys.readouterr().out
 
 
 def test_a_dry_run_refuses_what_a_run_would(photos: Path, fake: Fake, capsys: Capture) -> None:

@@ -108,7 +108,7 @@ def test_a_jobs_file(sets: Path, fake: Fake, capsys: Capture) -> None:
     ("jobs", "says"),
     [
         ([], "key: value"),
-        ({"jobs": []}, "list under 'jobs'"),
+        ({"jobs": []}, "'jobs' must be a list"),
         ({"jobs": [{"photos": "a", "presett": "high"}]}, "unknown key 'presett'"),
         ({"jobs": [{"name": "a"}]}, "job 1 has no 'photos'"),
         ({"jobs": [{"photos": "a", "recursive": "perhaps"}]}, "recursive cannot be 'perhaps'"),

@@ -67,8 +67,8 @@ def test_quarters_are_told_once_with_the_time_left() -> None:
     progress = [StageProgress(stage="dense", share=share) for share in shares]
     assert told(dense_started(), estimate, *progress)[1:] == [
         "[2/2] computing depth",
-        "[2/2] computing depth: 25%, about 1:15 min left of the whole run",
-        "[2/2] computing depth: 75%, about 1:15 min left of the whole run",
+        "[2/2] computing depth: 25%, about 1:15 min left in total",
+        "[2/2] computing depth: 75%, about 1:15 min left in total",
     ]
 
 
@@ -79,7 +79,7 @@ def test_stages_that_are_kept_repeated_lowered_or_done() -> None:
     degraded = StageDegraded(stage="dense", reason="it ran out of memory", changes={"threads": 1})
     skipped = StageSkipped(stage="resize", title="preparing photos")
     assert told(skipped, degraded, dense_started(2), finished)[1:] == [
-        "[1/2] preparing photos: still valid from an earlier run",
+        "[1/2] preparing photos: reused",
         "[2/2] computing depth: goes on with threads 1: it ran out of memory",
         "[2/2] computing depth (attempt 2)",
         "[2/2] computing depth: done in 2.0 s, peak 500 MB",

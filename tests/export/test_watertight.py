@@ -107,7 +107,7 @@ def test_hollow_body_keeps_its_outside_and_can_be_drained() -> None:
     assert np.allclose(hollow.bounds, full.bounds, atol=0.02)
     assert hollow.volume == pytest.approx(2 - 1.7 * 0.7 * 0.7, rel=0.08)
     assert hollow.body_count == 1, "one shell: the inside is joined to the outside by the hole"
-    with pytest.raises(InsaatError, match="as thick"):
+    with pytest.raises(InsaatError, match="would fill the whole model"):
         solid(box, wall=0.6)
 
 

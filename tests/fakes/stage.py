@@ -18,7 +18,7 @@ from insaat_cli.pipeline.stage_contract import Events, Metrics, StageRequest, ru
 
 ERRORS = {
     "memory": MemoryError(),
-    "do_not_fit": DoNotFitError("only 2 photos could be placed", hint="overlap more"),
+    "do_not_fit": DoNotFitError("only 2 photos could be registered", hint="overlap more"),
     "stage": StageError("the depth maps are empty", hint="try again"),
     "disk_full": OSError(28, "No space left on device"),
 }

@@ -23,7 +23,7 @@ from insaat_cli.engine.scene.optical_axes import Focus
 from insaat_cli.engine.scene.views import View
 from insaat_cli.external.verified_pairs import verified_pairs
 from insaat_cli.inspection.model_advice import advise
-from insaat_cli.inspection.photo_facts import NEIGHBOURS_KEPT, PhotoFacts, Placed, calibration
+from insaat_cli.inspection.photo_facts import NEIGHBOURS_KEPT, PhotoFacts, Registration, calibration
 from insaat_cli.inspection.photo_quality import Tone
 from insaat_cli.inspection.sparse_model import SparseFacts, plan_of
 from insaat_cli.inspection.surface_coverage import Side, coverage_of, front_of, widest_gap
@@ -46,11 +46,13 @@ def looking_at_origin(center: tuple[float, float, float]) -> View:
 
 
 def photo(name: str, *, sharpness: float = 0.3, error_px: float = 0.4, points: int = 500,
-          placed: bool = True, matched: bool = True) -> PhotoFacts:  # fmt: skip
+          registered: bool = True, matched: bool = True) -> PhotoFacts:  # fmt: skip
     return PhotoFacts(
         name=name,
         tone=Tone(sharpness=sharpness, blown=0.0, black=0.0, brightness_stops=-2.0),
-        placed=Placed(points=points, track_length=4, error_px=error_px) if placed else None,
+        registered=Registration(points=points, track_length=4, error_px=error_px)
+        if registered
+        else None,
         matches={"other.jpg": 80} if matched else {},
     )
 
@@ -125,8 +127,8 @@ def test_each_fault_is_said_and_a_good_set_gets_no_advice() -> None:
     blurred = [*good, photo("blurred.jpg", sharpness=0.06)]
     assert [(one.kind, one.photos) for one in advise(blurred)] == [("blur", ("blurred.jpg",))]
     for other, kind in (
-        (photo("alone.jpg", placed=False, matched=False), "unmatched"),
-        (photo("off.jpg", placed=False), "not_placed"),
+        (photo("alone.jpg", registered=False, matched=False), "unmatched"),
+        (photo("off.jpg", registered=False), "not_registered"),
         (photo("weak.jpg", points=20), "few_points"),
         (photo("moved.jpg", error_px=3.0), "rough_fit"),
     ):
@@ -177,7 +179,7 @@ def test_each_lens_stands_once_in_the_calibration() -> None:
 
 def test_plan_puts_points_where_they_lie_from_above() -> None:
     facts = SparseFacts(
-        placed={},
+        registered={},
         shared={},
         points=np.array([[1.0, 0, 1.0], [-1.0, 5.0, 0]]),
         colors=np.array([[255, 0, 0], [0, 0, 255]], np.uint8),

@@ -143,7 +143,7 @@ def test_files_that_are_no_photos_are_named_with_the_reason(folder: Path) -> Non
     assert "RAW" in reason_of(folder, "raw.CR2")
     assert "too small: 64 x 64" in reason_of(folder, "icon.png")
     assert reason_of(folder, "pipe.jpg") == "not a regular file"
-    assert "not there" in reason_of(folder, "gone.jpg")
+    assert "broken link" in reason_of(folder, "gone.jpg")
     assert "cannot be read" in reason_of(folder, "loop.jpg")
     assert ".DS_Store" not in {file.name for file in find_photos([folder]).left_out}
 
@@ -153,7 +153,7 @@ def test_duplicates_by_content_are_left_out(folder: Path) -> None:
     photos = find_photos([folder])
     assert [photo.name for photo in photos.used] == ["copy.jpg", "IMG_1.jpg", "IMG_10.jpg"]
     [left_out] = photos.left_out
-    assert (left_out.name, left_out.reason) == ("IMG_2.jpg", "the same picture as copy.jpg")
+    assert (left_out.name, left_out.reason) == ("IMG_2.jpg", "identical to copy.jpg")
 
 
 def test_thirty_copies_of_one_photo_are_too_few(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_thirty_copies_of_one_photo_are_too_few(tmp_path: Path) -> None:
         (tmp_path / f"{number}.jpg").write_bytes(data)
     with pytest.raises(PhotosError, match="only 1 usable photo") as caught:
         find_photos([tmp_path])
-    assert "1.jpg and 28 others: the same picture as 0.jpg" in caught.value.message
+    assert "1.jpg and 28 others: identical to 0.jpg" in caught.value.message
 
 
 def test_too_few_photos_lists_the_reasons_briefly(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_empty_folder_is_an_error_with_a_hint(tmp_path: Path) -> None:
 
 
 def test_missing_source_and_pattern_without_match_are_usage_errors(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no file or folder"):
+    with pytest.raises(UsageError, match="file or folder not found:"):
         find_photos([tmp_path / "nowhere"])
     with pytest.raises(UsageError, match="nothing matches"):
         find_photos([tmp_path / "*.jpg"])

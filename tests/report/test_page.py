@@ -67,7 +67,7 @@ def stage(name: str, **fields: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """A finished run with three photos, two of them placed, and hostile names everywhere."""
+    """A finished run with three photos, two of them registered, and hostile names everywhere."""
     root = tmp_path / "a <b> model"
     names = [EVIL, "b.jpg", "c.jpg"]
     entries = [{"name": f"{i:05d}.jpg", "source": name} for i, name in enumerate(names)]
@@ -155,7 +155,14 @@ def test_links_are_relative_files(workspace: Path) -> None:
 def test_figures_cameras_and_photos(workspace: Path) -> None:
     page = report_of(workspace)
     shown = "".join(page.text)
-    for words in ("2/3", "0.50 px", "1:05 min", "900 MB", "c.jpg not placed", "max_side lowered"):
+    for words in (
+        "2/3",
+        "0.50 px",
+        "1:05 min",
+        "900 MB",
+        "c.jpg not registered",
+        "max_side lowered",
+    ):
         assert words in shown
     assert len(page.all("polygon")) == 2
     assert len(page.all("img")) == 4

@@ -125,7 +125,7 @@ def test_too_few_placed_photos_are_tried_with_more_features(
     )
     assert done["sparse"]["metrics"]["registered"] == PHOTOS
     [degraded] = heard.of(StageDegraded)
-    assert f"OpenMVG placed 2 of {PHOTOS} photos" in degraded.reason
+    assert f"OpenMVG registered only 2 of {PHOTOS} photos" in degraded.reason
     presets = [c[c.index("-p") + 1] for c in mvs_programs.calls("ComputeFeatures")]
     assert presets == ["NORMAL", "HIGH"]
     ratios = [c[c.index("-r") + 1] for c in mvs_programs.calls("ComputeMatches")]
@@ -135,10 +135,10 @@ def test_too_few_placed_photos_are_tried_with_more_features(
 @pytest.mark.parametrize(
     ("step", "reason"),
     [
-        ({"placed": 2}, f"placed 2 of {PHOTOS}"),
+        ({"placed": 2}, f"registered only 2 of {PHOTOS}"),
         ({"noise_px": 8.0}, "pixels off their own points"),
         ({"points": 20}, "of the verified matches"),
-        ({"exit": 1}, "placed no photos"),
+        ({"exit": 1}, "registered no photos"),
     ],
 )
 def test_cameras_that_cannot_be_right_end_the_run_before_any_mesh(

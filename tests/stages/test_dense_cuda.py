@@ -107,7 +107,7 @@ def test_auto_goes_on_without_a_card_that_fails(work, monkeypatch) -> None:
     metrics = make_depth_maps(folder, folder, folder / "out", options, warn=warnings.append)
     assert metrics["stereo"] == "own"
     assert metrics["filled"] > 0.2
-    assert warnings == ["the card is on fire; depth is measured without it"]
+    assert warnings == ["the card is on fire; continuing on the processor"]
 
 
 def test_cuda_that_was_asked_for_is_not_replaced(work, monkeypatch) -> None:

@@ -121,15 +121,15 @@ def place(
 
 
 @pytest.fixture(scope="module")
-def placed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Any]:
+def registered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Any]:
     root = tmp_path_factory.mktemp("relief")
     resized = make_set(root / "resize", [photograph(c, 10) for c in centers_of(6)])
     metrics, _ = place(resized, root / "out")
     return resized, root / "out", metrics
 
 
-def test_cameras_are_where_they_were(placed: tuple[Path, Path, Any]) -> None:
-    _, out, metrics = placed
+def test_cameras_are_where_they_were(registered: tuple[Path, Path, Any]) -> None:
+    _, out, metrics = registered
     assert metrics["registered"] == 6
     assert metrics["reprojection_error_px"] < 0.7
     cameras = json.loads((out / "sparse" / "cameras.json").read_text())
@@ -153,11 +153,11 @@ def test_without_exif_the_open_depth_is_told(tmp_path: Path) -> None:
 
 
 def test_the_colmap_program_places_them_as_well(
-    placed: tuple[Path, Path, Any], tmp_path: Path
+    registered: tuple[Path, Path, Any], tmp_path: Path
 ) -> None:
     if locate("colmap") is None:
         missing("the colmap program")
-    resized, _, by_package = placed
+    resized, _, by_package = registered
     few = FeaturesOptions(max_features=1500)  # Debian's build matches slowly
     metrics, _ = place(resized, tmp_path / "out", backend="PROGRAM", features=few)
     assert metrics["sfm"] == "colmap program" and by_package["sfm"] == "pycolmap"
@@ -166,8 +166,8 @@ def test_the_colmap_program_places_them_as_well(
     assert metrics["points"] > 300
 
 
-def test_camera_files_agree_with_each_other(placed: tuple[Path, Path, Any]) -> None:
-    _, out, _ = placed
+def test_camera_files_agree_with_each_other(registered: tuple[Path, Path, Any]) -> None:
+    _, out, _ = registered
     model = pycolmap.Reconstruction(out / "sparse" / "model")
     for camera in json.loads((out / "sparse" / "cameras.json").read_text())["images"]:
         pose = np.array(camera["cam_from_world"])
@@ -178,9 +178,9 @@ def test_camera_files_agree_with_each_other(placed: tuple[Path, Path, Any]) -> N
 
 
 def test_undistorted_model_still_projects_onto_its_features(
-    placed: tuple[Path, Path, Any], tmp_path: Path
+    registered: tuple[Path, Path, Any], tmp_path: Path
 ) -> None:
-    resized, out, metrics = placed
+    resized, out, metrics = registered
     figures = undistort_photos(
         out / "sparse" / "model",
         resized / "images",
@@ -203,8 +203,10 @@ def test_undistorted_model_still_projects_onto_its_features(
             assert picture.shape[:2] == (camera.height, camera.width)
 
 
-def test_same_input_gives_the_same_cameras(placed: tuple[Path, Path, Any], tmp_path: Path) -> None:
-    resized, out, _ = placed
+def test_same_input_gives_the_same_cameras(
+    registered: tuple[Path, Path, Any], tmp_path: Path
+) -> None:
+    resized, out, _ = registered
     place(resized, tmp_path / "again")
     first, second = (
         json.loads((folder / "sparse" / "cameras.json").read_text())["images"]

@@ -45,7 +45,7 @@ class PlainLines:
             case RunStarted():
                 self._start(event)
             case RunEstimate():
-                self._left = f", about {duration(event.seconds_left)} left of the whole run"
+                self._left = f", about {duration(event.seconds_left)} left in total"
             case StageStarted():
                 self._start_stage(event)
             case StageProgress():
@@ -59,7 +59,7 @@ class PlainLines:
             case RunPlanned():
                 return planned_words(event)
             case StageSkipped():
-                return "still valid from an earlier run"
+                return "reused"
             case StageDegraded():
                 return degraded_words(event)
             case StageWarning():
@@ -131,7 +131,7 @@ def run_words(event: RunStarted) -> str:
 def planned_words(event: RunPlanned) -> str:
     """What a dry run says of one stage."""
     if event.skipped:
-        return "would be skipped, its result still holds"
+        return "would be reused"
     changes = f", with {_settings(event.changes)} to fit the memory" if event.changes else ""
     return (
         f"about {duration(event.predicted_seconds)}, {size(event.predicted_bytes)}, "
@@ -140,7 +140,7 @@ def planned_words(event: RunPlanned) -> str:
 
 
 def degraded_words(event: StageDegraded) -> str:
-    """What is given up, and why."""
+    """What is reduced, and why."""
     changes = f"goes on with {_settings(event.changes)}: " if event.changes else ""
     return printable(changes + event.reason)
 

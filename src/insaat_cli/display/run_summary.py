@@ -23,7 +23,9 @@ def summary_lines(outcome: Reconstruction) -> list[str]:
     """What is said when a reconstruction has ended well, below the warnings."""
     run = outcome.run
     if outcome.report is None:
-        return [f"nothing was written; the results would be in {printable(str(run.workspace))}"]
+        return [
+            f"dry run: nothing was written; results would go to {printable(str(run.workspace))}"
+        ]
     words = [_verdict(outcome), f"peak memory {size(run.peak_bytes)}" if run.peak_bytes else ""]
     facts = ", ".join(word for word in words if word)
     lines = [f"{_done(run)}{': ' if facts else ''}{facts}"]

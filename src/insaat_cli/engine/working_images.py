@@ -34,9 +34,7 @@ def read_mask(picture: Path, width: int, height: int) -> Kept | None:
         return None
     mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if mask is None:
-        raise StageError(
-            f"the mask {path.name} cannot be read", hint="run again with --from resize"
-        )
+        raise StageError(f"the mask {path.name} cannot be read", hint="rerun with --from resize")
     if mask.shape != (height, width):
         mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(mask > 254)
@@ -57,6 +55,6 @@ def load_rgb(path: Path, width: int, height: int) -> npt.NDArray[np.uint8]:
     """
     image = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_2)
     if image is None:
-        raise StageError(f"cannot read {path.name}", hint="run again with --from undistort")
+        raise StageError(f"cannot read {path.name}", hint="rerun with --from undistort")
     resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(resized[:, :, ::-1])

@@ -307,7 +307,7 @@ def _described(
     closed = is_watertight(vertices, faces)
     printed = PRINTER_FORMATS & set(options.formats)
     if printed and not closed:
-        notes.append("the body is not closed; for a printer add --watertight")
+        notes.append("the mesh is not watertight; add --watertight for 3D printing")
     if printed and model.metres_per_unit is None:
         notes.append("the scale is unknown: one model unit is written as 1 mm; add --size")
     return Exported(

@@ -117,7 +117,7 @@ def cut_ground(model: Model) -> Model:
     parts = [replace(part, vertices=part.vertices @ turn.T - drop) for part in model.parts]
     kept = [part for part in map(keep_above, parts) if len(part.faces)]
     if not kept:
-        raise InsaatError("nothing stands on the ground that was found")
+        raise InsaatError("nothing rises above the detected ground")
     return without_small_parts(replace(model, parts=tuple(kept)))
 
 

@@ -59,8 +59,8 @@ def scale_from_gps(cameras: Mapping[str, Any], photos: Mapping[str, Any]) -> Gps
     error = float(np.median(errors))
     if spread < MIN_GPS_SPREAD_M or error > WORST_GPS_SHARE * spread:
         raise UsageError(
-            f"the photos' GPS positions are too close together or too rough ({error:.1f} m off "
-            f"over {spread:.1f} m)",
+            "the photos' GPS positions are too close together or too inaccurate "
+            f"({error:.1f} m off over {spread:.1f} m)",
             hint="give the scale with --distance or --size",
         )
     return GpsScale(metres_per_unit=scale, error_m=error, photos=len(pairs))
@@ -124,7 +124,7 @@ def _ray(name: str, pixel: Floats, folder: Path | None) -> tuple[Floats, Floats]
     cameras = read_facts(folder / "cameras.json")
     found = [image for image in cameras["images"] if image["name"] == name]
     if not found:
-        raise UsageError(f"{name!r} is not among the photos that were placed")
+        raise UsageError(f"{name!r} is not a registered photo")
     camera = found[0]
     intrinsics = np.asarray(camera["K"], np.float64)
     pose = np.asarray(camera["cam_from_world"], np.float64).reshape(3, 4)

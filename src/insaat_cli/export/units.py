@@ -17,7 +17,7 @@ def parse_length(text: str, option: str) -> float:
     if match is None or factor is None or float(match[1]) <= 0:
         raise UsageError(
             f"{option} is {text!r}, which is not a length",
-            hint=f"write a number and a unit ({', '.join(METRES)}), such as 120mm",
+            hint=f"use a number and a unit ({', '.join(METRES)}), such as 120mm",
         )
     return float(match[1]) * factor
 

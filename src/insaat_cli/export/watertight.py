@@ -75,7 +75,7 @@ def make_solid(vertices: Floats, faces: Faces, options: SolidOptions) -> Solid:
     field = body_field(samples, grid, thickness=THIN * size, threads=options.threads)
     _keep_whole_bodies(field)
     if not np.any(field > 0):
-        raise InsaatError("the model encloses nothing", hint="is it a single flat sheet?")
+        raise InsaatError("the model encloses no volume", hint="is it a single flat sheet?")
     field, grid = _with_floor(field, grid, floor, options.base)
     if options.base:
         _add_base(field, grid, floor, options.base, PLATE_MARGIN * size)
@@ -148,7 +148,7 @@ def _hollow(field: Field, grid: Grid, wall: float) -> None:
     deepest = np.unravel_index(int(depth.argmax()), depth.shape)
     if depth[deepest] <= wall_cells + 1:
         raise InsaatError(
-            "the walls are as thick as the model", hint="give --hollow a smaller thickness"
+            "the walls would fill the whole model", hint="give --hollow a smaller thickness"
         )
     np.minimum(field, wall_cells - depth, out=field)
     x = np.arange(grid.shape[0])[:, None] - deepest[0]

@@ -146,10 +146,10 @@ def solve(folder: Path, options: SolveOptions, *, progress: Progress) -> SfmData
         )
     except StageError as error:
         if "exit status" in error.message:  # not a crash: it says so where nothing fits
-            raise DoNotFitError(f"OpenMVG placed no photos: {error.message}") from error
+            raise DoNotFitError(f"OpenMVG registered no photos: {error.message}") from error
         raise
     if not (folder / "sfm" / "sfm_data.bin").exists():
-        raise DoNotFitError("OpenMVG placed no photos")
+        raise DoNotFitError("OpenMVG registered no photos")
     arguments = ["-i", "sfm/sfm_data.bin", "-o", "sfm/scene.json", "-V", "-I", "-E", "-S"]
     run_program(
         ProgramCall(
@@ -168,7 +168,7 @@ def pair_mode(mode: str, photos: int) -> str:
 
 
 def explained_share(scene: SfmData, matches: Matches) -> float:
-    """Share of the verified matches between placed photos that the scene's points account for.
+    """Share of the verified matches between registered photos that the scene's points account for.
 
     A scene that is consistent in itself but wrong leaves most of them aside.
     """

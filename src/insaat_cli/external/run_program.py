@@ -130,7 +130,7 @@ def cannot_start(program: str, error: OSError) -> MissingError:
     family = family_of(program)
     return MissingError(
         f"cannot start {program}: {error.strerror}",
-        hint="it may be made for another system"
+        hint="it may have been built for another system"
         + (f"; {family.install}" if family is not None else ""),
     )
 

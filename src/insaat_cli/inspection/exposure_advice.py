@@ -27,7 +27,7 @@ def blur(photos: Sequence[Named], looks: Sequence[Tone]) -> list[Advice]:
     if not blurred:
         return []
     most = len(blurred) > MAX_BLURRED * len(photos)
-    text = "blurred: {photos}. Take them again with a steady hand, more light or a faster shutter"
+    text = "blurred: {photos}. Retake them with a steadier hand, more light or a faster shutter"
     severity = Severity.UNUSABLE if most else Severity.WARNING
     return [advice_on(severity, "blur", photos, blurred, text)]
 

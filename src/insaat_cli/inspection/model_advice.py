@@ -30,7 +30,7 @@ def advise(
     seen = [(photo, photo.tone) for photo in photos if photo.tone is not None]
     toned, tones = [photo for photo, _ in seen], [tone for _, tone in seen]
     found = [
-        *_not_placed(photos),
+        *_not_registered(photos),
         *_gap(photos, gap),
         *_unseen(coverage),
         *(blur(toned, tones) if toned else []),
@@ -41,12 +41,12 @@ def advise(
     return sorted(found, key=lambda advice: order.index(advice.severity))
 
 
-def _not_placed(photos: Sequence[PhotoFacts]) -> list[Advice]:
+def _not_registered(photos: Sequence[PhotoFacts]) -> list[Advice]:
     known = any(photo.matches for photo in photos)
-    alone = [i for i, p in enumerate(photos) if p.placed is None and not p.matches and known]
-    loose = [i for i, p in enumerate(photos) if p.placed is None and i not in alone]
-    if not any(photo.placed for photo in photos):
-        loose = []  # nothing was placed: that is another fault
+    alone = [i for i, p in enumerate(photos) if p.registered is None and not p.matches and known]
+    loose = [i for i, p in enumerate(photos) if p.registered is None and i not in alone]
+    if not any(photo.registered for photo in photos):
+        loose = []  # nothing was registered: that is another fault
     found = []
     if alone:
         text = "not in the model, as nothing in them matches any other photo: {photos}. Take them "
@@ -54,16 +54,16 @@ def _not_placed(photos: Sequence[PhotoFacts]) -> list[Advice]:
         found.append(advice_on(Severity.WARNING, "unmatched", photos, alone, text))
     if loose:
         text = "not in the model, as they match too little of it: {photos}. Add photos in between"
-        found.append(advice_on(Severity.WARNING, "not_placed", photos, loose, text))
+        found.append(advice_on(Severity.WARNING, "not_registered", photos, loose, text))
     return found
 
 
 def _gap(photos: Sequence[PhotoFacts], gap: Gap | None) -> list[Advice]:
-    """`gap` counts the placed photos only."""
+    """`gap` counts the registered photos only."""
     if gap is None or gap.angle_deg < WIDE_GAP_DEG:
         return []
-    placed = [i for i, photo in enumerate(photos) if photo.placed is not None]
-    ends = sorted((placed[gap.before], placed[gap.after]))
+    registered = [i for i, photo in enumerate(photos) if photo.registered is not None]
+    ends = sorted((registered[gap.before], registered[gap.after]))
     text = f"no photo over {gap.angle_deg:.0f} degrees around the subject, between {{photos}}: "
     text += f"add photos of the {gap.side} side, {SEEN_IN_PREVIEW}"
     return [advice_on(Severity.WARNING, "gap", photos, ends, text)]
@@ -88,18 +88,23 @@ def _unseen(coverage: Coverage | None) -> list[Advice]:
 
 
 def _loose(photos: Sequence[PhotoFacts]) -> list[Advice]:
-    placed = [(i, photo.placed) for i, photo in enumerate(photos) if photo.placed is not None]
-    if not placed:
+    registered = [
+        (i, photo.registered) for i, photo in enumerate(photos) if photo.registered is not None
+    ]
+    if not registered:
         return []
-    limit = max(FEW_POINTS, FEW_POINTS_SHARE * float(np.median([p.points for _, p in placed])))
-    few = [i for i, p in placed if p.points < limit]
-    errors = [p.error_px for _, p in placed]
-    rough = [placed[k][0] for k in much_larger(errors) if errors[k] > MIN_ERROR_PX]
+    limit = max(FEW_POINTS, FEW_POINTS_SHARE * float(np.median([p.points for _, p in registered])))
+    few = [i for i, p in registered if p.points < limit]
+    errors = [p.error_px for _, p in registered]
+    rough = [registered[k][0] for k in much_larger(errors) if errors[k] > MIN_ERROR_PX]
     found = []
     if few:
-        text = "held by few points only: {photos}. Add photos beside them"
+        text = "registered with few points: {photos}. Add photos beside them"
         found.append(advice_on(Severity.HINT, "few_points", photos, few, text))
     if rough:
-        text = "fit worse than the others: {photos}. Something moved, or the zoom was changed"
+        text = (
+            "larger reprojection error than the others: {photos}. "
+            "Something moved, or the zoom was changed"
+        )
         found.append(advice_on(Severity.HINT, "rough_fit", photos, rough, text))
     return found

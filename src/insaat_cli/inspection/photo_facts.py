@@ -22,7 +22,7 @@ Pairs = Mapping[tuple[str, str], int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placed:
+class Registration:
     """How well the sparse model holds one photo."""
 
     points: int
@@ -40,7 +40,7 @@ class PhotoFacts:
     name: str
     tone: Tone | None = None
     """None where its copy cannot be read."""
-    placed: Placed | None = None
+    registered: Registration | None = None
     """None where it is not in the model."""
     matches: dict[str, int] = field(default_factory=dict)
     """Verified matches with other photos, by their names."""
@@ -55,11 +55,11 @@ class PhotoFacts:
                 "black": round(self.tone.black, 4),
                 "brightness_stops": round(self.tone.brightness_stops, 3),
             }
-        if self.placed is not None:
+        if self.registered is not None:
             facts |= {
-                "points": self.placed.points,
-                "track_length": round(self.placed.track_length, 2),
-                "error_px": round(self.placed.error_px, 3),
+                "points": self.registered.points,
+                "track_length": round(self.registered.track_length, 2),
+                "error_px": round(self.registered.error_px, 3),
             }
         return facts
 
@@ -83,7 +83,7 @@ def source_names(resized: Path) -> dict[str, str]:
 def facts_of(
     resized: Path,
     pairs: Pairs,
-    placed: Mapping[str, Placed],
+    registered: Mapping[str, Registration],
     *,
     threads: int,
     progress: Callable[[float], None] = lambda share: None,
@@ -101,7 +101,10 @@ def facts_of(
         for name, tone in zip(names, workers.map(_tone, paths), strict=True):
             found.append(
                 PhotoFacts(
-                    name=names[name], tone=tone, placed=placed.get(name), matches=matches[name]
+                    name=names[name],
+                    tone=tone,
+                    registered=registered.get(name),
+                    matches=matches[name],
                 )
             )
             progress(len(found) / len(names))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insaat_cli.engine.colmap.model_files import read_model
-from insaat_cli.inspection.photo_facts import Placed
+from insaat_cli.inspection.photo_facts import Registration
 
 LONGEST_TRACK = 40
 """A point seen by more photos would only say again that all of these see the same thing."""
@@ -24,7 +24,7 @@ PLAN_ROOM = 1.06
 class SparseFacts:
     """A sparse model, by the names of the working copies."""
 
-    placed: dict[str, Placed]
+    registered: dict[str, Registration]
     shared: dict[tuple[str, str], int]
     """Points that two photos both see."""
     points: NDArray[np.float64]
@@ -47,10 +47,10 @@ def read_sparse(model: Path) -> SparseFacts:
     """Read a COLMAP model folder. Raises StageError where there is none."""
     found = read_model(model)
     points = found.points
-    placed = {}
+    registered = {}
     for image in found.images.values():
         rows = np.isin(points.ids, image.point_ids)
-        placed[image.name] = Placed(
+        registered[image.name] = Registration(
             points=int(rows.sum()),
             track_length=float(points.lengths[rows].mean()) if rows.any() else 0.0,
             error_px=float(points.errors[rows].mean()) if rows.any() else 0.0,
@@ -62,7 +62,7 @@ def read_sparse(model: Path) -> SparseFacts:
         if len(ids) <= LONGEST_TRACK:
             shared.update((names[a], names[b]) for a, b in combinations(ids, 2))
     return SparseFacts(
-        placed=placed, shared=dict(shared), points=points.positions, colors=points.colors
+        registered=registered, shared=dict(shared), points=points.positions, colors=points.colors
     )
 
 

@@ -50,7 +50,7 @@ class Coverage:
     photos: int
     """That were looked through."""
     seen_by: Mapping[str, float]
-    """Share of the surface seen by so many photos: "0", "1", "2", "3-4", "5-8", "9+"."""
+    """Share of the surface by number of photos that see it: "0", "1", "2", "3-4", "5-8", "9+"."""
     few_of: Mapping[Side, float]
     """Share of each side that at most two photos saw."""
     weight_of: Mapping[Side, float]

@@ -255,5 +255,5 @@ class _Checker:
                     uses[mesh] = uses.get(mesh, 0) + 1
             level = [child for i in level for child in nodes[i].get("children", [])]
         if reached != len(nodes):
-            raise refused(self.path, "its nodes form a ring, or lie too deep")
+            raise refused(self.path, "its nodes form a cycle, or lie too deep")
         return uses

@@ -121,7 +121,7 @@ def find_model(source: Path) -> Path:
             f"there is no {MODEL_NAME} in {str(source)!r}",
             hint="name the folder that `insaat reconstruct` wrote, or a model file",
         )
-    raise UsageError(f"there is no file or folder {str(source)!r}")
+    raise UsageError(f"file or folder not found: {str(source)!r}")
 
 
 def _part(mesh: Any) -> Part:

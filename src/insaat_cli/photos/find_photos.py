@@ -83,7 +83,7 @@ def _sorted_out(
     name_of: dict[str, str] = {}
     for candidate, name, header in results:
         if isinstance(header, PhotoHeader) and header.sha256 in name_of:
-            same = f"the same picture as {name_of[header.sha256]}"
+            same = f"identical to {name_of[header.sha256]}"
             left_out.append(LeftOut(name=name, path=candidate.path, reason=same))
             continue
         if isinstance(header, str):
@@ -119,7 +119,7 @@ def _candidates(
         if not matches:
             pattern = GLOB_CHARACTERS.search(str(source))
             raise UsageError(
-                f"{'nothing matches' if pattern else 'there is no file or folder'} "
+                f"{'nothing matches' if pattern else 'file or folder not found:'} "
                 f"{printable(str(source))}",
                 hint="give a folder of photos, photo files, or a pattern such as 'photos/*.jpg'",
             )
@@ -229,7 +229,7 @@ def _too_few(photos: PhotoSet, sources: Sequence[Path], recursive: bool) -> Phot
     more = ", …" if len(sources) > 3 else ""
     count = len(photos.used)
     found = "no usable photo" if count == 0 else f"only {counted(count, 'usable photo')}"
-    lines = [f"{found} in {where}{more}; {MIN_PHOTOS} are needed at least"]
+    lines = [f"{found} in {where}{more}; at least {MIN_PHOTOS} are needed"]
     reasons = Counter(file.reason for file in photos.left_out)
     for file in photos.left_out:
         if len(lines) > REASONS_SHOWN:
@@ -239,7 +239,7 @@ def _too_few(photos: PhotoSet, sources: Sequence[Path], recursive: bool) -> Phot
             lines.append(f"  {printable(file.name)}{others}: {printable(file.reason)}")
     if reasons:
         lines.append(f"  … and {counted(len(reasons), 'other reason')}")
-    hint = "take at least 10 to 20 overlapping photos of the subject from all around"
+    hint = "take 10 to 20 or more overlapping photos from all around the subject"
     if count == 0 and not photos.left_out and not recursive:
         hint = "--recursive looks into folders inside the folder as well"
     return PhotosError("\n".join(lines), hint=hint)

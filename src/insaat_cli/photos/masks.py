@@ -48,7 +48,7 @@ def with_masks(photos: PhotoSet, folder: Path) -> PhotoSet:
         relative = file.relative_to(folder).as_posix()
         photo = names.photo_of(relative)
         if photo is None:
-            reason = "a mask that no photo, or more than one, has the name of"
+            reason = "a mask whose name matches no photo, or more than one"
             strangers.append(LeftOut(name=relative, path=file, reason=reason))
         elif photo in mask_of:
             reason = f"a second mask for {photo}: {mask_of[photo].name} is used"
@@ -106,7 +106,7 @@ def _files(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         raise UsageError(
             f"{printable(str(folder))} is not a folder of masks",
-            hint="--masks takes a folder with one picture for each photo, black where to ignore it",
+            hint="--masks takes a folder with one mask per photo; black pixels are ignored",
         )
     found = [
         Path(parent) / name
@@ -172,8 +172,8 @@ def _masked(photo: Photo, mask_of: Mapping[str, Path]) -> Photo:
     if not any(alike(size, shape) for shape in shapes):
         raise PhotosError(
             f"the mask {printable(path.name)} is {size[0]} x {size[1]} pixels, its photo "
-            f"{printable(photo.name)} {photo.width} x {photo.height}: not the same shape",
-            hint="a mask may be smaller than its photo, but not cut or turned",
+            f"{printable(photo.name)} {photo.width} x {photo.height}: the aspect ratios differ",
+            hint="a mask may be smaller than its photo, but not cropped or rotated",
         )
     return replace(photo, mask=path, mask_sha256=digest)
 

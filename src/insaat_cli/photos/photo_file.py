@@ -99,7 +99,7 @@ def _examine(path: Path, max_pixels: int) -> PhotoHeader:
     if status.st_size == 0:
         raise UnusableError("empty file")
     if path.suffix.lower() in RAW_ENDINGS:
-        raise UnusableError("a camera's RAW file, which is not read: export it as JPEG or TIFF")
+        raise UnusableError("RAW files are not supported: export it as JPEG or TIFF")
     with path.open("rb") as stream:
         header = _read_header(stream, path.suffix, status.st_size, max_pixels)
         stream.seek(0)
@@ -151,7 +151,7 @@ def _check_size(size_px: tuple[int, int], max_pixels: int) -> None:
     if max(width, height) < MIN_LONGEST_SIDE_PX:
         raise UnusableError(
             f"too small: {width} x {height} pixels "
-            f"(the longer side needs {MIN_LONGEST_SIDE_PX} at least)"
+            f"(the longer side must have at least {MIN_LONGEST_SIDE_PX})"
         )
 
 
@@ -166,7 +166,7 @@ def _check_single(image: Image.Image) -> None:
     for page in range(1, frames):
         image.seek(page)
         if image.size[0] * image.size[1] > REDUCED_PAGE * first:
-            raise UnusableError(f"holds {frames} pictures: save each as a file of its own")
+            raise UnusableError(f"holds {frames} pictures: save each as a separate file")
     image.seek(0)
 
 
@@ -230,7 +230,7 @@ def _strips_end(image: Image.Image) -> int:
 
 def _refusal(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
-        return "a link to a file that is not there"
+        return "broken link"
     if isinstance(error, PermissionError):
         return "no permission to read it"
     return f"cannot be read: {os.strerror(error.errno) if error.errno else error}"

@@ -72,7 +72,7 @@ def extract_frames(
     if len(times) < max(wanted, MIN_POSSIBLE):
         raise UsageError(
             f"{video.name!r} has {len(times)} frames; {max(wanted, MIN_POSSIBLE)} are needed",
-            hint="ask for fewer with --count, or film for longer",
+            hint="use a smaller --count, or record a longer video",
         )
     windows = _windows(times[0], length, wanted)
     chosen = _candidates(times, windows)
@@ -95,13 +95,13 @@ def extract_frames(
 def _opened(video: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The file and its best video stream; faults of the decoder become UsageError."""
     if not video.is_file():
-        raise UsageError(f"there is no video {str(video)!r}")
+        raise UsageError(f"video not found: {str(video)!r}")
     try:
         # file: keeps a name such as "http:..." or "concat:..." from being taken for a protocol.
         with av.open(f"file:{video}", options={"protocol_whitelist": "file"}) as container:
             stream = container.streams.best("video")
             if not isinstance(stream, VideoStream):
-                raise UsageError(f"{video.name!r} holds no video")
+                raise UsageError(f"{video.name!r} contains no video")
             stream.thread_type = "AUTO"
             yield container, stream
     except av.FFmpegError as error:
@@ -117,7 +117,7 @@ def _frame_times(video: Path) -> list[float]:
         base = stream.time_base or Fraction(1, 1000)
         stamps = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
     if not stamps:
-        raise UsageError(f"{video.name!r} holds no frames")
+        raise UsageError(f"{video.name!r} contains no frames")
     return [float(stamp * base) for stamp in sorted(set(stamps))]
 
 
@@ -190,5 +190,5 @@ def _prepare(output: Path) -> None:
         output.mkdir(parents=True, exist_ok=True)
         if any(output.glob("frame_*.jpg")):
             raise UsageError(
-                f"{str(output)!r} holds frames already", hint="choose another folder with -o"
+                f"{str(output)!r} already contains frames", hint="choose another folder with -o"
             )

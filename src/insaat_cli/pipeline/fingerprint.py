@@ -31,7 +31,7 @@ def stage_fingerprint(stage: Stage, needs: Mapping[str, str], photos: str) -> st
 
 
 def stage_identity(fingerprint: str, params: Params) -> str:
-    """Of the result: the same work done with lowered settings is another input downstream."""
+    """Of the result: the same work done with reduced settings is another input downstream."""
     return digest({"fingerprint": fingerprint, "params": dict(params)})
 
 

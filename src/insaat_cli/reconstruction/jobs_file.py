@@ -43,7 +43,7 @@ def sets_of_folders(
         target = output / name if output else None
         sets[name] = replace(common, sources=(folder,), output=target)
     if not sets:
-        raise UsageError("there is no folder of photos among them")
+        raise UsageError("none of these folders contains photos")
     return sets
 
 
@@ -58,7 +58,7 @@ def sets_in(folder: Path, common: Options, output: Path | None) -> dict[str, Opt
     inner = [path for path in inner if not is_workspace(path)]
     if not inner:
         raise UsageError(
-            f"{printable(str(folder))} has no folders of photos in it",
+            f"{printable(str(folder))} contains no folders of photos",
             hint="insaat reconstruct makes one model of one folder",
         )
     return sets_of_folders(inner, common, output)
@@ -70,7 +70,7 @@ def read_jobs(file: Path, common: Options, output: Path | None) -> dict[str, Opt
     _known(raw, ("defaults", "jobs"), f"{file}")
     jobs = raw.get("jobs")
     if not isinstance(jobs, list) or not jobs:
-        raise UsageError(f"{file}: there must be a list under 'jobs'")
+        raise UsageError(f"{file}: 'jobs' must be a list")
     where = f"{file}: defaults"
     defaults = _mapping(raw.get("defaults") or {}, where)
     _known(defaults, tuple(key for key in FIELDS if key not in ("photos", "name")), where)

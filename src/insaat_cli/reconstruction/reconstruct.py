@@ -221,7 +221,7 @@ def _masks_among(options: ReconstructionOptions) -> list[Path]:
     if any(source.resolve() == options.masks.resolve() for source in options.sources):
         raise UsageError(
             f"{printable(str(options.masks))} is both the folder of the photos and of the masks",
-            hint="put the masks into a folder of their own",
+            hint="put the masks in a separate folder",
         )
     return [options.masks.resolve()]
 

@@ -13,7 +13,7 @@ from insaat_cli.report.markup import Markup, element, joined
 from insaat_cli.report.pictures import picture
 from insaat_cli.report.run_data import RunData
 
-NOTHING_TO_SAY = "Nothing about the photos asks for advice."
+NOTHING_TO_SAY = "No problems found with the photos."
 MAX_ROWS = 1000
 ROWS_SHOWN_AT_ONCE = 60
 SEEN_BY = ("0", "1", "2", "3-4", "5-8", "9+")
@@ -39,7 +39,7 @@ def _sentence(text: str) -> str:
 
 def matches(run: RunData) -> Markup | None:
     """Which photos match."""
-    graph = match_graph(run.photo_facts, run.placed)
+    graph = match_graph(run.photo_facts, run.registered)
     if graph is None:
         return None
     words = "photos in their order; a line joins two that match, the thicker the more"
@@ -68,9 +68,9 @@ def coverage(run: RunData) -> Markup | None:
     return element(
         "section",
         element("h2", "Coverage"),
-        element("p", "Share of the surface seen by so many photos:", class_="muted"),
+        element("p", "Share of the surface by number of photos that see it:", class_="muted"),
         element("ul", *legend, class_="legend"),
-        element("img", src=image, alt="The model colored by the photos that saw it",
+        element("img", src=image, alt="The model colored by how many photos see it",
                 class_="preview"),
         _sides(facts),
     )  # fmt: skip
@@ -98,7 +98,7 @@ def photo_table(run: RunData) -> Markup | None:
         for name, one in list(facts.items())[:MAX_ROWS]
     ]
     heads = ("photo", "sharpness", "", "exposure", "clipped", "matches", "points",
-             "photos a point", "error")  # fmt: skip
+             "track length", "error")  # fmt: skip
     head = element("tr", *(element("th", text, class_=_column(i)) for i, text in enumerate(heads)))
     table = element(
         "div", element("table", element("thead", head), element("tbody", *rows)), class_="wide"
@@ -133,7 +133,10 @@ def _photo_row(
         (f"{_number(one.get('brightness_stops')) - stops:+.1f}" if known else None, "number"),
         (_share(clipped) if known else None, "number"),
         (f"{sum(counts):,.0f} in {len(counts)}", "number"),
-        (f"{one['points']:,}" if isinstance(one.get("points"), int) else "not placed", "number"),
+        (
+            f"{one['points']:,}" if isinstance(one.get("points"), int) else "not registered",
+            "number",
+        ),
         (f"{one['track_length']:.1f}" if _has(one, "track_length") else None, "number"),
         (f"{one['error_px']:.2f} px" if _has(one, "error_px") else None, "number"),
     )

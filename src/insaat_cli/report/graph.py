@@ -17,7 +17,9 @@ MAX_PHOTOS = 400
 NAME_LENGTH = 14
 
 
-def match_graph(photos: Mapping[str, Mapping[str, Any]], placed: frozenset[str]) -> Markup | None:
+def match_graph(
+    photos: Mapping[str, Mapping[str, Any]], registered: frozenset[str]
+) -> Markup | None:
     """Photos as `inspection` lists them; None without a single match."""
     names = list(photos)[:MAX_PHOTOS]
     pairs = _pairs(names, photos)
@@ -31,7 +33,7 @@ def match_graph(photos: Mapping[str, Mapping[str, Any]], placed: frozenset[str])
         for (a, b), count in sorted(pairs.items(), key=lambda item: item[1])
     ]
     dots = [
-        _dot(place, name, name in placed or not placed)
+        _dot(place, name, name in registered or not registered)
         for place, name in zip(places, names, strict=True)
     ]
     labels = [_label(i, names) for i in range(len(names))] if len(names) <= MAX_NAMED else []
@@ -83,14 +85,14 @@ def _line(
     )
 
 
-def _dot(place: tuple[float, float], name: str, placed: bool) -> Markup:
+def _dot(place: tuple[float, float], name: str, registered: bool) -> Markup:
     return element(
         "circle",
-        element("title", printable(name if placed else f"{name}: not in the model")),
+        element("title", printable(name if registered else f"{name}: not in the model")),
         cx=f"{place[0]:.1f}",
         cy=f"{place[1]:.1f}",
         r="3.6",
-        class_="camera" if placed else "lost-camera",
+        class_="camera" if registered else "lost-camera",
     )
 
 

@@ -20,7 +20,7 @@ LOG_TAIL_BYTES = 20_000
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
-    """A photo that was placed; positions in the world frame (Y up)."""
+    """A photo that was registered; positions in the world frame (Y up)."""
 
     name: str
     center: tuple[float, float, float]
@@ -60,7 +60,7 @@ class RunData:
         return error if isinstance(error, Mapping) else None
 
     @property
-    def placed(self) -> frozenset[str]:
+    def registered(self) -> frozenset[str]:
         return frozenset(camera.name for camera in self.cameras)
 
     @property
@@ -114,7 +114,7 @@ def read_run(workspace: Path, *, command: tuple[str, ...] = ()) -> RunData:
     """Everything of `workspace` that is there. Raises OSError or ValueError without a run.json."""
     record = json.loads((workspace / "run.json").read_text(encoding="utf-8"))
     if not isinstance(record, dict):
-        raise ValueError("run.json holds no record")
+        raise ValueError("run.json contains no record")
     photos = _json(workspace / "photos.json")
     preview = workspace / "preview.png"
     inspection, folder = _inspection(workspace, record)
@@ -152,12 +152,12 @@ def _file(path: Path) -> Path | None:
 
 
 def _cameras(workspace: Path, record: Mapping[str, Any]) -> tuple[Camera, ...]:
-    placed = [
+    registered = [
         stage
         for stage in _records(record.get("stages"))
         if stage.get("name") == "sparse" and stage.get("status") in ("done", "skipped")
     ]
-    if not placed:
+    if not registered:
         return ()
     images = _records(_json(workspace / "stages" / "sparse" / "cameras.json").get("images"))
     return tuple(camera for camera in map(_camera, images) if camera is not None)

@@ -18,7 +18,7 @@ MAX_THUMBNAILS = 400
 SHOWN_ELSEWHERE = ("photos", "registered", "registered_share")
 STATUS_WORDS = {
     "done": "done",
-    "skipped": "kept from an earlier run",
+    "skipped": "reused",
     "failed": "failed",
     "stopped": "stopped",
     "running": "not finished",
@@ -53,7 +53,7 @@ def _figures(run: RunData) -> list[tuple[str, str]]:
     figures = [(str(len(run.photos)), "photos used")]
     sparse = run.metrics("sparse")
     if run.cameras:
-        figures[0] = (f"{len(run.placed)}/{len(run.photos)}", "photos placed")
+        figures[0] = (f"{len(run.registered)}/{len(run.photos)}", "photos registered")
     error = sparse.get("reprojection_error_px")
     if isinstance(error, int | float):
         figures.append((f"{error:.2f} px", "reprojection error"))
@@ -135,7 +135,7 @@ def older_results(run: RunData) -> Markup | None:
 
 
 def warnings(run: RunData) -> Markup | None:
-    """What was given up, and what the stages warned of."""
+    """What was reduced, and what the stages warned of."""
     items = [
         (stage, kind, str(text))
         for stage in run.stages
@@ -148,7 +148,7 @@ def warnings(run: RunData) -> Markup | None:
         element(
             "li",
             element("strong", printable(f"{stage.get('title')}: ")),
-            "lowered settings: " if kind == "degraded" else None,
+            "reduced settings: " if kind == "degraded" else None,
             printable(text),
         )
         for stage, kind, text in items
@@ -161,17 +161,17 @@ def cameras(run: RunData) -> Markup | None:
     if not run.cameras:
         return None
     missing = [
-        str(photo.get("name")) for photo in run.photos if photo.get("name") not in run.placed
+        str(photo.get("name")) for photo in run.photos if photo.get("name") not in run.registered
     ]
     words = [
-        element("dt", "placed"),
-        element("dd", f"{len(run.placed)} of {counted(len(run.photos), 'photo')}"),
+        element("dt", "registered"),
+        element("dd", f"{len(run.registered)} of {counted(len(run.photos), 'photo')}"),
     ]
     for key, value in run.metrics("sparse").items():
         if isinstance(value, int | float) and key not in SHOWN_ELSEWHERE:
             words += _measured(key, value)
     if missing:
-        words += [element("dt", "not placed"), element("dd", printable(", ".join(missing)))]
+        words += [element("dt", "not registered"), element("dd", printable(", ".join(missing)))]
     return element(
         "section",
         element("h2", "Cameras"),
@@ -190,7 +190,7 @@ def cameras(run: RunData) -> Markup | None:
 
 
 def _matches_alone(run: RunData) -> Markup | None:
-    """Where no camera was placed, the matches say why."""
+    """Where no camera was registered, the matches say why."""
     graph = findings.matches(run)
     if graph is None:
         return None
@@ -280,14 +280,16 @@ def _tile(run: RunData, photo: Mapping[str, Any]) -> Markup:
     name = str(photo.get("name", "?"))
     path = run.thumbnail_of.get(name)
     data = thumbnail(path) if path else None
-    placed = not run.cameras or name in run.placed
+    registered = not run.cameras or name in run.registered
     return element(
         "figure",
         element("img", src=data, alt="", loading="lazy")
         if data
         else element("div", class_="blank"),
-        element("figcaption", printable(name), None if placed else element("b", " not placed")),
-        class_="tile" if placed else "tile lost",
+        element(
+            "figcaption", printable(name), None if registered else element("b", " not registered")
+        ),
+        class_="tile" if registered else "tile lost",
         title=printable(f"{name}: {', '.join(_photo_facts(run, photo))}"),
     )
 

@@ -157,7 +157,7 @@ class Run:
         return fewer or self.planner.next_rung(spec.stage, spec.option) is not None
 
     def options(self, tasks: Iterable[Task[TaskKey]]) -> dict[TaskKey, tuple[Option, ...]]:
-        """The ways to run `tasks` after a stage was done: perhaps with lowered settings, perhaps
+        """The ways to run `tasks` after a stage was done: perhaps with reduced settings, perhaps
         of another run, whose figures say something about this one."""
         self.planner.learn()
         found = {}

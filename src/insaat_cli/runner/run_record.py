@@ -131,7 +131,7 @@ class RunRecord:
         return list({**self.stages, **self.later}.values())
 
     def _metres_per_unit(self) -> float | None:
-        """1 where a stage that placed the cameras says that its frame is metric."""
+        """1 where a stage that registered the cameras says that its frame is metric."""
         units = [record.metrics.get("unit") for record in self._all_stages()]
         return 1.0 if METRES in units else None
 

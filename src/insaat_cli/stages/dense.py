@@ -105,7 +105,7 @@ def make_depth_maps(
         except StageError as error:
             if options.stereo is Stereo.CUDA:
                 raise
-            warn(f"{error.message}; depth is measured without it")
+            warn(f"{error.message}; continuing on the processor")
             stereo = Stereo.OWN
     if stereo is Stereo.OWN:
         for share in _measure(scene, neighbours, entries, chosen, images, output, options, threads):
@@ -229,7 +229,7 @@ def load_gray(path: Path, width: int, height: int) -> Gray:
     """
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if image is None:
-        raise StageError(f"cannot read {path.name}", hint="run again with --from undistort")
+        raise StageError(f"cannot read {path.name}", hint="rerun with --from undistort")
     if image.shape == (height, width):
         return np.asarray(image, np.uint8)
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

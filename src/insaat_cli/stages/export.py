@@ -72,7 +72,7 @@ def check_opens(path: Path, faces: int) -> None:
     if found != faces:
         raise StageError(
             f"{path.name} holds {found} faces instead of {faces}",
-            hint="is the disk full? run again with --from export",
+            hint="is the disk full? rerun with --from export",
         )
 
 

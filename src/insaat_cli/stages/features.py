@@ -62,7 +62,7 @@ def find_features(
             progress=events.progress,
         )
     except OSError as error:
-        raise StageError(str(error), hint="run again with --from resize") from error
+        raise StageError(str(error), hint="rerun with --from resize") from error
     poor = [p.source for p, count in zip(photos, counts, strict=True) if count < MIN_FEATURES]
     if len(photos) - len(poor) < MIN_PHOTOS:
         raise _too_poor(photos, folder, poor)

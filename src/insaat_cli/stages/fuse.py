@@ -103,7 +103,7 @@ def fuse_depth_maps(
         if outside > MOSTLY_OUTSIDE * measured:
             raise OutsideError(inside=measured - outside, measured=measured)
         raise DoNotFitError(
-            "the photos agree on next to no depth",
+            "hardly any depth is consistent between photos",
             hint="take sharper photos with more overlap of a subject with some texture",
         )
     write_cloud(output, cloud)

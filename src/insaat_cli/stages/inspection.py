@@ -30,7 +30,7 @@ from insaat_cli.external.verified_pairs import verified_pairs
 from insaat_cli.inspection.model_advice import advise
 from insaat_cli.inspection.photo_facts import (
     PhotoFacts,
-    Placed,
+    Registration,
     calibration,
     facts_of,
     source_names,
@@ -98,11 +98,11 @@ def _sparse(inputs: Mapping[str, Path]) -> SparseFacts:
     result = json.loads((inputs["sparse"] / "result.json").read_text(encoding="utf-8"))
     errors = result.get("reprojection_error_px_of", {})
     names = source_names(inputs["resize"])
-    placed = {
+    registered = {
         name: replace(one, error_px=float(errors.get(names.get(name), one.error_px)))
-        for name, one in facts.placed.items()
+        for name, one in facts.registered.items()
     }
-    return replace(facts, placed=placed)
+    return replace(facts, registered=registered)
 
 
 def _plan(sparse: SparseFacts, cameras: list[Mapping[str, Any]], output: Path) -> float:
@@ -116,11 +116,11 @@ def _plan(sparse: SparseFacts, cameras: list[Mapping[str, Any]], output: Path) -
 def _photos(request: StageRequest, sparse: SparseFacts | None, events: Events) -> list[PhotoFacts]:
     inputs = request.inputs
     pairs = verified_pairs(inputs["matching"], inputs.get("listing"))
-    placed: Mapping[str, Placed] = {} if sparse is None else sparse.placed
+    registered: Mapping[str, Registration] = {} if sparse is None else sparse.registered
     return facts_of(
         inputs["resize"],
         pairs or ({} if sparse is None else sparse.shared),
-        placed,
+        registered,
         threads=request.threads,
         progress=lambda share: events.progress(PHOTOS_SHARE * share),
     )
@@ -151,15 +151,17 @@ def _coverage(
 
 
 def _gap(cameras: list[Mapping[str, Any]], photos: list[PhotoFacts]) -> Gap | None:
-    """Only of photos that go around something; cameras and placed photos must be the same."""
-    placed = {photo.name: i for i, photo in enumerate(p for p in photos if p.placed is not None)}
+    """Only of photos that go around something; cameras and registered photos must be the same."""
+    registered = {
+        photo.name: i for i, photo in enumerate(p for p in photos if p.registered is not None)
+    }
     ordered = sorted(
-        (camera for camera in cameras if camera["name"] in placed),
-        key=lambda camera: placed[camera["name"]],
+        (camera for camera in cameras if camera["name"] in registered),
+        key=lambda camera: registered[camera["name"]],
     )
     centers, forwards = _poses(ordered)
     focus = orbited(centers, forwards)
-    if focus is None or len(ordered) != len(placed):
+    if focus is None or len(ordered) != len(registered):
         return None
     return widest_gap(centers, focus.centre, front_of(centers))
 

@@ -71,7 +71,7 @@ def match_photos(
     inliers = inliers_of_pairs(database)
     if not inliers:
         raise DoNotFitError(
-            "no two photos show the same thing",
+            "no two photos match",
             hint="take photos of one subject, each overlapping the next by two thirds",
         )
     matched = {photo for pair in inliers for photo in pair}

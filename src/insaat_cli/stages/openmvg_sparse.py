@@ -67,7 +67,7 @@ class OpenmvgSparseOptions:
     feature_preset: str = SAME
     """SAME takes the features as they are; HIGHER finds and matches more of them first."""
     min_share: float = 0.9
-    """Share of the photos that must be placed."""
+    """Share of the photos that must be registered."""
     max_error_px: float = 2.0
     """Mean reprojection error that is believed."""
     min_explained: float = 0.2
@@ -81,7 +81,7 @@ def place_with_openmvg(
 ) -> Metrics:
     """Write `model/`, `cameras.json` and `sfm_data.json`, upright.
 
-    Raises DoNotFitError where too few photos are placed, StageError where the result is not
+    Raises DoNotFitError where too few photos are registered, StageError where the result is not
     believed.
     """
     resized, output = request.inputs["resize"], request.output
@@ -166,8 +166,8 @@ def publish(
     cameras = {"images": describe_cameras(model, source_of), "frame": "opencv"}
     text = json.dumps(cameras, indent=1, ensure_ascii=False)
     (output / "cameras.json").write_text(text, encoding="utf-8")
-    placed = {image.name for image in model.images.values()}
-    missing = [photo.source for photo in photos if photo.name not in placed]
+    registered = {image.name for image in model.images.values()}
+    missing = [photo.source for photo in photos if photo.name not in registered]
     if missing:
         events.warning(
             f"{len(missing)} of {len(photos)} photos could not be registered: {some_of(missing)}"
@@ -175,7 +175,7 @@ def publish(
     return model, {
         **registration_figures(model, source_of),
         "photos": len(photos),
-        "registered_share": round(len(placed) / len(photos), 4),
+        "registered_share": round(len(registered) / len(photos), 4),
         "parallax_deg": round(parallax, 2),
         "unregistered": missing,
         "up_from": frame.up_from,
@@ -183,10 +183,12 @@ def publish(
     }
 
 
-def check_share(placed: int, photos: int, min_share: float) -> None:
-    """Raise DoNotFitError where fewer photos were placed than asked for."""
-    if placed < 3 or placed < min_share * photos:
-        raise DoNotFitError(f"OpenMVG placed {placed} of {photos} photos", hint=OVERLAP_HINT)
+def check_share(registered: int, photos: int, min_share: float) -> None:
+    """Raise DoNotFitError where fewer photos were registered than asked for."""
+    if registered < 3 or registered < min_share * photos:
+        raise DoNotFitError(
+            f"OpenMVG registered only {registered} of {photos} photos", hint=OVERLAP_HINT
+        )
 
 
 def check_belief(model: Model, explained: float, options: OpenmvgSparseOptions) -> None:
@@ -196,13 +198,13 @@ def check_belief(model: Model, explained: float, options: OpenmvgSparseOptions) 
         raise StageError(
             f"OpenMVG's cameras are {error:.2f} pixels off their own points on average, "
             f"{options.max_error_px:g} at most are believed",
-            hint="--set sparse.engine=OWN places the cameras without OpenMVG",
+            hint="--set sparse.engine=OWN registers the photos without OpenMVG",
         )
     if explained < options.min_explained:
         raise StageError(
             f"OpenMVG's points account for {explained:.0%} of the verified matches, "
             f"{options.min_explained:.0%} at least are needed to believe its cameras",
-            hint="--set sparse.engine=OWN places the cameras without OpenMVG",
+            hint="--set sparse.engine=OWN registers the photos without OpenMVG",
         )
 
 

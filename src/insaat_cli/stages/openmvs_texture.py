@@ -58,7 +58,7 @@ def paint_mesh(
 ) -> Metrics:
     """Write `model.glb`. Raises StageError where nothing was painted, whatever the exit status."""
     if count_elements(mesh, "face") == 0:
-        raise StageError("the surface is empty", hint="run again with --from surface")
+        raise StageError("the surface is empty", hint="rerun with --from surface")
     red, green, blue = EMPTY_COLOR
     color = str(red << 16 | green << 8 | blue)
     with scene_folder(output, scene, mesh):

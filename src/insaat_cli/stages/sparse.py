@@ -75,7 +75,7 @@ def place_cameras(
 ) -> Metrics:
     """Write `model/` and `cameras.json`, upright.
 
-    Raises DoNotFitError when too few photos fit together, or show no parallax.
+    Raises DoNotFitError when too few photos could be registered together, or show no parallax.
     """
     scratch = output / "scratch"
     backend = choose_backend(options.backend)
@@ -194,12 +194,13 @@ def _check(
         if still_share(database) > MAX_STILL_SHARE:
             raise DoNotFitError(NO_PARALLAX, hint=NO_PARALLAX_HINT)
         raise DoNotFitError(
-            f"only {best.registered} of {len(photos)} photos fit together", hint=OVERLAP_HINT
+            f"only {best.registered} of {len(photos)} photos could be registered together",
+            hint=OVERLAP_HINT,
         )
     if 2 * best.registered < len(photos):
         detail = f": {_describe_groups(groups)}" if len(groups) > 1 else ""
         raise DoNotFitError(
-            f"only {best.registered} of {len(photos)} photos fit together{detail}",
+            f"only {best.registered} of {len(photos)} photos could be registered together{detail}",
             hint=OVERLAP_HINT + ", and reconstruct each subject by itself",
         )
 

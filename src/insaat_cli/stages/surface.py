@@ -84,7 +84,7 @@ def build_surface(
 ) -> Metrics:
     """Write `output`, a PLY mesh, from the cloud; depth maps and photos say what is not there.
 
-    Raises DoNotFitError if the cloud holds no surface.
+    Raises DoNotFitError if no surface could be built from the point cloud.
     """
     cloud = read_cloud(cloud_file)
     cell, thickness = cell_side(cloud.points, options, threads)
@@ -187,7 +187,10 @@ def _largest(
 ) -> tuple[Vertices, Faces, int]:
     vertices, faces, components = remove_small_components(vertices, faces, options.island_share)
     if not len(faces):
-        raise DoNotFitError("the cloud holds no surface", hint="take more photos with more overlap")
+        raise DoNotFitError(
+            "no surface could be built from the point cloud",
+            hint="take more photos with more overlap",
+        )
     return vertices, faces, components
 
 

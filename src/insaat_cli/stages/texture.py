@@ -38,7 +38,7 @@ class TextureOptions:
     pages: int = 2
     """A further page is used where less than 70 % of the photos' resolution would be kept."""
     smoothness: float = 1.0
-    """Higher values give larger charts and fewer seams, from less well placed photos."""
+    """Higher values give larger charts and fewer seams, from less favorable photos."""
     levelling: bool = True
     """Even out brightness and color between photos."""
     reject_outliers: bool = True
@@ -63,7 +63,7 @@ def texture_surface(
     """
     vertices, faces = read_mesh(mesh_path)
     if not len(faces):
-        raise StageError("the surface is empty", hint="run again with --from surface")
+        raise StageError("the surface is empty", hint="rerun with --from surface")
     textured, summary = paint(
         vertices.astype(np.float64),
         faces,

@@ -79,7 +79,7 @@ def undistort_photos(
 def _undistort(source: Path, target: Path, view: PinholeView, quality: int) -> None:
     picture = cv2.imread(str(source), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if picture is None:
-        raise StageError(f"{source.name} cannot be read", hint="run again with --from resize")
+        raise StageError(f"{source.name} cannot be read", hint="rerun with --from resize")
     straight = cv2.remap(
         picture, view.map_x, view.map_y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE
     )

@@ -1,4 +1,4 @@
-"""COLMAP's sparse models as arrays: cameras, placed photos, points and their tracks.
+"""COLMAP's sparse models as arrays: cameras, registered photos, points and their tracks.
 
 COLMAP's pixels count from the corner of the first one: its centre is (0.5, 0.5).
 """

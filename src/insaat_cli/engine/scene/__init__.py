@@ -1,1 +1,1 @@
-"""Geometry of a placed photo set: views, axes, region, world frame."""
+"""Geometry of a registered photo set: views, axes, region, world frame."""

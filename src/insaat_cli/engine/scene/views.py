@@ -1,4 +1,4 @@
-"""Views and sparse points of a placed photo set, in the world frame."""
+"""Views and sparse points of a registered photo set, in the world frame."""
 
 from __future__ import annotations
 

@@ -64,13 +64,13 @@ def register_photos(job: RegistrationJob, *, escalate: bool) -> tuple[Attempt, l
             break
         if best.registered == 0 and still_share(job.database) > MAX_STILL_SHARE:
             break  # copies of one photo, or one place: nothing helps
-        whole = best.placed() >= ENOUGH_SHARE * len(job.photos)
+        whole = best.registered_in_any() >= ENOUGH_SHARE * len(job.photos)
         if whole and (len(attempts) > 1 or not _linked(best, job.database)):
             break  # several subjects, each whole
         if len(attempts) == 1:
             job.on_escalation(
                 f"{best.registered} of {len(job.photos)} photos registered at first; "
-                "trying again with more features and pairs"
+                "retrying with more features and pairs"
             )
     assert best is not None
     return best, attempts

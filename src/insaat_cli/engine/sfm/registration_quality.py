@@ -39,7 +39,7 @@ class Attempt:
     def registered(self) -> int:
         return len(self.models[0].images) if self.models else 0
 
-    def placed(self) -> int:
+    def registered_in_any(self) -> int:
         """Photos registered in any of the models."""
         return len({image_id for model in self.models for image_id in model.images})
 

@@ -1,7 +1,7 @@
 """Where everything lies in the atlas: charts packed on one page or several, cells below them.
 
 It ends for every mesh. Charts that need more room than their faces' cells, and show no more, are
-given up for cells. Then the charts shrink, a bounded number of times; if their padding alone is
+replaced by cells. Then the charts shrink, a bounded number of times; if their padding alone is
 still too much, only the largest stay. Faces in no chart have cells, which always fit (`cells`).
 """
 
@@ -26,7 +26,7 @@ CELL_TEXELS = CELL_PX * CELL_PX
 CELL_SHOWS = 0.5 * CELL_TEXELS
 """Texels of a cell within its triangle: a face larger than this would lose detail in it."""
 DEARER = 2.0
-"""A chart is given up for cells if it takes so many times their room."""
+"""A chart is replaced by cells if it takes so many times their room."""
 WORTH_A_PAGE = 0.7
 """Below so many texels a photo pixel there is a further page, if there may be one."""
 MAX_TRIES = 12

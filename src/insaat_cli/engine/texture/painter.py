@@ -81,7 +81,7 @@ def paint(
     if not pairs:
         raise StageError(
             "no photo sees the surface",
-            hint="run again with --from sparse: cameras and mesh differ",
+            hint="rerun with --from sparse: cameras and mesh differ",
         )
     rejected = int(reject_outliers(candidates).sum()) if options.reject_outliers else 0
     labels = choose_photos(candidates, adjacency, smoothness=options.smoothness)

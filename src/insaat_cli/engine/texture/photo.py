@@ -40,6 +40,6 @@ class Photo:
         if pixels is None or pixels.shape[:2] != (self.height, self.width):
             raise StageError(
                 f"{self.path.name} cannot be read, or is not {self.width} x {self.height}",
-                hint="run again with --from undistort",
+                hint="rerun with --from undistort",
             )
         return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
