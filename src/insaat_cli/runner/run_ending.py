@@ -25,10 +25,10 @@ def place_results(
         if name in names:
             aside = workspace.set_aside(name)
             notes.append(f"{name} had been changed: it was kept as {aside.name}")
-    placed = workspace.place_results(stage.name, outputs, overwrite=plan.overwrite)
-    for path in placed:
+    results = workspace.place_results(stage.name, outputs, overwrite=plan.overwrite)
+    for path in results:
         record.results.place(path, run=stage.run, stage=stage.name, fingerprint=stage.fingerprint)
-    return placed
+    return results
 
 
 def keep_what_stands(planner: Planner, workspace: Workspace, record: RunRecord) -> None:

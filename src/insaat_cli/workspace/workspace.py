@@ -235,7 +235,7 @@ class Workspace:
         folder = self.folder(stage)
         sources = [folder / name for name in self.result_names(stage, names)]
         self._claim([source.name for source in sources], overwrite=overwrite)
-        placed = []
+        results = []
         for source in sources:
             target = self.root / source.name
             if not source.exists():
@@ -249,8 +249,8 @@ class Workspace:
             else:
                 shutil.copy2(source, fresh)
             fresh.replace(target)
-            placed.append(target)
-        return tuple(placed)
+            results.append(target)
+        return tuple(results)
 
     def set_aside(self, name: str) -> Path:
         """Give a result that the user has changed another name; where it is now."""
