@@ -20,7 +20,7 @@ from insaat_cli.planning.cost_models import SIZE_PARAMETER
 from insaat_cli.planning.history import History
 from insaat_cli.planning.planner import Planner
 from insaat_cli.planning.run_plan import RunPlan
-from insaat_cli.planning.scheduler import Budget, Option, ways_on
+from insaat_cli.planning.scheduler import Option, ways_on
 from insaat_cli.workspace.workspace import Workspace
 
 
@@ -40,15 +40,6 @@ class Forecast:
     disk_bytes: int
 
 
-def budget_of(plan: RunPlan) -> Budget:
-    """What the stages of `plan` together may use."""
-    return Budget(
-        memory_bytes=plan.memory_budget_bytes,
-        cores=plan.threads,
-        stretch_bytes=plan.memory_stretch_bytes,
-    )
-
-
 def forecast_stages(
     planner: Planner, workspace: Workspace, again: Collection[str]
 ) -> Iterator[Forecast]:
@@ -57,7 +48,7 @@ def forecast_stages(
     `planner` comes to believe what is predicted: give it one that is used for nothing else.
     """
     plan = planner.plan
-    budget = budget_of(plan)
+    budget = plan.budget
     for stage in planner.stages:
         fingerprint = planner.fingerprint(stage)
         marker = None if stage.name in again else workspace.marker(stage.name, fingerprint)

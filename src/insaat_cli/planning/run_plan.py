@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from insaat_cli.pipeline.definition import FORMATS_PARAMETER, Pipeline
+from insaat_cli.planning.scheduler import Budget
 
 ENDINGS_OF = {"obj": ("obj", "mtl", "jpg")}
 """Of formats that are more than one file."""
@@ -64,6 +65,15 @@ class RunPlan:
     """Files of the last stage to put at the top of the workspace; () is all of them."""
     overwrite: bool = False
     """Whether files of the results' names may be replaced that no run made."""
+
+    @property
+    def budget(self) -> Budget:
+        """What its stages together may use."""
+        return Budget(
+            memory_bytes=self.memory_budget_bytes,
+            cores=self.threads,
+            stretch_bytes=self.memory_stretch_bytes,
+        )
 
 
 def foreseen_results(pipeline: Pipeline) -> tuple[str, ...]:

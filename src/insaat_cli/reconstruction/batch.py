@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from insaat_cli.errors import ExitCode, InsaatError, StoppedError, UsageError
 from insaat_cli.formatting import printable
+from insaat_cli.planning.scheduler import Budget
 from insaat_cli.reconstruction.options import ReconstructionOptions, output_of
 from insaat_cli.reconstruction.reconstruct import (
     Prepared,
     Reconstruction,
     after_failure,
     after_success,
+    budget_for,
     chosen_pipeline,
     prepare,
 )
@@ -89,12 +91,13 @@ class _Batch:
         self.sets, self.listener, self.ended = sets, listener, ended
         self.outcomes: dict[str, SetOutcome] = {}
         self.peak_bytes = 0
+        self._budgets: dict[tuple[str | None, int | None], Budget] = {}
 
     def run(self) -> None:
         jobs = []
         for name, options in self.sets.items():
             try:
-                prepared = prepare(options, self._listener(name))
+                prepared = prepare(options, self._listener(name), self.budget(options))
             except StoppedError:
                 raise
             except InsaatError as error:
@@ -102,6 +105,13 @@ class _Batch:
             else:
                 jobs.append(self._job(name, prepared))
         run_pipelines(jobs, totals=self._totals)
+
+    def budget(self, options: ReconstructionOptions) -> Budget:
+        """The sets of a command share one."""
+        asked = (options.max_memory, options.threads)
+        if asked not in self._budgets:
+            self._budgets[asked] = budget_for(options)
+        return self._budgets[asked]
 
     def _job(self, name: str, prepared: Prepared) -> Job:
         def ended(outcome: Outcome) -> None:

@@ -8,7 +8,7 @@ from insaat_cli.planning.forecast import Forecast, forecast_within_budget
 from insaat_cli.planning.history import History
 from insaat_cli.planning.run_plan import RunPlan
 from insaat_cli.reconstruction.options import ReconstructionOptions
-from insaat_cli.reconstruction.reconstruct import plan_of, prepare
+from insaat_cli.reconstruction.reconstruct import budget_for, plan_of, prepare
 from insaat_cli.runner.events import Listener
 from insaat_cli.runner.run import stages_to_redo
 from insaat_cli.workspace.workspace import Workspace
@@ -45,12 +45,13 @@ def forecast_presets(
     options: ReconstructionOptions, listener: Listener
 ) -> dict[str, PresetForecast]:
     """By preset, the one asked for first. Raises InsaatError as a run would."""
-    chosen = prepare(options, listener, to_run=False)
+    budget = budget_for(options)
+    chosen = prepare(options, listener, budget, to_run=False)
     presets = [options.preset, *chosen.plan.pipeline.presets]
     found: dict[str, PresetForecast] = {}
     history = History()
     for preset in dict.fromkeys(presets):
-        plan = plan_of(replace(options, preset=preset, restart=True), chosen.photos)
+        plan = plan_of(replace(options, preset=preset, restart=True), chosen.photos, budget)
         workspace = Workspace(plan.workspace)
         _, stages = forecast_within_budget(plan, history, workspace, stages_to_redo(plan))
         found[preset] = PresetForecast(preset=preset, plan=plan, stages=tuple(stages))

@@ -20,6 +20,7 @@ from insaat_cli.pipeline.definition import Pipeline
 from insaat_cli.pipeline.loader import DEFAULT_PIPELINE, find_pipeline
 from insaat_cli.pipeline.settings import region_settings, with_preset, with_settings
 from insaat_cli.planning.run_plan import RunPlan, foreseen_results
+from insaat_cli.planning.scheduler import Budget
 from insaat_cli.reconstruction.options import (
     ALWAYS_WRITTEN,
     AUTO,
@@ -75,16 +76,31 @@ class Prepared:
     plan: RunPlan
 
 
-def prepare(options: ReconstructionOptions, listener: Listener, *, to_run: bool = True) -> Prepared:
+def budget_for(options: ReconstructionOptions) -> Budget:
+    """What a run, or several side by side, may use of this machine: computed once, for all."""
+    limits = machine_limits()
+    memory = memory_budget(limits, options.max_memory)
+    return Budget(
+        memory_bytes=memory.memory_bytes,
+        cores=options.threads or limits.cores,
+        stretch_bytes=memory.stretch_bytes,
+    )
+
+
+def prepare(
+    options: ReconstructionOptions, listener: Listener, budget: Budget, *, to_run: bool = True
+) -> Prepared:
     """Find the photos and choose the settings; any expected fault is an InsaatError.
 
     `to_run` False: nothing will be written, so the output folder does not matter.
     """
     with explain_paths():
-        return _prepare(options, listener, to_run=to_run)
+        return _prepare(options, listener, budget, to_run=to_run)
 
 
-def _prepare(options: ReconstructionOptions, listener: Listener, *, to_run: bool) -> Prepared:
+def _prepare(
+    options: ReconstructionOptions, listener: Listener, budget: Budget, *, to_run: bool
+) -> Prepared:
     output = output_of(options)
     _check_apart(output, options.sources)
     # What is wrong with it is said before photos are looked through.
@@ -108,12 +124,12 @@ def _prepare(options: ReconstructionOptions, listener: Listener, *, to_run: bool
             used=len(photos.used), left_out={file.name: file.reason for file in photos.left_out}
         )
     )
-    return Prepared(options=options, photos=photos, plan=plan_of(options, photos))
+    return Prepared(options=options, photos=photos, plan=plan_of(options, photos, budget))
 
 
 def reconstruct(options: ReconstructionOptions, listener: Listener) -> Reconstruction:
     """Reconstruct the photos of `options.sources`; any expected fault is an InsaatError."""
-    prepared = prepare(options, listener)
+    prepared = prepare(options, listener, budget_for(options))
     try:
         result = run_pipeline(prepared.plan, listener)
     except InsaatError as error:
@@ -179,10 +195,8 @@ def usual_pipeline(options: ReconstructionOptions) -> Pipeline:
     return pipeline
 
 
-def plan_of(options: ReconstructionOptions, photos: PhotoSet) -> RunPlan:
-    """What is to be done with `photos`, within the limits of this machine."""
-    limits = machine_limits()
-    budget = memory_budget(limits, options.max_memory)
+def plan_of(options: ReconstructionOptions, photos: PhotoSet, budget: Budget) -> RunPlan:
+    """What is to be done with `photos`, within `budget`."""
     return RunPlan(
         pipeline=chosen_pipeline(options),
         preset=options.preset,
@@ -193,7 +207,7 @@ def plan_of(options: ReconstructionOptions, photos: PhotoSet) -> RunPlan:
         workspace=output_of(options),
         memory_budget_bytes=budget.memory_bytes,
         memory_stretch_bytes=budget.stretch_bytes,
-        threads=options.threads or limits.cores,
+        threads=budget.cores,
         from_stage=options.from_stage,
         until_stage=options.until_stage,
         restart=options.restart,

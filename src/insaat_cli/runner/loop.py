@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from insaat_cli.errors import InsaatError, StoppedError
 from insaat_cli.machine.available_memory import AvailableMemory
 from insaat_cli.machine.process_memory import process_bytes
-from insaat_cli.planning.forecast import budget_of, forecast_within_budget
+from insaat_cli.planning.forecast import forecast_within_budget
 from insaat_cli.planning.history import History
 from insaat_cli.planning.run_plan import RunPlan, foreseen_results
 from insaat_cli.planning.scheduler import Budget, Refuse, State, Task, TaskKey, decide
@@ -141,7 +141,7 @@ class _Loop:
         self.outcomes: dict[int, Outcome] = {}
         self.runs: dict[int, Run] = {}
         """Those that are not over."""
-        budgets = [budget_of(job.plan) for job in jobs]
+        budgets = [job.plan.budget for job in jobs]
         self.budget = Budget(
             memory_bytes=max((budget.memory_bytes for budget in budgets), default=0),
             cores=max((budget.cores for budget in budgets), default=1),

@@ -9,7 +9,7 @@ from typing import Any
 from insaat_cli.pipeline.definition import THREADS_KEY, Stage
 from insaat_cli.pipeline.parameters import Params
 from insaat_cli.planning.planner import Planner, changes
-from insaat_cli.planning.scheduler import Budget, Option, Task, TaskKey, ways_on
+from insaat_cli.planning.scheduler import Option, Task, TaskKey, ways_on
 from insaat_cli.runner.failure_diagnosis import Remedy
 
 GROWTH = 1.25
@@ -73,13 +73,7 @@ class Retries:
         return self._retry(stage, option, before, replace(task, alone=not innocent))
 
     def _fits(self, task: Task[TaskKey]) -> bool:
-        plan = self.planner.plan
-        budget = Budget(
-            memory_bytes=plan.memory_budget_bytes,
-            cores=plan.threads,
-            stretch_bytes=plan.memory_stretch_bytes,
-        )
-        return bool(ways_on(task, budget))
+        return bool(ways_on(task, self.planner.plan.budget))
 
     def _fit(self, stage: Stage, rung: int) -> Task[TaskKey]:
         """`stage` from `rung` on, alone and with the whole budget where it should not fit at all.

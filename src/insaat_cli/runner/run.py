@@ -13,7 +13,7 @@ from insaat_cli.errors import InsaatError, MemoryLimitError, StoppedError
 from insaat_cli.formatting import size
 from insaat_cli.machine.limits import machine_limits
 from insaat_cli.pipeline.definition import Stage
-from insaat_cli.planning.forecast import Forecast, budget_of, check_disk, forecast_within_budget
+from insaat_cli.planning.forecast import Forecast, check_disk, forecast_within_budget
 from insaat_cli.planning.history import History
 from insaat_cli.planning.memory_advice import enough_memory
 from insaat_cli.planning.planner import Planner, changes
@@ -165,7 +165,7 @@ class Run:
             options = self.planner.options(self.stages[task.key.stage], task.options[0].rung)
             # What is learned on the way must not refuse a stage that was admitted at the start;
             # and nobody knows what one that has to run alone will need.
-            if not task.alone and ways_on(replace(task, options=options), budget_of(self.plan)):
+            if not task.alone and ways_on(replace(task, options=options), self.plan.budget):
                 found[task.key] = options
         return found
 
