@@ -38,8 +38,13 @@ class Shifted(_datetime, metaclass=_Any):
 
 time.time = lambda: _time() + SHIFT
 time.time_ns = lambda: _time_ns() + SHIFT * 10**9
-time.gmtime = lambda seconds=None: _gmtime(time.time() if seconds is None else seconds)
-time.localtime = lambda seconds=None: _localtime(time.time() if seconds is None else seconds)
+# Static, as logging makes one of them its class's own.
+time.gmtime = staticmethod(
+    lambda seconds=None: _gmtime(time.time() if seconds is None else seconds)
+)
+time.localtime = staticmethod(
+    lambda seconds=None: _localtime(time.time() if seconds is None else seconds)
+)
 datetime.datetime = Shifted
 """
 
