@@ -269,7 +269,7 @@ def test_bug_is_short_and_leaves_its_trace_in_a_file(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr("insaat_cli.cli.reconstruct.reconstruct", broken)
+    monkeypatch.setattr("insaat_cli.reconstruction.reconstruct.reconstruct", broken)
     assert run(["reconstruct", str(photos)]) == app_module.UNEXPECTED
     message = capsys.readouterr().err
     assert "this is a bug" in message

@@ -145,7 +145,7 @@ def test_bug_is_told_in_full_where_no_log_can_be_written(
         raise RuntimeError("unforeseen")
 
     monkeypatch.setattr("tempfile.mkstemp", no_folder)
-    monkeypatch.setattr("insaat_cli.cli.reconstruct.reconstruct", broken)
+    monkeypatch.setattr("insaat_cli.reconstruction.reconstruct.reconstruct", broken)
     assert run(["reconstruct", str(photos), "--json"]) == app_module.UNEXPECTED
     captured = capsys.readouterr()
     assert json.loads(captured.out)["log"] is None

@@ -18,37 +18,15 @@ import typer
 
 import insaat_cli
 from insaat_cli import __version__
-from insaat_cli.cli import (
-    batch,
-    check,
-    config,
-    demo,
-    doctor,
-    export,
-    frames,
-    history,
-    jobs,
-    pipelines,
-    plan,
-    reconstruct,
-    submit,
-    view,
-    worker,
-)
+from insaat_cli.cli.commands import TELLING_COMMANDS, Commands
 from insaat_cli.cli.session import Session, session_of
-from insaat_cli.display.output import Display, Output
 from insaat_cli.display.standard_streams import fault_of, is_reader_gone, outlast_readers
 from insaat_cli.errors import ExitCode, InsaatError, StoppedError, UsageError
-from insaat_cli.machine.numba_cache import cache_variables
-from insaat_cli.workspace.path_errors import path_error
 
 UNEXPECTED = 1
 """The exit code of a bug."""
 UNWRITTEN = 1
 """The exit code of a command that only tells things, and whose output could not be written."""
-TELLING_COMMANDS = frozenset(
-    ["jobs", "status", "logs", "share", "plan", "check", "doctor", "history", "pipelines", "config"]
-)
 EXIT_CODE_OF_SIGNAL = {
     signal.SIGINT: ExitCode.INTERRUPTED,
     signal.SIGTERM: ExitCode.TERMINATED,
@@ -61,26 +39,12 @@ makes ./photos-3d with model.glb and report.html. Try it without photos: insaat 
 
 app = typer.Typer(
     name="insaat",
+    cls=Commands,
     help=HELP,
     add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("reconstruct")(reconstruct.reconstruct_command)
-app.command("batch")(batch.batch_command)
-app.command("demo")(demo.demo_command)
-app.command("doctor")(doctor.doctor_command)
-app.command("check")(check.check_command)
-app.command("frames")(frames.frames_command)
-app.command("export")(export.export_command)
-app.command("view")(view.view_command)
-app.command("plan")(plan.plan_command)
-app.add_typer(pipelines.app, name="pipelines")
-app.add_typer(history.app, name="history")
-submit.register(app)
-jobs.register(app)
-worker.register(app)
-app.command("config")(config.config_command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -101,6 +65,10 @@ def top(
     session_of(context).only_tells = context.invoked_subcommand in TELLING_COMMANDS
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
+        return
+    from insaat_cli.machine.numba_cache import cache_variables  # tries out folders: not for help
+
+    os.environ.update(cache_variables(os.environ, Path(insaat_cli.__file__).parent))
 
 
 def main() -> None:
@@ -111,8 +79,7 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Do what `arguments` say; the exit code."""
-    display = Display.JSON if _asks_for_json(arguments) else Display.NORMAL
-    session = Session(out=Output(display), arguments=tuple(arguments))
+    session = Session(arguments=tuple(arguments), as_json=_asks_for_json(arguments))
     code = _done(session)
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.flush()
@@ -121,12 +88,12 @@ def run(arguments: Sequence[str]) -> int:
 
 def _done(session: Session) -> int:
     """Run the command; what went wrong is said, and becomes the exit code."""
-    arguments, as_json = list(session.arguments), session.out.is_json
+    arguments = list(session.arguments)
     try:
         with _signals_are_errors():
-            os.environ.update(cache_variables(os.environ, Path(insaat_cli.__file__).parent))
             # Where typer does not stand alone it raises what it else would print.
-            code = app(args=arguments, obj=session, prog_name="insaat", standalone_mode=not as_json)
+            alone = not session.as_json
+            code = app(args=arguments, obj=session, prog_name="insaat", standalone_mode=alone)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except InsaatError as error:
@@ -139,6 +106,8 @@ def _done(session: Session) -> int:
             session.out.error(wrong)
             return int(wrong.code)
         log = _write_bug_log(error, arguments)
+        from insaat_cli.workspace.path_errors import path_error
+
         if isinstance(error, OSError) and (explained := path_error(error)) is not None:
             explained.log = log
             session.out.error(explained)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,12 +27,12 @@ from insaat_cli.cli.options import (
     given_path,
 )
 from insaat_cli.cli.session import output_for, session_of
-from insaat_cli.display.batch_summary import batch_fields, batch_lines, outcome_fields, outcome_line
-from insaat_cli.display.output import Output
 from insaat_cli.pipeline.region import AUTO
-from insaat_cli.reconstruction.batch import SetOutcome, reconstruct_all
-from insaat_cli.reconstruction.jobs_file import read_jobs, sets_in
 from insaat_cli.reconstruction.options import DEFAULT_PRESET, Keep, ReconstructionOptions
+
+if TYPE_CHECKING:
+    from insaat_cli.display.output import Output
+    from insaat_cli.reconstruction.batch import SetOutcome
 
 JobsArgument = Annotated[
     Path,
@@ -79,6 +79,8 @@ def batch_command(
 
     One failure stops no other; the exit code is that of the worst.
     """
+    from insaat_cli.reconstruction.jobs_file import read_jobs, sets_in
+
     out = output_for(context, json=json, quiet=quiet, verbose=verbose)
     common = ReconstructionOptions(
         sources=(),
@@ -102,6 +104,13 @@ def batch_command(
 
 def run_all_and_tell(sets: Mapping[str, ReconstructionOptions], out: Output) -> None:
     """Run, show progress, each result as it comes, then the summary."""
+    from insaat_cli.display.batch_summary import (
+        batch_fields,
+        batch_lines,
+        outcome_fields,
+        outcome_line,
+    )
+    from insaat_cli.reconstruction.batch import reconstruct_all
 
     def ended(outcome: SetOutcome) -> None:
         out.json(outcome_fields(outcome))

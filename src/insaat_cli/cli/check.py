@@ -9,10 +9,10 @@ import typer
 from insaat_cli.cli.options import JsonOption, ThreadsOption
 from insaat_cli.cli.reconstruct import PhotosArgument, RecursiveOption
 from insaat_cli.cli.session import output_for
-from insaat_cli.display.output import Output
 from insaat_cli.formatting import counted, printable
 
 if TYPE_CHECKING:
+    from insaat_cli.display.output import Output
     from insaat_cli.inspection.check_photos import CheckReport
 
 STYLES = {"warning": "yellow", "photos_unusable": "bold red", "photos_do_not_fit": "bold red"}
@@ -29,7 +29,7 @@ def check_command(
     json: JsonOption = False,
 ) -> None:
     """Look at photos before a run: blur, exposure, overlap, gaps; with advice in words."""
-    from insaat_cli.inspection.check_photos import CheckOptions, check_photos  # slow to load
+    from insaat_cli.inspection.check_photos import CheckOptions, check_photos
 
     out = output_for(context, json=json)
     sources = tuple(photos)

@@ -1,17 +1,19 @@
 """What the shell offers for options whose values a pipeline file holds.
 
-`insaat --install-completion` sets it up. Nothing is imported here but what reads pipeline files.
+`insaat --install-completion` sets it up. What reads pipeline files is imported when it is asked
+for: every command declares these functions, and none but completion calls them.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from insaat_cli.errors import InsaatError
-from insaat_cli.pipeline.definition import Pipeline, Stage
-from insaat_cli.pipeline.loader import DEFAULT_PIPELINE, find_pipeline, shipped_pipelines
-from insaat_cli.pipeline.parameter_file import built_in_parameters
-from insaat_cli.pipeline.parameters import Kind
+
+if TYPE_CHECKING:
+    from insaat_cli.pipeline.definition import Pipeline, Stage
 
 EXPORT = "insaat_cli.stages.export"
 
@@ -21,6 +23,8 @@ Offers = list[tuple[str, str]]
 
 def offer_pipelines(incomplete: str) -> Offers:
     """The shipped pipelines; the shell itself offers files."""
+    from insaat_cli.pipeline.loader import find_pipeline, shipped_pipelines
+
     return [(name, find_pipeline(name).summary) for name in shipped_pipelines()]
 
 
@@ -36,6 +40,8 @@ def offer_stages(ctx: typer.Context, incomplete: str) -> Offers:
 
 def offer_formats(incomplete: str) -> Offers:
     """The formats not named yet, behind those that are."""
+    from insaat_cli.pipeline.parameter_file import built_in_parameters
+
     described = built_in_parameters(EXPORT) or {}
     before, comma, _ = incomplete.rpartition(",")
     named = before.split(",")
@@ -60,12 +66,16 @@ def offer_settings(ctx: typer.Context, incomplete: str) -> Offers:
 
 
 def _few_values(stage: Stage, name: str) -> tuple[int | str, ...]:
+    from insaat_cli.pipeline.parameters import Kind
+
     parameter = stage.parameter(name)
     return ("true", "false") if parameter.kind is Kind.BOOL else parameter.choices
 
 
 def _pipeline(ctx: typer.Context) -> Pipeline | None:
     """That of the command line so far; None where there is no such pipeline."""
+    from insaat_cli.pipeline.loader import DEFAULT_PIPELINE, find_pipeline
+
     name = ctx.params.get("pipeline")
     try:
         return find_pipeline(DEFAULT_PIPELINE if name in (None, "auto") else str(name))

@@ -9,12 +9,6 @@ import typer
 from insaat_cli.cli.options import JsonOption
 from insaat_cli.cli.session import output_for
 from insaat_cli.errors import UsageError
-from insaat_cli.remote.connections import (
-    MEANING,
-    change_setting,
-    config_path,
-    settings,
-)
 
 
 def config_command(
@@ -24,6 +18,8 @@ def config_command(
     json: JsonOption = False,
 ) -> None:
     """Show the settings of the queue's commands and where they come from, or change one."""
+    from insaat_cli.remote.connections import MEANING, change_setting, config_path, settings
+
     out = output_for(context, json=json)
     if name is not None and value is not None:
         change_setting(name, value, config_path())

@@ -21,7 +21,6 @@ from insaat_cli.cli.reconstruct import run_and_tell
 from insaat_cli.cli.session import output_for, session_of
 from insaat_cli.reconstruction.demo import MIN_DEMO_PHOTOS, demo_photos, photos_folder
 from insaat_cli.reconstruction.options import DEFAULT_PRESET, ReconstructionOptions
-from insaat_cli.reconstruction.reconstruct import check_output, chosen_pipeline
 
 OutputOption = Annotated[
     Path,
@@ -47,6 +46,8 @@ def demo_command(
     verbose: VerboseOption = False,
 ) -> None:
     """Make a set of demo photos, reconstruct it, and say where model and report are."""
+    from insaat_cli.reconstruction.reconstruct import check_output, chosen_pipeline
+
     out = output_for(context, json=json, quiet=quiet, verbose=verbose)
     options = ReconstructionOptions(
         sources=(photos_folder(output),),

@@ -33,9 +33,7 @@ def frames_command(
     json: JsonOption = False,
 ) -> None:
     """Take sharp, evenly spaced pictures out of a video, to reconstruct from."""
-    from insaat_cli.photos.video import (
-        extract_frames,
-    )  # slow to load, and only this command needs it
+    from insaat_cli.photos.video import extract_frames
 
     out = output_for(context, json=json)
     folder = output or video.parent / f"{video.stem}-frames"

@@ -13,7 +13,11 @@ from insaat_cli.planning.history import History
 
 NAME_WIDTH = 28
 
-app = typer.Typer(no_args_is_help=True, help="Show or clear the measured costs of stages.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Show or clear the measured costs of stages.",
+)
 
 
 @app.command("show")

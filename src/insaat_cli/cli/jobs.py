@@ -178,15 +178,3 @@ def rm_command(
         count = client.remove(job)
         out.json({"event": "removed", "job": job, "objects": count})
         out.line(f"deleted job {job} ({counted(count, 'object')})")
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to the program."""
-    app.command("jobs")(jobs_command)
-    app.command("status")(status_command)
-    app.command("fetch")(fetch_command)
-    app.command("cancel")(cancel_command)
-    app.command("retry")(retry_command)
-    app.command("logs")(logs_command)
-    app.command("share")(share_command)
-    app.command("rm")(rm_command)

@@ -22,7 +22,9 @@ PipelineArgument = Annotated[
     ),
 ]
 
-app = typer.Typer(no_args_is_help=True, help="List, show and check pipelines.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="List, show and check pipelines."
+)
 
 
 @app.command("list")

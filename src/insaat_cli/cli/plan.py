@@ -17,12 +17,9 @@ from insaat_cli.cli.options import (
 )
 from insaat_cli.cli.reconstruct import PhotosArgument, RecursiveOption
 from insaat_cli.cli.session import output_for
-from insaat_cli.display.forecast_table import forecast_fields, preset_lines, stage_lines
 from insaat_cli.formatting import counted, printable, size
-from insaat_cli.machine.limits import machine_limits
 from insaat_cli.pipeline.region import AUTO
 from insaat_cli.reconstruction.options import DEFAULT_PRESET, ReconstructionOptions
-from insaat_cli.reconstruction.preset_forecast import PresetForecast, forecast_presets
 
 
 def plan_command(
@@ -40,6 +37,10 @@ def plan_command(
     json: JsonOption = False,
 ) -> None:
     """Show predicted memory, time and disk of every stage, and of each preset; do nothing."""
+    from insaat_cli.display.forecast_table import forecast_fields, preset_lines, stage_lines
+    from insaat_cli.machine.limits import machine_limits
+    from insaat_cli.reconstruction.preset_forecast import forecast_presets
+
     out = output_for(context, json=json)
     options = ReconstructionOptions(
         sources=tuple(photos),
@@ -55,7 +56,7 @@ def plan_command(
     )
     with out.listening(board=False) as listener:
         found = forecast_presets(options, listener)
-    chosen: PresetForecast = found[preset]
+    chosen = found[preset]
     limits = machine_limits()
     out.line(
         printable(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from insaat_cli.cli.options import given_path
 from insaat_cli.errors import UsageError
 from insaat_cli.formatting import printable
-from insaat_cli.pipeline.loader import find_pipeline
-from insaat_cli.remote.client.client import Client
-from insaat_cli.remote.connections import open_bell, open_store
-from insaat_cli.remote.queue.queue import Queue
+
+if TYPE_CHECKING:
+    from insaat_cli.remote.client.client import Client
 
 RemoteOption = Annotated[
     str | None,
@@ -48,6 +47,10 @@ AllowOption = Annotated[
 
 def client_of(remote: str | None, endpoint: str | None, queue_url: str | None = None) -> Client:
     """Return a client of the store and doorbell that options, environment and config name."""
+    from insaat_cli.remote.client.client import Client
+    from insaat_cli.remote.connections import open_bell, open_store
+    from insaat_cli.remote.queue.queue import Queue
+
     store = open_store({"remote": remote, "endpoint": endpoint})
     bell = open_bell({"queue_url": queue_url})
     return Client(store, Queue(store, clock=time.monotonic), bell)
@@ -55,6 +58,8 @@ def client_of(remote: str | None, endpoint: str | None, queue_url: str | None = 
 
 def named_pipelines(files: list[Path] | None) -> dict[str, str]:
     """Return the paths of pipeline files by the pipeline name that each declares."""
+    from insaat_cli.pipeline.loader import find_pipeline
+
     named: dict[str, str] = {}
     for file in files or []:
         if file.suffix not in {".yaml", ".yml"}:

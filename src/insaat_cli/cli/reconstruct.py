@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,14 +32,13 @@ from insaat_cli.cli.options import (
     given_path,
 )
 from insaat_cli.cli.session import output_for, session_of
-from insaat_cli.display.output import Output
-from insaat_cli.display.run_summary import summary_fields, summary_lines, warning_lines
 from insaat_cli.errors import UsageError
 from insaat_cli.formatting import printable
 from insaat_cli.pipeline.region import AUTO
-from insaat_cli.reconstruction.jobs_file import sets_of_folders
 from insaat_cli.reconstruction.options import DEFAULT_PRESET, Keep, ReconstructionOptions
-from insaat_cli.reconstruction.reconstruct import reconstruct
+
+if TYPE_CHECKING:
+    from insaat_cli.display.output import Output
 
 PhotosArgument = Annotated[
     list[Path],
@@ -89,6 +88,8 @@ def reconstruct_command(
 
     The same command again goes on where a stopped run left off.
     """
+    from insaat_cli.reconstruction.jobs_file import sets_of_folders
+
     out = output_for(context, json=json, quiet=quiet, verbose=verbose)
     options = ReconstructionOptions(
         sources=tuple(photos),
@@ -134,6 +135,9 @@ def are_several_sets(sources: tuple[Path, ...]) -> bool:
 
 def run_and_tell(options: ReconstructionOptions, out: Output) -> None:
     """Run, show progress, then warnings and summary; what --strict finds is raised after them."""
+    from insaat_cli.display.run_summary import summary_fields, summary_lines, warning_lines
+    from insaat_cli.reconstruction.reconstruct import reconstruct
+
     with out.listening(board=not options.dry_run) as listener:
         outcome = reconstruct(options, listener)
     out.json(summary_fields(outcome))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -37,16 +37,16 @@ from insaat_cli.display.job_text import (
     state_fields,
     status_lines,
 )
-from insaat_cli.display.output import Output
 from insaat_cli.errors import UsageError
 from insaat_cli.formatting import size
 from insaat_cli.pipeline.loader import DEFAULT_PIPELINE
 from insaat_cli.pipeline.region import AUTO
 from insaat_cli.reconstruction.options import DEFAULT_PRESET
-from insaat_cli.remote.client.client import Client
-from insaat_cli.remote.client.submit import SubmitOptions, submit
-from insaat_cli.remote.queue.job_spec import allowed_pipelines
 from insaat_cli.remote.queue.job_state import Status
+
+if TYPE_CHECKING:
+    from insaat_cli.display.output import Output
+    from insaat_cli.remote.client.client import Client
 
 FOLLOW_S = 2.0
 READER_LEFT = 128 + signal.SIGPIPE
@@ -98,6 +98,9 @@ def submit_command(
     quiet: QuietOption = False,
 ) -> None:
     """Submit a reconstruction to the queue. Photos already in the store are not uploaded again."""
+    from insaat_cli.remote.client.submit import SubmitOptions, submit
+    from insaat_cli.remote.queue.job_spec import allowed_pipelines
+
     out = output_for(context, json=json, quiet=quiet)
     client = client_of(remote, endpoint, queue_url)
     if masks is not None:
@@ -171,8 +174,3 @@ def _follow(client: Client, job: str, out: Output, *, stop_if_unread: bool = Fal
             raise typer.Exit(READER_LEFT)
     if state.status is not Status.SUCCEEDED:
         raise ended_error(state)
-
-
-def register(app: typer.Typer) -> None:
-    """Add this command to the program."""
-    app.command("submit")(submit_command)

@@ -150,8 +150,3 @@ def _concurrency(text: str) -> int | None:
             f"invalid --concurrency {text!r}", hint="use a number from 1 to 64, or auto"
         )
     return int(text)
-
-
-def register(app: typer.Typer) -> None:
-    """Add this command to the program."""
-    app.command("worker")(worker_command)

@@ -8,19 +8,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from insaat_cli.display.batch_board import BatchBoard
 from insaat_cli.display.json_lines import JsonLines
 from insaat_cli.display.plain_lines import PlainLines
-from insaat_cli.display.run_board import Board
 from insaat_cli.display.standard_streams import fault_of
 from insaat_cli.errors import InsaatError
 from insaat_cli.formatting import printable
-from insaat_cli.reconstruction.batch import SetListener
-from insaat_cli.runner.events import Listener, RunEvent
+
+if TYPE_CHECKING:
+    from insaat_cli.reconstruction.batch import SetListener
+    from insaat_cli.runner.events import Listener, RunEvent
 
 
 class Display(StrEnum):
@@ -80,6 +81,8 @@ class Output:
             case Display.QUIET:
                 yield _ignore
             case Display.NORMAL if board and self._can_draw:
+                from insaat_cli.display.run_board import Board
+
                 with Board(Console(highlight=False)) as live:
                     yield live
             case _:
@@ -95,6 +98,8 @@ class Output:
             case Display.QUIET:
                 yield lambda name, event: None
             case Display.NORMAL if self._can_draw:
+                from insaat_cli.display.batch_board import BatchBoard
+
                 usual, self.out = self.out, Console(highlight=False)
                 try:  # lines told meanwhile stand above the board
                     with BatchBoard(self.out, names) as live:
