@@ -94,7 +94,7 @@ def test_a_manifest_that_leads_out(
     queue.succeed(held, manifest_sha256=hashlib.sha256(body).hexdigest())
     remote = ("--remote", str(tmp_path / "queue"))
     code, text = insaat(capsys, "fetch", job, "-o", str(tmp_path / "a" / "out"), *remote)
-    assert code == 8 and "not the name of a file" in text
+    assert code == 8 and "unsafe file name" in text
     assert not list(tmp_path.rglob("*evil*")) and not list(tmp_path.rglob("*.part"))
 
 
@@ -117,7 +117,7 @@ def test_no_such_job_is_not_a_store_out_of_reach(
         for job in (JOB, "../../etc"):
             code, text = insaat(capsys, command, job, *remote)
             assert (command, code) == (command, 9)
-            assert "there is no job" in text and "insaat jobs" in text
+            assert "not found" in text and "insaat jobs" in text
     (tmp_path / "a file").write_text("")
     for command in ("status", "fetch", "cancel", "retry", "logs", "share", "rm"):
         assert insaat(capsys, command, JOB, "--remote", str(tmp_path / "a file"))[0] == 8
@@ -142,7 +142,7 @@ def test_a_job_that_is_there_but_cannot_do_that_now(
     assert "is QUEUED" in said("retry", JOB)
     assert "cancel it first" in said("rm", JOB)
     assert insaat(capsys, "cancel", JOB, *remote)[0] == 0
-    assert "has ended" in said("cancel", JOB)
+    assert "has already ended" in said("cancel", JOB)
     assert "CANCELLED" in said("status", JOB, "--follow")
     assert insaat(capsys, "rm", JOB, *remote)[0] == 0
     assert insaat(capsys, "status", JOB, *remote)[0] == 9

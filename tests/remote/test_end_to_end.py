@@ -74,7 +74,7 @@ def test_submit_work_fetch(place: tuple[Store, str, str | None], tmp_path: Path)
     assert len(starts(tmp_path, "one")) == 2
     assert "stage three at work" in client.logs(first.job)
     assert client.remove(first.job) > 3
-    with pytest.raises(StoreError, match="no job"):
+    with pytest.raises(StoreError, match="not found"):
         client.status(first.job)
     assert [state.job for state in client.jobs()] == [second.job]
 

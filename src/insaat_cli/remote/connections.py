@@ -1,4 +1,4 @@
-"""Where the store is: option, environment, file, default, in this order."""
+"""Connections open the store and doorbell named by option, environment, file or default."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = [
 def settings(
     options: Mapping[str, str | None], environment: Mapping[str, str] = os.environ
 ) -> dict[str, Setting]:
-    """Every setting that has a value."""
+    """Return every setting that has a value."""
     found = {
         name: setting
         for name in VARIABLES
@@ -53,7 +53,7 @@ def settings(
 
 
 def default_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """The queue of this user on this machine."""
+    """Return the folder of this user's queue on this machine."""
     base = environment.get("XDG_DATA_HOME") or str(home_folder() / ".local" / "share")
     return Path(base) / "insaat" / "queue"
 
@@ -61,7 +61,7 @@ def default_folder(environment: Mapping[str, str] = os.environ) -> Path:
 def open_store(
     options: Mapping[str, str | None], environment: Mapping[str, str] = os.environ
 ) -> Store:
-    """The store that the settings name."""
+    """Open the store that the settings name."""
     found = {name: setting.value for name, setting in settings(options, environment).items()}
     remote = found["remote"]
     if remote.startswith("s3://"):
@@ -78,7 +78,7 @@ def open_store(
 def open_bell(
     options: Mapping[str, str | None], environment: Mapping[str, str] = os.environ
 ) -> Doorbell | None:
-    """The doorbell that the settings name, if any."""
+    """Open the doorbell that the settings name, if any."""
     found = {name: setting.value for name, setting in settings(options, environment).items()}
     url = found.get("queue_url")
     if not url:
@@ -87,7 +87,7 @@ def open_bell(
 
 
 def change_setting(name: str, value: str, path: Path) -> None:
-    """Set one value in the file, after the check that its user makes; remove it if it is empty."""
+    """Check one value and write it to the file; an empty value removes the setting."""
     check = CHECKS.get(name)
     write_setting(name, check(value) if check and value else value, path)
 
@@ -101,17 +101,17 @@ def _checked_remote(value: str) -> str:
 
 
 def _store_folder(remote: str) -> Path:
-    """The folder that `remote` names; UsageError where it names none, StoreError for a file."""
+    """Return the folder that `remote` names; UsageError if it names none, StoreError for a file."""
     path = remote.removeprefix("file://")
     if "://" in path:
         raise UsageError(
-            f"{remote!r} is not a store", hint="write s3://bucket/prefix, or the path of a folder"
+            f"invalid store {remote!r}", hint="use s3://bucket/prefix or the path of a folder"
         )
     try:
         folder = Path(path).expanduser()
     except RuntimeError as error:
         raise UsageError(
-            f"{printable(path)}: there is no such home folder", hint="write the path of a folder"
+            f"home folder not found: {printable(path)}", hint="use the path of a folder"
         ) from error
     if os.path.exists(folder) and not folder.is_dir():  # noqa: PTH110 (never raises)
         raise StoreError(
@@ -136,9 +136,9 @@ CHECKS: Mapping[str, Callable[[str], str]] = {
     "profile": _unchanged(open_session),
     "queue_url": _unchanged(checked_url),
 }
-"""By setting: what its user makes of the text, and the text to be kept."""
+"""The check of each setting, which returns the text to store."""
 
 
 def _aws_endpoint(environment: Mapping[str, str]) -> str | None:
-    """boto3's own variables; known here so that such servers get the older checksum mode."""
+    """Return the endpoint in boto3's own variables, so that it gets the older checksum mode."""
     return environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")

@@ -118,7 +118,7 @@ class Scene:
         self.messages = messages or FakeMessages()
         self.door = FakeDoor()
         self.queue = Queue(MemoryStore(), clock=lambda: self.now)
-        self.calls = DoorbellInbox(
+        self.inbox = DoorbellInbox(
             Doorbell(self.messages),
             self.door,  # type: ignore[arg-type]
             self.queue,
@@ -135,7 +135,7 @@ class Scene:
 
     def ring(self, text: str, receipt: str = "r") -> list[str]:
         self.door.messages.append(Message(text, receipt))
-        return [marker.job for marker in self.calls.heard()]
+        return [marker.job for marker in self.inbox.received()]
 
     def claim(self, job: str) -> Any:
         (marker,) = [found for found in self.queue.candidates(["gpu"]) if found.job == job]
@@ -149,13 +149,13 @@ def test_the_message_mirrors_the_lease() -> None:
     job = scene.job()
     assert scene.ring(text_of(job)) == [job]
     held = scene.claim(job)
-    scene.calls.settle([job])
+    scene.inbox.settle([job])
     assert scene.messages.hidden == []
     for scene.now in (20.0, 25.0, 40.0):
-        scene.calls.settle([job])
+        scene.inbox.settle([job])
     assert scene.messages.hidden == [("r", LEASE_S)] * 2
     done = scene.queue.succeed(held, manifest_sha256="0" * 64)
-    scene.calls.ended(job, done.state)
+    scene.inbox.ended(job, done.state)
     assert scene.messages.deleted == ["r"]
 
 
@@ -163,11 +163,11 @@ def test_given_back_it_rings_for_the_next() -> None:
     scene = Scene()
     job = scene.job()
     scene.ring(text_of(job))
-    scene.calls.ended(job, scene.queue.release(scene.claim(job)).state)
+    scene.inbox.ended(job, scene.queue.release(scene.claim(job)).state)
     assert scene.messages.hidden == [("r", 0)]
-    scene.calls.ended(job, scene.queue.release(scene.claim(job)).state)
+    scene.inbox.ended(job, scene.queue.release(scene.claim(job)).state)
     assert scene.messages.sent == [job], "found without a message: one is needed now"
-    scene.calls.ended(job, None)
+    scene.inbox.ended(job, None)
     assert scene.messages.deleted == []
 
 
@@ -186,7 +186,7 @@ def test_what_cannot_be_taken_is_put_off() -> None:
     assert scene.ring(text_of(foreign), "foreign") == []
     assert scene.ring(text_of(full), "full") == [full]
     assert scene.ring(text_of(full), "twice") == []
-    scene.calls.settle([])
+    scene.inbox.settle([])
     assert scene.messages.hidden == [(name, NOT_NOW_S) for name in ("foreign", "twice", "full")]
 
 
@@ -208,7 +208,7 @@ def test_the_message_of_a_dead_owner_makes_its_finder_watch() -> None:
 def test_only_missing_messages_are_sent_again(waiting: int, rung: int) -> None:
     scene = Scene()
     scene.messages.waiting = waiting
-    scene.calls.resend(new_job_id() for _ in range(3))
+    scene.inbox.resend(new_job_id() for _ in range(3))
     assert len(scene.messages.sent) == rung
 
 
@@ -217,10 +217,10 @@ def test_a_broken_doorbell_stops_nobody() -> None:
     job = scene.job()
     assert scene.ring(text_of(job)) == [job]
     assert scene.ring("forged") == []
-    scene.calls.settle([])
-    scene.calls.queued_again(job)
-    scene.calls.resend([job])
-    scene.calls.ended(job, scene.queue.read(job).state)
+    scene.inbox.settle([])
+    scene.inbox.queued_again(job)
+    scene.inbox.resend([job])
+    scene.inbox.ended(job, scene.queue.read(job).state)
 
 
 def test_the_listener_takes_one_at_a_time_and_gives_back_what_came_too_late() -> None:

@@ -162,7 +162,7 @@ def test_what_ends_a_job_says_what_it_needs_and_how_to_go_on() -> None:
     assert nobody_can(JOB, few) is None
     ended = nobody_can(JOB, [*few, Refusal(machine="b", life=0, returned=1, problem=LITTLE)])
     assert ended is not None and ended.fault is Fault.MEMORY
-    assert ended.message.startswith("fits no worker: sparse needs about 3.0 GB")
+    assert ended.message.startswith("no worker can run this job: sparse needs about 3.0 GB")
     assert "2 machines" in ended.message and f"insaat retry {JOB}" in ended.hint
 
 
@@ -336,7 +336,7 @@ def test_a_job_that_fits_nobody_ends_within_two_days() -> None:
     fleet.run(2 * DAY_S)
     state = fleet.state(fleet.jobs[0])
     assert state.status is Status.FAILED and state.problem is not None
-    assert "fits no worker: sparse needs about 3000 bytes" in state.problem.message
+    assert "no worker can run this job: sparse needs about 3000 bytes" in state.problem.message
     assert (state.failures, state.losses, state.releases) == (0, 0, 0)
     assert sum(worker.claims for worker in fleet.workers) == 0
     fleet.workers[0].machine.memory_bytes = 3000

@@ -220,5 +220,5 @@ def test_wrong_credentials_bucket_and_network_are_store_errors(
 
 def test_a_folder_that_cannot_be_written_is_a_store_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreError, match="cannot make"):
+    with pytest.raises(StoreError, match="cannot create"):
         LocalStore(tmp_path / "file" / "store")

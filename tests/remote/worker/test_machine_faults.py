@@ -88,7 +88,7 @@ def test_a_full_scratch_disk_fails_no_job(small_disk: Path, tmp_path: Path) -> N
     )  # fmt: skip
     try:
         wait_for(lambda: readyz(worker)[0] == 503, seconds=30, about="not ready")
-        assert "no space left" in readyz(worker)[1] and "stay free" in readyz(worker)[1]
+        assert "no space left" in readyz(worker)[1] and "in reserve" in readyz(worker)[1]
         assert "not ready" in worker.log.read_text()
         assert all(untouched(client.status(job)) for job in jobs)
         subprocess.run(["mount", "-o", "remount,size=600m", str(small_disk)], check=True)
@@ -133,7 +133,7 @@ def test_a_job_too_large_for_the_worker_is_left_and_the_small_one_done(tmp_path:
         (refusal,) = refusals(client, job)
         assert not worker.gate.reason, "it is well"
     assert untouched(client.status(job))
-    assert "needs about 300 MB of memory, a job gets 150 MB" in refusal.problem.message
+    assert "needs about 300 MB of memory, but a job gets 150 MB" in refusal.problem.message
     with worker_here(client, [large, small], max_memory="500M"):
         assert wait_end(client, job).status is Status.SUCCEEDED
 

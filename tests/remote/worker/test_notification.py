@@ -7,6 +7,7 @@ import json
 import ssl
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,25 @@ def test_a_letter_with_the_link_over_tls(mailbox: tuple[Mailbox, dict[str, str]]
     head, _, body = letter.content.decode().partition("\r\n\r\n")
     assert "bcc:" not in [line[:4].lower() for line in head.splitlines()]
     assert "https://store.example/" in body.replace("=\r\n", "")
+    assert f"insaat fetch {JOB}" in body
     assert "s3cret" not in repr(mail)
+
+
+def test_a_letter_about_a_failed_job_names_its_log(mailbox: tuple[Mailbox, dict[str, str]]) -> None:
+    """There is nothing to fetch."""
+    box, environment = mailbox
+    store = MemoryStore()
+    state = replace(finished_job(store), status=Status.FAILED, result=None)
+    mail = MailServer.from_environment(environment)
+    Notifier(store=store, mail=mail, webhook=None).job_ended(state)
+    ((_, letter),) = box.letters
+    text = letter.content.decode()
+    assert f"insaat logs {JOB}" in text and "insaat fetch" not in text
+
+
+def test_a_mail_server_needs_a_sender() -> None:
+    with pytest.raises(UsageError, match="INSAAT_SMTP_FROM is not"):
+        MailServer.from_environment({"INSAAT_SMTP_HOST": "localhost"})
 
 
 def test_no_tls_no_letter(
@@ -125,7 +144,7 @@ def test_no_tls_no_letter(
     mail = MailServer.from_environment(environment)
     Notifier(store=store, mail=mail, webhook=None).job_ended(finished_job(store))
     assert box.letters == []
-    assert "notification failed" in caplog.text and "s3cret" not in caplog.text
+    assert "cannot send the notification" in caplog.text and "s3cret" not in caplog.text
 
 
 @pytest.mark.parametrize(

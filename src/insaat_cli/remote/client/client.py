@@ -1,4 +1,4 @@
-"""What a user does with jobs, apart from submitting: look, fetch, cancel, retry, share, remove."""
+"""The client does what a user does with jobs after submitting: status, fetch, cancel, retry …"""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ MAX_SHARE_SECONDS = 7 * 24 * 3600
 
 @dataclass(frozen=True)
 class Fetched:
-    """What `fetch` brought, and where to."""
+    """The files that `fetch` downloaded, and their folder."""
 
     folder: Path
     files: tuple[FileEntry, ...]
@@ -82,7 +82,7 @@ class Client:
     def spec(self, job: str) -> JobSpec:
         blob = self.store.get(spec_key(check_id(job)))
         if blob is None:
-            raise NotThereError(f"the spec of job {job} is gone")
+            raise NotThereError(f"the spec of job {job} is missing from the store")
         return JobSpec.from_bytes(blob.body)
 
     def follow(
@@ -100,33 +100,36 @@ class Client:
             wait(every_s)
 
     def manifest(self, job: str) -> Manifest:
-        """What the job published, as its state vouches for it."""
+        """Return the manifest of the published result, checked against the job's state."""
         state = self.status(job)
         if state.status is not Status.SUCCEEDED or state.result is None:
+            yet = "" if state.status.ended else " yet"
             why = f": {state.problem.message}" if state.problem else ""
             raise JobStateError(
-                f"job {job} has no result, it is {state.status.value}{why}",
-                hint=f"insaat status {job} --follow waits for it; insaat logs {job} shows its log",
+                f"job {job} has no result{yet}: it is {state.status.value}{why}",
+                hint=f"see its log: insaat logs {job}"
+                if state.status.ended
+                else f"wait for it: insaat status {job} --follow",
             )
         blob = self.store.get(manifest_key(job, state.result.epoch))
         if blob is None:
-            raise NotThereError(f"the manifest of job {job} is gone")
+            raise NotThereError(f"the manifest of job {job} is missing from the store")
         if hashlib.sha256(blob.body).hexdigest() != state.result.manifest_sha256:
-            raise CorruptError(f"the manifest of job {job} is damaged, or was tampered with")
+            raise CorruptError(f"the manifest of job {job} is damaged or was tampered with")
         manifest = Manifest.from_bytes(blob.body)
         if (manifest.job, manifest.epoch) != (job, state.result.epoch):
-            raise CorruptError(f"the manifest of job {job} is that of another attempt")
+            raise CorruptError(f"the manifest of job {job} belongs to another attempt")
         return manifest
 
     def shortfall(self, job: str, left_out: Iterable[LeftOut] = ()) -> Shortfall:
-        """What the published result lacks, by its run.json; `left_out` were never submitted."""
+        """Return what the result lacks by its run.json; `left_out` were never submitted."""
         manifest = self.manifest(job)
         found = [entry for entry in manifest.files if entry.path == RECORD_NAME]
         blob = self.store.get(result_key(job, manifest.epoch, found[0].sha256)) if found else None
         if blob is None:
-            raise NotThereError(f"the {RECORD_NAME} of job {job} is gone")
+            raise NotThereError(f"the {RECORD_NAME} of job {job} is missing from the store")
         if hashlib.sha256(blob.body).hexdigest() != found[0].sha256:
-            raise CorruptError(f"the {RECORD_NAME} of job {job} is damaged, or was tampered with")
+            raise CorruptError(f"the {RECORD_NAME} of job {job} is damaged or was tampered with")
         try:
             return shortfall_of_record(json.loads(blob.body), left_out)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -140,9 +143,9 @@ class Client:
         overwrite: bool = False,
         progress: Progress | None = None,
     ) -> Fetched:
-        """Bring the result into `folder`; what is there already is not fetched again.
+        """Download the result into `folder`; files that are there already are not fetched again.
 
-        UsageError where other files bear the names of the result's, unless they may be replaced.
+        UsageError where other files have the names of the result's, unless they may be replaced.
         """
         manifest = self.manifest(job)
         with explain_disk(folder):
@@ -177,15 +180,15 @@ class Client:
         raise JobStateError(f"{which} has no log", hint="a log is stored when an attempt ends")
 
     def share(self, job: str, *, seconds: int = SHARE_SECONDS) -> str:
-        """A link to the viewer page that anybody can open for a while."""
+        """Create a link to the viewer page that anybody can open until it expires."""
         if not 60 <= seconds <= MAX_SHARE_SECONDS:
-            raise UsageError("a link is good for a minute at least and seven days at most")
+            raise UsageError("a link must last between one minute and seven days")
         self.manifest(job)
         link = share_link(self.store, self.status(job), seconds=seconds)
         if link is None:
             raise UsageError(
-                f"{self.store.describe()} has no links to share",
-                hint=f"insaat fetch {job}, and send view.html",
+                f"{self.store.describe()} cannot create links",
+                hint=f"download it with insaat fetch {job} and send view.html",
             )
         return link
 

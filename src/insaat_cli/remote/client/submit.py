@@ -1,4 +1,4 @@
-"""Turning a folder of photos into a job: check, resize if asked, upload what is missing, commit."""
+"""Submitting photos as a job: check, downscale if asked, upload what is missing, commit."""
 
 from __future__ import annotations
 
@@ -119,12 +119,12 @@ def new_job_id() -> str:
 
 def _check_options(options: SubmitOptions) -> None:
     if not 0 <= options.priority <= MAX_PRIORITY:
-        raise UsageError(f"the priority is {options.priority}", hint=f"it is 0 to {MAX_PRIORITY}")
+        raise UsageError(f"invalid priority {options.priority}", hint=f"use 0 to {MAX_PRIORITY}")
     bad = [tag for tag in options.tags if not TAG_PATTERN.fullmatch(tag)]
     if bad or len(options.tags) > MAX_TAGS:
         raise UsageError(
-            f"bad tags: {', '.join(bad or options.tags)!r}",
-            hint=f"up to {MAX_TAGS} tags of lower-case letters, digits and hyphens",
+            f"invalid tags {', '.join(bad or options.tags)!r}",
+            hint=f"use up to {MAX_TAGS} tags of lower-case letters, digits and hyphens",
         )
 
 

@@ -106,7 +106,7 @@ class Listener:
             try:
                 message = self._bell.receive()
             except StoreError as error:
-                log.warning("the doorbell is silent: %s", error.message)
+                log.warning("%s; trying again in %d s", error.message, RETRY_S)
                 self._stopped.wait(RETRY_S)
                 continue
             if message is None:

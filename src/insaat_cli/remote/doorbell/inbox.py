@@ -21,15 +21,15 @@ NOT_NOW_S = 30.0
 """Until a job that this worker cannot take now is offered to the next."""
 
 
-class NoCalls:
-    """A worker without a doorbell: it looks into the queue on its own."""
+class NoInbox:
+    """The inbox of a worker without a doorbell, which scans the queue on its own."""
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def want(self, wanted: bool) -> None: ...
 
-    def heard(self) -> list[Marker]:
-        """Jobs in the queue that this worker was called for."""
+    def received(self) -> list[Marker]:
+        """Queued jobs that this worker received a message for."""
         return []
 
     def settle(self, running: Iterable[str]) -> None:
@@ -45,7 +45,7 @@ class NoCalls:
         """Ring for jobs that have been in the queue for long."""
 
 
-class DoorbellInbox(NoCalls):
+class DoorbellInbox(NoInbox):
     """Used by the worker's main thread only."""
 
     def __init__(
@@ -73,7 +73,7 @@ class DoorbellInbox(NoCalls):
     def want(self, wanted: bool) -> None:
         self._listener.want(wanted)
 
-    def heard(self) -> list[Marker]:
+    def received(self) -> list[Marker]:
         return [found for message in self._listener.came() if (found := self._look(message))]
 
     def _look(self, message: Message) -> Marker | None:
@@ -81,7 +81,7 @@ class DoorbellInbox(NoCalls):
         job = job_of(message.text)
         held = None if job is None else read(self._queue.store, job)
         if job is None or held is None or held.state.status.ended:
-            log.info("the doorbell rang for %s: nothing to do", job or "no job")
+            log.info("message for %s: nothing to do", f"job {job}" if job else "no known job")
             self._bell.delete(message)
             return None
         if held.state.status is Status.RUNNING:
@@ -129,6 +129,6 @@ class DoorbellInbox(NoCalls):
         jobs = sorted(standing)
         visible = self._bell.visible() if jobs else None
         if visible is not None and visible < len(jobs):
-            log.info("%d jobs wait, %d messages: ringing again", len(jobs), visible)
+            log.info("%d jobs queued but %d messages: notifying again", len(jobs), visible)
             for job in jobs:
                 self._bell.ring(job)

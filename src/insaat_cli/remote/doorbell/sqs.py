@@ -44,12 +44,12 @@ class SqsQueue:
         self._slow = self._client(READ_SECONDS + wait_s)
 
     def send(self, text: str) -> None:
-        with faults("ring", self.url):
+        with faults("send a message to", self.url):
             self._quick.send_message(QueueUrl=self.url, MessageBody=text)
 
     def receive(self, visibility_s: float) -> Message | None:
         """One message, hidden from others for so long; None if none came while we waited."""
-        with faults("listen at", self.url):
+        with faults("receive messages from", self.url):
             reply = self._slow.receive_message(
                 QueueUrl=self.url,
                 MaxNumberOfMessages=1,
@@ -62,7 +62,7 @@ class SqsQueue:
 
     def hide(self, message: Message, seconds: float) -> None:
         """From now on for `seconds`; 0: let others have it at once."""
-        with faults("hide a message of", self.url):
+        with faults("hide a message in", self.url):
             self._quick.change_message_visibility(
                 QueueUrl=self.url,
                 ReceiptHandle=message.receipt,
@@ -70,13 +70,13 @@ class SqsQueue:
             )
 
     def delete(self, message: Message) -> None:
-        with faults("delete a message of", self.url):
+        with faults("delete a message from", self.url):
             self._quick.delete_message(QueueUrl=self.url, ReceiptHandle=message.receipt)
 
     def visible(self) -> int:
         """About how many messages wait to be received."""
         name = "ApproximateNumberOfMessages"
-        with faults("ask", self.url):
+        with faults("count the messages in", self.url):
             reply = self._quick.get_queue_attributes(QueueUrl=self.url, AttributeNames=[name])
         return int(reply["Attributes"][name])
 
@@ -107,8 +107,8 @@ def checked_url(url: str) -> SplitResult:
         good = False
     if not good:
         raise UsageError(
-            f"{url!r} is not the address of an SQS queue",
-            hint="write https://sqs.REGION.amazonaws.com/ACCOUNT/NAME",
+            f"invalid SQS queue address {url!r}",
+            hint="use https://sqs.REGION.amazonaws.com/ACCOUNT/NAME",
         )
     return parts
 

@@ -70,11 +70,11 @@ class JobSpec:
         known = {field.name for field in dataclasses.fields(cls)}
         if type(version) is int and version > FORMAT:
             raise OutdatedError(
-                "this insaat is too old for the job: a newer one submitted it",
-                hint="install the newest insaat where the workers run",
+                "this insaat is too old for the job: a newer version submitted it",
+                hint="update insaat on the workers",
             )
         if version != FORMAT or set(raw) != known:
-            raise StoreError("the job's spec.json is of another version, or was tampered with")
+            raise StoreError("the job's spec.json has an unsupported format or was tampered with")
         photos = file_entries(raw["photos"])
         return cls(
             job=_text(raw["job"]),
@@ -101,28 +101,34 @@ def allowed_pipelines(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def check_spec(spec: JobSpec, allowed: Mapping[str, str]) -> Pipeline:
     """The pipeline as the spec asks for it; UsageError for what is not allowed."""
     if not NAME.fullmatch(spec.pipeline):
-        raise UsageError(f"{spec.pipeline!r:.100} is not the name of a pipeline")
+        raise UsageError(f"invalid pipeline name {spec.pipeline!r:.100}")
     if spec.pipeline not in allowed:
         raise NotAllowedError(
-            f"the pipeline {spec.pipeline!r} is not allowed here",
-            hint=f"allowed are {', '.join(sorted(allowed))}",
+            f"pipeline {spec.pipeline!r} is not allowed here",
+            hint=f"choose from {', '.join(sorted(allowed))}, or add it with --allow-pipeline FILE",
         )
     if len(spec.settings) > MAX_SETTINGS:
-        raise UsageError("too many settings")
+        raise UsageError(f"too many settings: {len(spec.settings)}, the limit is {MAX_SETTINGS}")
     for setting in spec.settings:
         if not SETTING.fullmatch(setting):
             raise UsageError(
-                f"the setting {setting!r:.150} is not allowed in a remote job",
-                hint="a value is a number or a plain word; paths are not possible",
+                f"setting {setting!r:.150} is not allowed in a remote job",
+                hint="use a number or a plain word as value; paths are not allowed",
             )
     unknown = [name for name in spec.formats if name not in FORMATS]
     if unknown:
-        raise UsageError(f"there is no output format {unknown[0]!r}")
+        raise UsageError(
+            f"unknown output format {unknown[0]!r}", hint=f"choose from {', '.join(FORMATS)}"
+        )
     if spec.notify:
         check_address(spec.notify)
     pipeline = find_pipeline(allowed[spec.pipeline])
     if spec.preset not in pipeline.presets and (pipeline.presets or spec.preset != "normal"):
-        raise UsageError(f"pipeline {spec.pipeline} has no preset {spec.preset!r}")
+        choices = ", ".join(pipeline.presets)
+        raise UsageError(
+            f"unknown preset {spec.preset!r}",
+            hint=f"choose from {choices}" if choices else f"{spec.pipeline} has no presets",
+        )
     if spec.preset in pipeline.presets:
         pipeline = with_preset(pipeline, spec.preset)
     return with_settings(pipeline, spec.settings)

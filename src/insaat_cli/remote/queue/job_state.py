@@ -113,7 +113,7 @@ class JobState:
         try:
             raw = json.loads(body)
             if raw.pop("format") != FORMAT:
-                raise ValueError("of another version")
+                raise ValueError("unsupported format")
             return cls(
                 **{
                     **raw,
@@ -128,7 +128,7 @@ class JobState:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
                 f"a job's state.json cannot be read: {error}",
-                hint="it was written by another version, or damaged",
+                hint="it was written by another version of insaat or is damaged",
             ) from error
 
     @property
@@ -153,7 +153,7 @@ def new_txn() -> str:
 def check_id(job: str) -> str:
     """`job` itself if it looks like a job id; ids become keys, so nothing else may pass."""
     if not ID_PATTERN.fullmatch(job):
-        raise NoJobError(f"there is no job {job!r}", hint="insaat jobs lists them")
+        raise NoJobError(f"job {job!r:.100} not found", hint="list the jobs with insaat jobs")
     return job
 
 
@@ -213,22 +213,23 @@ def give_up(state: JobState, *, owner: str, epoch: int, problem: Problem) -> Job
 
 
 def lose(state: JobState, *, epoch: int) -> JobState:
-    """The owner was silent for its whole lease. Any observer may say so."""
-    _require(state.status is Status.RUNNING and state.epoch == epoch, "is not running any more")
+    """The owner sent no heartbeat for its whole lease. Any observer may say so."""
+    _require(state.status is Status.RUNNING and state.epoch == epoch, "is no longer running")
     lost = _next(state, losses=state.losses + 1)
-    silent = Problem(
+    where = state.progress.stage or "the job"
+    unresponsive = Problem(
         fault=Fault.STAGE,
-        message=f"worker {state.owner} fell silent in {state.progress.stage or 'the job'}",
-        hint="its machine may have been stopped, or had too little memory for this job",
+        message=f"worker {state.owner} stopped responding during {where}",
+        hint="its machine may have been stopped or run out of memory",
         stage=state.progress.stage,
     )
-    lost = dataclasses.replace(lost, problem=state.problem or silent)
+    lost = dataclasses.replace(lost, problem=state.problem or unresponsive)
     return _give_up_or_queue(lost, final=False)
 
 
 def cancel(state: JobState) -> JobState:
     """CANCELLED at once if nobody runs it; else the owner is asked to stop."""
-    _require(not state.status.ended, f"has ended: {state.status}")
+    _require(not state.status.ended, f"has already ended ({state.status})")
     if state.status is Status.QUEUED:
         return _next(state, status=Status.CANCELLED, cancel=True)
     return _next(state, cancel=True)
@@ -238,7 +239,7 @@ def retry(state: JobState) -> JobState:
     """Once more from the queue, with fresh counts. The epoch rises: old markers mean the past."""
     _require(
         state.status in {Status.FAILED, Status.CANCELLED} and not state.removing,
-        f"is {state.status}; only failed and cancelled jobs can be tried again",
+        f"is {state.status}: only failed and cancelled jobs can be retried",
     )
     return _next(
         state,

@@ -103,7 +103,7 @@ class Lease:
                 try:
                     return action()
                 except NoJobError as error:
-                    raise RefusedError("was removed") from error
+                    raise RefusedError("was deleted") from error
                 except StoreError:
                     if self._clock() - self._asked > self.lease_s:
                         raise

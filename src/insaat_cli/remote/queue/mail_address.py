@@ -15,7 +15,7 @@ def check_address(address: str) -> str:
     """`address` itself, if it is one plain mail address and nothing else."""
     if not ADDRESS.fullmatch(address) or ".." in address:
         raise UsageError(
-            f"{address!r:.100} is not a mail address",
-            hint="write one plain address: me@example.org",
+            f"invalid mail address {address!r:.100}",
+            hint="use one plain address such as me@example.org",
         )
     return address

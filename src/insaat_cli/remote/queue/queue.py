@@ -78,7 +78,8 @@ class Queue:
         held = read(self.store, transitions.check_id(job))
         if held is None:
             raise NoJobError(
-                f"there is no job {job} in {self.store.describe()}", hint="insaat jobs lists them"
+                f"job {job} not found in {self.store.describe()}",
+                hint="list the jobs with insaat jobs",
             )
         return held
 
@@ -182,10 +183,10 @@ class Queue:
             lambda state: transitions.release(state, owner=owner, epoch=epoch),
         )
 
-    # MemoryWatch --------------------------------------------------------------------------------
+    # Watching --------------------------------------------------------------------------------
 
     def watch(self, limit: int) -> list[JobState]:
-        """Look at up to `limit` running jobs; return those that this call took from the silent.
+        """Look at up to `limit` running jobs; return those that this call took from lost workers.
 
         A job is lost when its revision stood still, as seen by this observer's own clock, for the
         whole lease that its owner named. The same jobs are looked at until they move or end."""
@@ -270,7 +271,7 @@ class Queue:
                 return self._change(held, step)
             except LostRaceError as race:
                 held = race.current
-        raise UncertainError(f"job {held.state.job} changes too fast")
+        raise UncertainError(f"job {held.state.job} is changing too fast, try again")
 
     def _change(self, held: Held, step: Step) -> Held:
         """One change, announced first if it puts the job into the queue."""

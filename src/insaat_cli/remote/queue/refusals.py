@@ -1,4 +1,4 @@
-"""Which machines could not run a job, and why; and when the job is told that none can.
+"""Refusals record which machines could not run a job and why, and end a job that none can run.
 
     jobs/JOB/refusals/MACHINE.json
 
@@ -111,11 +111,11 @@ def nobody_can(job: str, refusals: Sequence[Refusal]) -> Problem | None:
     ):
         return None
     latest = refusals[0].problem
-    tried = f", begun and given back {counted(returned, 'time')}" if returned else ""
+    tried = f", started and returned {counted(returned, 'time')}" if returned else ""
     refused = f"refused by {counted(len(refusals), 'machine')}{tried}"
-    onwards = f"once there is a worker that can run it: insaat retry {job}"
+    onwards = f"once a worker can run it: insaat retry {job}"
     return dataclasses.replace(
         latest,
-        message=f"fits no worker: {latest.message} ({refused})",
+        message=f"no worker can run this job: {latest.message} ({refused})",
         hint="\n".join(filter(None, [latest.hint, onwards])),
     )

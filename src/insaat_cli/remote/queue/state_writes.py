@@ -100,7 +100,7 @@ def _settle(
             if current is not None and after.txn in (current.state.txn, *current.state.recent):
                 return current
             if current is None and before is not None:
-                raise NoJobError(f"job {after.job} was removed")
+                raise NoJobError(f"job {after.job} was deleted")
             if current is not None and (before is None or current.tag != before.tag):
                 raise LostRaceError(current)
         pause(attempt)

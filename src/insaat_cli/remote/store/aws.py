@@ -28,8 +28,8 @@ def check_endpoint(url: str) -> None:
         good = False
     if not good or any(character.isspace() for character in url):
         raise UsageError(
-            f"{url!r} is not the address of a server",
-            hint="write https://HOST or https://HOST:PORT",
+            f"invalid server address {url!r}",
+            hint="use https://HOST or https://HOST:PORT",
         )
 
 
@@ -41,4 +41,4 @@ def check_region(name: str) -> None:
     try:
         validate_region_name(name)
     except BotoCoreError as error:
-        raise UsageError(f"{name!r} is not a region", hint="write it as in eu-west-1") from error
+        raise UsageError(f"invalid region {name!r}", hint="use a name such as eu-west-1") from error

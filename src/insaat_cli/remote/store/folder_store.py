@@ -38,7 +38,7 @@ class LocalStore:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self._own = self.root / OWN_FOLDER
-        with self._faults("make"):
+        with self._faults("create"):
             self._own.mkdir(parents=True, exist_ok=True)
 
     def describe(self) -> str:
@@ -53,18 +53,18 @@ class LocalStore:
         return Blob(body, _tag(body))
 
     def put(self, key: str, body: bytes) -> None:
-        with self._faults("write"), self._written(body) as fresh, self._lock():
+        with self._faults("write to"), self._written(body) as fresh, self._lock():
             self._publish(fresh, key)
 
     def put_if_absent(self, key: str, body: bytes) -> str:
-        with self._faults("write"), self._written(body) as fresh, self._lock():
+        with self._faults("write to"), self._written(body) as fresh, self._lock():
             if self._path(key).exists():
                 raise ConflictError(key)
             self._publish(fresh, key)
         return _tag(body)
 
     def swap(self, key: str, body: bytes, tag: str) -> str:
-        with self._faults("write"), self._written(body) as fresh, self._lock():
+        with self._faults("write to"), self._written(body) as fresh, self._lock():
             current = self.get(key)
             if current is None or current.tag != tag:
                 raise ConflictError(key)
@@ -95,7 +95,7 @@ class LocalStore:
 
     def delete(self, key: str) -> None:
         path = self._path(key)
-        with self._faults("delete"), self._lock():
+        with self._faults("delete from"), self._lock():
             path.unlink(missing_ok=True)
             for parent in path.parents:
                 if parent == self.root:
@@ -113,7 +113,7 @@ class LocalStore:
                 return None
 
     def upload(self, key: str, path: Path, progress: Progress | None = None) -> None:
-        with self._faults("write"):
+        with self._faults("write to"):
             temporary = self._temporary()
             with path.open("rb") as source, temporary.open("wb") as target:
                 while chunk := source.read(CHUNK_BYTES):
@@ -143,7 +143,7 @@ class LocalStore:
             try:
                 source = self._path(key).open("rb")
             except FileNotFoundError:
-                raise NotThereError(f"{key} is not in {self.describe()}") from None
+                raise NotThereError(f"{key} is missing from {self.describe()}") from None
             with source:
                 source.seek(offset)
                 while chunk := source.read(CHUNK_BYTES):
@@ -183,7 +183,7 @@ class LocalStore:
                 if time.monotonic() > deadline:
                     raise UncertainError(
                         f"another process holds the lock of {self.root}",
-                        hint="it may be frozen: see who has .store/lock open, and end it",
+                        hint="it may hang: find the process that has .store/lock open and end it",
                     )
                 time.sleep(LOCK_PAUSE_S)
             yield
@@ -196,8 +196,8 @@ class LocalStore:
             yield
         except OSError as error:
             raise StoreError(
-                f"cannot {action} in the store {self.root}: {error.strerror or error}",
-                hint="check the folder's rights and the free space of its disk",
+                f"cannot {action} the store {self.root}: {error.strerror or error}",
+                hint="check the folder's permissions and the free space of its disk",
             ) from error
 
 

@@ -57,21 +57,21 @@ class Manifest:
 def file_entries(raw: Any) -> tuple[FileEntry, ...]:
     """Checked entries; StoreError names the first bad one."""
     if not isinstance(raw, list) or len(raw) > MAX_FILES:
-        raise StoreError("a list of files is missing or too long")
+        raise StoreError("the job's file list is missing or too long")
     entries = tuple(_entry(item) for item in raw)
     names = {entry.path.casefold() for entry in entries}
     if len(names) != len(entries):
-        raise StoreError("a list of files names one file twice")
+        raise StoreError("the job's file list names a file twice")
     return entries
 
 
 def _entry(raw: Any) -> FileEntry:
     if not isinstance(raw, Mapping) or set(raw) != {"path", "size", "sha256"}:
-        raise StoreError("an entry of a list of files is damaged")
+        raise StoreError("an entry of the job's file list is damaged")
     path, size, sha256 = raw["path"], raw["size"], raw["sha256"]
     contained(path)
     if type(size) is not int or size < 0 or not SHA256.fullmatch(str(sha256)):
-        raise StoreError(f"the entry of {path!r} in a list of files is damaged")
+        raise StoreError(f"the entry {path!r} of the job's file list is damaged")
     return FileEntry(path=path, size=size, sha256=str(sha256))
 
 

@@ -1,4 +1,4 @@
-"""Does the server keep its promise? Conditional writes, tried out before a queue is trusted to it.
+"""The probe tests the conditional writes of a store before a queue is trusted to it.
 
 Some S3 servers accept If-None-Match and If-Match and ignore them; others check and write in two
 steps, so that racing writers both win. On such a store two workers would run the same job.
@@ -19,8 +19,8 @@ RACERS = 8
 ROUNDS = 2
 TRIES = 4
 HINT = (
-    "use a server that honours conditional writes under racing writers: AWS S3, SeaweedFS 4, "
-    "MinIO, Cloudflare R2 and recent Ceph document them"
+    "use a server whose conditional writes hold under concurrent writers: AWS S3, SeaweedFS 4, "
+    "MinIO, Cloudflare R2 and recent Ceph document this"
 )
 
 
@@ -33,7 +33,7 @@ def probe(store: Store) -> None:
             _race(store, key, "If-None-Match", partial(store.put_if_absent, key))
             blob = store.get(key)
             if blob is None:
-                raise _broken(store, "read-after-write", "an object just written is not there")
+                raise _broken(store, "an object just written could not be read back")
             _race(store, key, "If-Match", partial(_swap, store, key, blob.tag))
         finally:
             with contextlib.suppress(StoreError):
@@ -66,7 +66,7 @@ def _surely(write: Callable[[], str], store: Store, key: str, body: bytes) -> st
                 return blob.tag
     if isinstance(fault, UncertainError):
         raise fault
-    raise _broken(store, "conditional write", "refuses a write whose condition holds")
+    raise _broken(store, "it refused a conditional write whose condition holds")
 
 
 def _must_conflict(store: Store, header: str, write: Callable[[], str]) -> None:
@@ -78,7 +78,7 @@ def _must_conflict(store: Store, header: str, write: Callable[[], str]) -> None:
         except UncertainError as error:
             fault = error
             continue
-        raise _broken(store, header, "accepted a write whose condition does not hold")
+        raise _broken(store, f"{header} accepted a write whose condition does not hold")
     raise fault
 
 
@@ -107,10 +107,10 @@ def _race(store: Store, key: str, header: str, write: Callable[[bytes], str]) ->
     blob = store.get(key)
     stored = None if blob is None else blob.body
     if len(won) > 1 or (won and stored != won[0]):
-        raise _broken(store, header, f"let {len(won)} of {RACERS} racing writers win")
+        raise _broken(store, f"{header} let {len(won)} of {RACERS} concurrent writers succeed")
     if not won and stored not in unknown:
-        raise _broken(store, header, "let none of the racing writers win")
+        raise _broken(store, f"{header} let none of {RACERS} concurrent writers succeed")
 
 
-def _broken(store: Store, header: str, what: str) -> StoreError:
-    return StoreError(f"{store.describe()} cannot hold a queue: {header}: it {what}", hint=HINT)
+def _broken(store: Store, what: str) -> StoreError:
+    return StoreError(f"{store.describe()} cannot be used as a queue: {what}", hint=HINT)

@@ -103,5 +103,5 @@ class Store(Protocol):
 def check_key(key: str) -> str:
     """`key` itself, if it is one that every store can hold; a programming error otherwise."""
     if not KEY_PATTERN.fullmatch(key) or any(part in {".", ".."} for part in key.split("/")):
-        raise InsaatError(f"not a key: {key!r}")
+        raise InsaatError(f"invalid key {key!r}")
     return key

@@ -11,11 +11,11 @@ from insaat_cli.remote.store.protocol import ConflictError, NotThereError, Uncer
 
 HINT_OF_CODE = {
     "NoSuchBucket": "create the bucket, or correct its name after s3://",
-    "InvalidBucketName": "correct the bucket's name after s3://",
-    "InvalidAccessKeyId": "that access key is not known there: check AWS_PROFILE or AWS_*",
+    "InvalidBucketName": "correct the bucket name after s3://",
+    "InvalidAccessKeyId": "unknown access key: check AWS_PROFILE or AWS_*",
     "SignatureDoesNotMatch": "the secret key is wrong: check AWS_PROFILE or AWS_*",
     "ExpiredToken": "the session token has expired: get a new one",
-    "AccessDenied": "the credentials lack rights: see deploy/policies",
+    "AccessDenied": "the credentials lack permissions: see deploy/policies",
     "RequestTimeTooSkewed": "set this machine's clock: it differs too much from the server's",
 }
 MISSING_CODES = {"NoSuchKey", "404"}
@@ -52,7 +52,7 @@ def conditional_faults(key: str, where: str) -> Iterator[None]:
                 raise ConflictError(key) from error
             if status == 501:
                 raise StoreError(
-                    f"{where} does not know conditional writes",
+                    f"{where} does not support conditional writes",
                     hint="use a server that does: see docs/remote.md",
                 ) from error
             raise
@@ -75,8 +75,8 @@ def _of_reply(reply: Any, action: str, where: str) -> StoreError:
 
 def _hint_of_status(status: int) -> str:
     if status == 403:
-        return "check the credentials and their rights: AWS_PROFILE or the AWS_ variables"
-    return "check the bucket's name, the endpoint and the credentials"
+        return "check the credentials and their permissions: AWS_PROFILE or the AWS_ variables"
+    return "check the bucket name, the endpoint and the credentials"
 
 
 def _of_client(error: Exception, action: str, where: str) -> StoreError:

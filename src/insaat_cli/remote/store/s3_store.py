@@ -51,14 +51,14 @@ class S3Address:
         """From `s3://bucket/prefix`."""
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not url.startswith("s3://") or not bucket:
-            raise UsageError(f"{url!r} is not an S3 address", hint="write s3://bucket/prefix")
+            raise UsageError(f"invalid S3 address {url!r}", hint="use s3://bucket/prefix")
         prefix = prefix.strip("/")
         if prefix:
             try:
                 check_key(prefix)
             except Exception:
                 raise UsageError(
-                    f"the prefix {prefix!r} has characters that are not allowed",
+                    f"the prefix {prefix!r} contains invalid characters",
                     hint="use letters, digits and ! _ . + = - between slashes",
                 ) from None
         if endpoint:
@@ -158,7 +158,7 @@ class S3Store:
     def link(self, key: str, *, seconds: int, filename: str) -> str | None:
         kind = mimetypes.guess_type(filename)[0] or "application/octet-stream"
         shown = "inline" if kind == "text/html" else f'attachment; filename="{filename}"'
-        with faults("sign for", self.describe()):
+        with faults("create a link to", self.describe()):
             return str(
                 self._plain.generate_presigned_url(
                     "get_object",
@@ -179,7 +179,7 @@ class S3Store:
                 reply = self._bulk.get_object(**self._object(key), Range=f"bytes={offset}-")
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") in {"NoSuchKey", "404"}:
-                    raise NotThereError(f"{key} is not in {self.describe()}") from None
+                    raise NotThereError(f"{key} is missing from {self.describe()}") from None
                 raise
             yield from reply["Body"].iter_chunks(CHUNK_BYTES)
 

@@ -27,8 +27,8 @@ def contained(name: str) -> PurePosixPath:
     parts = name.split("/") if isinstance(name, str) else []
     if not parts or len(parts) > MAX_PARTS or not all(_plain(part) for part in parts):
         raise StoreError(
-            f"{name!r:.200} is not the name of a file inside a folder",
-            hint="the job was made by another program, or tampered with; nothing was written",
+            f"unsafe file name {name!r:.200}",
+            hint="another program made this job, or it was tampered with; nothing was written",
         )
     return PurePosixPath(*parts)
 
@@ -37,7 +37,7 @@ def inside(root: Path, name: str) -> Path:
     """Where `name` goes below `root`; StoreError also if a symbolic link leads out of it."""
     path = root / contained(name)
     if not path.resolve().is_relative_to(root.resolve()):
-        raise StoreError(f"{name!r:.200} leads out of {root} through a symbolic link")
+        raise StoreError(f"{name!r:.200} leaves {root} through a symbolic link")
     return path
 
 

@@ -123,11 +123,11 @@ def _fetch(
         if entry.size:
             store.download(key, part, offset=have, progress=progress)
     if part.stat().st_size < entry.size and (store.size(key) or 0) >= entry.size:
-        raise UncertainError(f"the transfer of {entry.path} was cut off")
+        raise UncertainError(f"the transfer of {entry.path} was interrupted")
     if part.stat().st_size != entry.size or sha256_of(part) != entry.sha256:
         part.unlink()
         raise CorruptError(
-            f"{entry.path} in {store.describe()} is damaged: its bytes do not match its hash",
+            f"{entry.path} in {store.describe()} is damaged: its content does not match its hash",
             hint="submit the photos again, or retry the job",
         )
     part.replace(target)

@@ -1,4 +1,4 @@
-"""Finished stages in the store, so that the next worker goes on where the last one was.
+"""Checkpoints keep finished stages in the store, so that the next worker reuses them.
 
     jobs/JOB/checkpoints/STAGE-FINGERPRINT.json     hash and key of the newest archive
     jobs/JOB/checkpoints/data/STAGE-RANDOM.tar      the published folder of the stage
@@ -83,9 +83,9 @@ def _restore_one(store: Store, pointer_key: str, stage: str, stages: Path, scrat
             path=f"{stage}.tar", size=int(pointer["size"]), sha256=str(pointer["sha256"])
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise CorruptError(f"{pointer_key} is no checkpoint") from error
+        raise CorruptError(f"invalid checkpoint {pointer_key}") from error
     if not ARCHIVE.fullmatch(key.removeprefix(pointer_key.rpartition("/")[0])):
-        raise CorruptError(f"{pointer_key} names what is no checkpoint")
+        raise CorruptError(f"invalid checkpoint {pointer_key}: it names no archive")
     download(store, lambda _: key, [archive], scratch)
     path = scratch / archive.path
     try:
@@ -110,19 +110,19 @@ def unpack(archive: Path, target: Path) -> None:
             try:
                 _unpack_one(tar, member, root)
             except (FileExistsError, IsADirectoryError, NotADirectoryError, ValueError) as error:
-                raise CorruptError(f"{archive.name} does not unpack: {error}") from error
+                raise CorruptError(f"cannot unpack {archive.name}: {error}") from error
 
 
 def _unpack_one(tar: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> None:
     place = (root / member.name).resolve()
     if not place.is_relative_to(root):
-        raise CorruptError(f"a checkpoint leads out of its folder: {member.name}")
+        raise CorruptError(f"unsafe path in a checkpoint: {member.name}")
     if member.isdir():
         place.mkdir(parents=True, exist_ok=True)
         return
     source = tar.extractfile(member) if member.isreg() else None
     if source is None:
-        raise CorruptError(f"a checkpoint holds more than files: {member.name}")
+        raise CorruptError(f"a checkpoint contains a link or device: {member.name}")
     place.parent.mkdir(parents=True, exist_ok=True)
     with source, place.open("xb") as file:
         shutil.copyfileobj(source, file)
@@ -158,4 +158,4 @@ class CheckpointThread:
             try:
                 save(self._store, self._job, stage, folder, self._scratch)
             except (StoreError, OSError, tarfile.TarError, ValueError, KeyError) as error:
-                log.warning("job %s: no checkpoint of %s: %s", self._job, stage, error)
+                log.warning("job %s: cannot checkpoint %s: %s", self._job, stage, error)

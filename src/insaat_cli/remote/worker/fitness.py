@@ -1,4 +1,4 @@
-"""Whether this machine can run a queued job at all: looked at before the job is claimed."""
+"""Fitness says whether this machine can run a queued job at all, before the job is claimed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from insaat_cli.remote.worker.job_forecast import forecast_job
 from insaat_cli.remote.worker.scratch import Scratch
 from insaat_cli.runner.requirements import check_requirements
 
-MEMORY_HINT = "give the worker more with --max-memory, or submit smaller photos (--resize)"
+MEMORY_HINT = "give the worker more memory with --max-memory, or submit smaller photos (--resize)"
 
 
 SMALL = tuple(FileEntry(path=f"{n}.jpg", size=1, sha256=f"{n:064x}") for n in range(MIN_PHOTOS))
@@ -112,7 +112,7 @@ def _written_bytes(stages: list[Forecast]) -> int:
 
 def _too_little(what: str, needed_bytes: int, grant: Grant) -> MemoryLimitError:
     return MemoryLimitError(
-        f"{what} needs about {size(needed_bytes)} of memory, a job gets "
+        f"{what} needs about {size(needed_bytes)} of memory, but a job gets "
         f"{size(grant.memory_bytes)} on this worker",
         hint=MEMORY_HINT,
     )

@@ -1,4 +1,4 @@
-"""What a worker looks at before it claims a job: first itself, then the job.
+"""The gate checks a worker before it claims a job: first its machine, then the job.
 
 A claim that must be given back costs everybody: the job loses time, other workers a chance. So
 what can be known before is asked before, and what fails all the same is remembered.
@@ -113,7 +113,7 @@ class Gate:
         self._metrics.add("jobs_declined_total")
         self.trouble = trouble = Trouble.of(problem, self._scratch.where)
         log.warning(
-            "job %s: left in the queue, looked at again in %d s: %s",
+            "job %s: skipped, next check in %d s: %s",
             marker.job,
             pause_s,
             problem.message,
@@ -161,5 +161,5 @@ class Gate:
         pause_s = self._readiness.fault(reason)
         self._metrics.set("ready", 0.0)
         log.warning(
-            "worker %s: not ready, next look in %d s: %s", self._owner.name, pause_s, reason
+            "worker %s: not ready, next check in %d s: %s", self._owner.name, pause_s, reason
         )

@@ -42,7 +42,7 @@ class _PhotoFacts:
 def forecast_job(
     spec: JobSpec, pipeline: Pipeline, grant: Grant, history: History
 ) -> list[Forecast]:
-    """The stages of a job as they would go within `grant`; `spec` says how large photos are."""
+    """Forecast the stages of a job within `grant`; `spec` holds the sizes of the photos."""
     plan = RunPlan(
         pipeline=pipeline,
         preset=spec.preset,

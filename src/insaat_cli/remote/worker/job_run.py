@@ -1,7 +1,7 @@
 """One attempt at one job: fetch, resume, reconstruct, keep checkpoints, upload, publish.
 
-Runs in a thread of the worker. The reconstruction itself is a process (see `execute`), stopped with
-all that it started as soon as the lease says so.
+An attempt runs in a thread of the worker. The reconstruction itself is a process (see
+`reconstruct_job`), stopped with all that it started as soon as the lease says so.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class JobRun:
         return End.SUCCEEDED
 
     def _prepare(self) -> JobSpec:
-        self._say("fetching photos")
+        self._report_stage("fetching photos")
         for folder in (self.scratch, self.output / "stages", self.folder / "photos"):
             folder.mkdir(parents=True)
         spec = self._read_spec()
@@ -174,7 +174,7 @@ class JobRun:
             self.folder / "photos",
             check=self._check,
         )
-        self._say("fetching checkpoints")
+        self._report_stage("fetching checkpoints")
         restored = checkpoints.restore(
             self.store, self.lease.job, self.output / "stages", self.scratch, check=self._check
         )
@@ -194,7 +194,7 @@ class JobRun:
         except StoreError as error:
             raise UsageError(error.message, hint=error.hint) from error
         if spec.job != self.lease.job:
-            raise UsageError("the job's spec.json is that of another job")
+            raise UsageError("the job's spec.json belongs to another job")
         check_spec(spec, self.context.allowed)
         return spec
 
@@ -233,7 +233,7 @@ class JobRun:
                 child.stop(self.context.child_deadline_s)
             child.close()
         if code != 0:
-            raise EndedBadlyError(self.trouble or self._silent_end(code))
+            raise EndedBadlyError(self.trouble or self._unexplained_end(code))
 
     def _listen(self, child: ChildProcess, keeper: CheckpointThread) -> int:
         """Follow the child to its end, unless we must stop it."""
@@ -274,21 +274,21 @@ class JobRun:
             )
         )
 
-    def _silent_end(self, code: int) -> Trouble:
-        """The process of the reconstruction ended without a word."""
+    def _unexplained_end(self, code: int) -> Trouble:
+        """Return the trouble of a reconstruction process that ended without an error event."""
         if shutil.disk_usage(self.folder).free < DISK_FULL_BYTES:
             return Trouble.of(disk_full(self.folder), self.folder)
         out_of_memory = code in (int(ExitCode.MEMORY), KILLED)
         error = (MemoryLimitError if out_of_memory else StageError)(
-            f"the reconstruction ended with status {code}",
-            hint="the job's log says more: insaat logs",
+            f"the reconstruction exited with status {code}",
+            hint=f"see its log: insaat logs {self.lease.job}",
             stage=self.stage,
         )
         return Trouble.of(error, self.folder)
 
     def _upload_results(self) -> str:
         """Everything of this attempt, under its own epoch; the manifest last."""
-        self._say("uploading results")
+        self._report_stage("uploading results")
         job, epoch = self.lease.job, self.lease.epoch
         entries = describe(self.output, published_files(self.output))
         moves = [
@@ -313,7 +313,11 @@ class JobRun:
     def _return(self, problem: Problem) -> End:
         """Give the job back uncounted; or end it, if so many machines could not run it."""
         state = self.lease.state
-        log.warning("job %s: given back, it is not at fault: %s", state.job, problem.message)
+        log.warning(
+            "job %s: returned to the queue, not counted as an attempt: %s",
+            state.job,
+            problem.message,
+        )
         hopeless = None
         try:
             refusals = refuse(self.store, state, problem, machine=self.context.machine, begun=True)
@@ -342,7 +346,7 @@ class JobRun:
             text = collect_logs(self.folder / "execute.log", self.output / "logs")
             self.store.put(log_key(self.lease.job, self.lease.epoch), text)
         except (StoreError, OSError) as error:
-            log.warning("job %s: its log was not stored: %s", self.lease.job, error)
+            log.warning("job %s: cannot store its log: %s", self.lease.job, error)
 
     def _forget_the_past(self) -> None:
         """Checkpoints and earlier attempts of a published job are of no use; best effort."""
@@ -354,9 +358,9 @@ class JobRun:
             for entry in list(self.store.list(checkpoint_prefix(job))):
                 self.store.delete(entry.key)
         except StoreError as error:
-            log.info("job %s: not tidied up: %s", job, error.message)
+            log.info("job %s: cleanup failed: %s", job, error.message)
 
-    def _say(self, stage: str) -> None:
+    def _report_stage(self, stage: str) -> None:
         self.stage = stage
         self.lease.report(Progress(stage=stage, share=self.share))
 

@@ -41,6 +41,11 @@ class MailServer:
         if not host:
             return None
         sender = environment.get("INSAAT_SMTP_FROM", "")
+        if not sender:
+            raise UsageError(
+                "INSAAT_SMTP_HOST is set but INSAAT_SMTP_FROM is not",
+                hint="set INSAAT_SMTP_FROM to the sender's address",
+            )
         return cls(
             host=host,
             port=_port(environment.get("INSAAT_SMTP_PORT", "587")),
@@ -81,5 +86,7 @@ def one_line(text: str) -> str:
 
 def _port(text: str) -> int:
     if not text.isdigit() or not 0 < int(text) < 65536:
-        raise UsageError(f"INSAAT_SMTP_PORT is {text!r:.20}", hint="write a port number, as 587")
+        raise UsageError(
+            f"invalid INSAAT_SMTP_PORT {text!r:.20}", hint="use a port number such as 587"
+        )
     return int(text)

@@ -10,21 +10,24 @@ from insaat_cli.errors import UsageError
 
 PREFIX = "insaat_worker_"
 HELP = {
-    "jobs_total": ("counter", "Attempts at jobs, by how they ended."),
-    "jobs_declined_total": ("counter", "Looks at jobs that this machine cannot run."),
-    "machine_faults_total": ("counter", "Attempts given back uncounted, by the fault."),
+    "jobs_total": ("counter", "Attempts by outcome."),
+    "jobs_declined_total": ("counter", "Jobs skipped because this machine cannot run them."),
+    "machine_faults_total": (
+        "counter",
+        "Attempts returned to the queue because of a machine fault, by fault.",
+    ),
     "ready": (
         "gauge",
-        "1 if this worker may take jobs, 0 while it rests after a fault of its own.",
+        "1 if this worker takes jobs, 0 while it pauses after a machine fault.",
     ),
-    "jobs_running": ("gauge", "Attempts running now."),
-    "jobs_lost_total": ("counter", "Jobs of silent workers that this worker put back."),
-    "store_errors_total": ("counter", "Scans of the queue that the store refused or left open."),
-    "queued_jobs": ("gauge", "Jobs in the queue that this worker may take, up to 200."),
-    "queue_scans_total": ("counter", "Looks into the queue."),
-    "stage_seconds_total": ("counter", "Time spent in stages."),
-    "peak_memory_bytes": ("gauge", "Largest peak memory of a stage so far."),
-    "last_scan_timestamp_seconds": ("gauge", "When the queue was last read, Unix time."),
+    "jobs_running": ("gauge", "Running attempts."),
+    "jobs_lost_total": ("counter", "Jobs of lost workers that this worker requeued."),
+    "store_errors_total": ("counter", "Scans of the queue that failed."),
+    "queued_jobs": ("gauge", "Queued jobs that this worker may take, up to 200."),
+    "queue_scans_total": ("counter", "Scans of the queue."),
+    "stage_seconds_total": ("counter", "Seconds spent in stages."),
+    "peak_memory_bytes": ("gauge", "Highest peak memory of any stage so far."),
+    "last_scan_timestamp_seconds": ("gauge", "Unix time of the last scan of the queue."),
 }
 
 
@@ -82,12 +85,12 @@ class StatusServer:
                 if self.path == "/metrics":
                     self._answer(200, metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
                 elif self.path in {"/healthz", "/readyz"}:
-                    why = "" if healthy() else "stale: the queue could not be read for a while"
+                    why = "" if healthy() else "stale: the queue has not been read for a while"
                     if self.path == "/readyz":
                         why = why or unready()
                     self._answer(503 if why else 200, (why or "ok") + "\n")
                 else:
-                    self._answer(404, "not here\n")
+                    self._answer(404, "not found\n")
 
             def _answer(self, status: int, text: str, kind: str = "text/plain") -> None:
                 body = text.encode()

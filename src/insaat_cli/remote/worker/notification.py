@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from insaat_cli.errors import InsaatError
 from insaat_cli.remote.queue.job_spec import JobSpec
-from insaat_cli.remote.queue.job_state import JobState
+from insaat_cli.remote.queue.job_state import JobState, Status
 from insaat_cli.remote.queue.keys import spec_key
 from insaat_cli.remote.queue.published_result import share_link
 from insaat_cli.remote.store.protocol import Store
@@ -36,7 +36,7 @@ class Notifier:
             self._call_webhook(state, link)
             self._send_mail(state, link)
         except (OSError, smtplib.SMTPException, InsaatError) as error:
-            log.warning("job %s: the notification failed: %s", state.job, type(error).__name__)
+            log.warning("job %s: cannot send the notification: %s", state.job, type(error).__name__)
 
     def _call_webhook(self, state: JobState, link: str) -> None:
         if self.webhook is not None:
@@ -60,8 +60,11 @@ class Notifier:
         if state.problem:
             lines += ["", one_line(state.problem.message), one_line(state.problem.hint)]
         if link:
-            lines += ["", "Look at the model (the link is good for a week):", link]
-        lines += ["", f"insaat fetch {state.job}"]
+            lines += ["", "View the model (link valid for one week):", link]
+        if state.status is Status.SUCCEEDED:
+            lines += ["", f"Download the result: insaat fetch {state.job}"]
+        else:
+            lines += ["", f"See the log: insaat logs {state.job}"]
         self.mail.send(
             spec.notify, f"insaat: {state.status.value.lower()}: {spec.title}", "\n".join(lines)
         )

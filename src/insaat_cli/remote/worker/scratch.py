@@ -42,7 +42,8 @@ class Scratch:
             return None
         full = disk_full(where)
         wanted = f"{size(needed_bytes)} for the job and " if needed_bytes else ""
-        full.message += f": {size(free)} are free, {wanted}{size(self._floor_bytes)} must stay free"
+        reserve = f"{size(self._floor_bytes)} in reserve"
+        full.message += f": {size(free)} free, but {wanted}{reserve} are needed"
         return _at_work_folder(full)
 
     def close(self) -> None:

@@ -39,7 +39,7 @@ class Webhook:
         if not url.startswith(("https://", "http://")):
             raise UsageError("INSAAT_WEBHOOK_URL must start with https:// or http://")
         if not secret:
-            raise UsageError("INSAAT_WEBHOOK_URL is set, but not INSAAT_WEBHOOK_SECRET")
+            raise UsageError("INSAAT_WEBHOOK_URL is set but INSAAT_WEBHOOK_SECRET is not")
         return cls(url=url, secret=secret)
 
     def send(self, payload: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ from insaat_cli.machine.limits import MachineLimits, machine_limits
 from insaat_cli.machine.memory_budget import memory_budget
 from insaat_cli.planning.history import History
 from insaat_cli.remote.doorbell.doorbell import Doorbell, Listener
-from insaat_cli.remote.doorbell.inbox import DoorbellInbox, NoCalls
+from insaat_cli.remote.doorbell.inbox import DoorbellInbox, NoInbox
 from insaat_cli.remote.queue.keys import Marker
 from insaat_cli.remote.queue.lease import Lease
 from insaat_cli.remote.queue.queue import Queue
@@ -153,7 +153,7 @@ class Worker:
         """Of queued jobs, as far as this worker knows."""
         self._standing: frozenset[str] = frozenset()
         """Jobs that were in the queue at the last sweep, and not taken."""
-        self.calls = self._calls(bell)
+        self.inbox = self._open_inbox(bell)
         self._busy_at = self._scanned_at = self._watched_at = time.monotonic()
 
     def run(self) -> ExitCode:
@@ -165,7 +165,7 @@ class Worker:
         server = self._status_server()
         with self._signals():
             try:
-                self.calls.start()
+                self.inbox.start()
                 while not self._is_over():
                     self._collect()
                     self._look()
@@ -190,8 +190,8 @@ class Worker:
                 self._watch()
             looked = self._learn()
             self._fill()
-            self.calls.settle(slot.lease.job for slot in self.running)
-            self.calls.want(self._may_claim())
+            self.inbox.settle(slot.lease.job for slot in self.running)
+            self.inbox.want(self._may_claim())
             if looked and self._has_bell:
                 self._remind()
             if self.options.metrics_port is not None and (looked or not self._has_bell):
@@ -205,11 +205,13 @@ class Worker:
     def _watch(self) -> None:
         for state in self.queue.watch(WATCHED_BUSY if self.running else WATCHED_IDLE):
             self.metrics.add("jobs_lost_total")
-            log.warning("job %s: its worker fell silent; now %s", state.job, state.status.value)
+            log.warning(
+                "job %s: its worker stopped responding; now %s", state.job, state.status.value
+            )
             if state.status.ended:
                 self.notifier.job_ended(state)
             else:
-                self.calls.queued_again(state.job)
+                self.inbox.queued_again(state.job)
 
     def _count_queue(self) -> None:
         """For autoscaling; said by busy workers, too."""
@@ -222,7 +224,7 @@ class Worker:
 
     def _learn(self) -> bool:
         """What waits: by the doorbell, and by looking when it is time to; whether it was."""
-        self._markers |= {marker.key: marker for marker in self.calls.heard()}
+        self._markers |= {marker.key: marker for marker in self.inbox.received()}
         now = time.monotonic()
         if now < self._sweep_at or not (self._has_bell or self._may_claim()):
             return False
@@ -235,7 +237,7 @@ class Worker:
     def _remind(self) -> None:
         """Ring again for jobs that nobody took since the last sweep: their message may be lost."""
         left = frozenset(self._markers)
-        self.calls.resend(self._markers[key].job for key in left & self._standing)
+        self.inbox.resend(self._markers[key].job for key in left & self._standing)
         self._standing = left
 
     def _fill(self) -> None:
@@ -272,7 +274,7 @@ class Worker:
         ended = self.gate.decline(marker, problem, beside_others=bool(self.running))
         if ended is not None:
             del self._markers[marker.key]
-            self.calls.ended(marker.job, ended.state)
+            self.inbox.ended(marker.job, ended.state)
             self.notifier.job_ended(ended.state)
 
     def _claim(self, choice: Choice, disk_bytes: int) -> bool:
@@ -303,7 +305,7 @@ class Worker:
             slot.end = slot.run.run()
         except Exception:
             # A fault of ours: the lease runs out, and the job is counted as lost.
-            log.exception("job %s: unexpected", slot.lease.job)
+            log.exception("job %s: unexpected error", slot.lease.job)
             slot.end = End.LOST
         finally:
             self._wake.set()
@@ -319,7 +321,7 @@ class Worker:
             self._busy_at = time.monotonic()
             self.gate.ended(slot.lease.job, slot.end, slot.run.trouble)
             final = slot.run.final
-            self.calls.ended(slot.lease.job, final)
+            self.inbox.ended(slot.lease.job, final)
             if final is not None and final.status.ended:
                 self.notifier.job_ended(final)
 
@@ -343,9 +345,9 @@ class Worker:
         idle = self.options.idle_exit_s
         return idle is not None and looked and time.monotonic() - self._busy_at >= idle
 
-    def _calls(self, bell: Doorbell | None) -> NoCalls:
+    def _open_inbox(self, bell: Doorbell | None) -> NoInbox:
         if bell is None:
-            return NoCalls()
+            return NoInbox()
         return DoorbellInbox(
             bell,
             Listener(bell, self._wake),
@@ -362,7 +364,7 @@ class Worker:
             assert slot.thread is not None
             slot.thread.join()
         self._collect()
-        self.calls.stop()
+        self.inbox.stop()
 
     def _status_server(self) -> StatusServer | None:
         if self.options.metrics_port is None:
