@@ -174,7 +174,8 @@ def test_a_job_that_is_killed_for_memory_everywhere_ends_failed_with_its_log(sce
     scene.hire()
     state = wait_end(scene.client, scene.job, seconds=150 + 6 * DELAY_S)
     assert state.status is Status.FAILED and state.problem is not None
-    assert "no worker can run this job" in state.problem.message and "out of memory" in state.problem.message
+    message = state.problem.message
+    assert "no worker can run this job" in message and "out of memory" in message
     assert (state.failures, state.losses, state.releases) == (0, 0, MAX_RETURNED - 1)
     assert "stage two at work" in scene.client.logs(scene.job)
 
