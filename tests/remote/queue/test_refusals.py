@@ -79,7 +79,9 @@ def test_whose_fault_it_is(error: InsaatError | OSError, blame: Blame) -> None:
 
 def test_a_full_disk_is_told_with_its_folder() -> None:
     trouble = Trouble.of(OSError(errno.ENOSPC, "No space left on device"), Path("/work"))
-    assert trouble.problem.fault is Fault.STAGE and "disk of /work" in trouble.problem.message
+    assert (
+        trouble.problem.fault is Fault.STAGE and "disk that holds /work" in trouble.problem.message
+    )
 
 
 # Rests ----------------------------------------------------------------------------------------
