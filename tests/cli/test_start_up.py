@@ -24,9 +24,9 @@ sys.exit(code)
 """
 
 
-def loaded_by(*arguments: str) -> set[str]:
+def loaded_by(*arguments: str, code: str = COMMAND_LINE) -> set[str]:
     """The modules that a command line of its own process has loaded at its end."""
-    command = [sys.executable, "-c", COMMAND_LINE, *arguments]
+    command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return set(done.stdout.split("loaded:")[1].split())
 
@@ -43,6 +43,18 @@ def test_help_loads_nothing_that_only_work_needs(arguments: list[str]) -> None:
     loaded = loaded_by(*arguments)
     assert "rich" in loaded
     assert not loaded & {*SLOW, "yaml", "insaat_cli.runner"}
+
+
+def test_no_command_loads_what_only_its_work_needs() -> None:
+    code = (
+        "import sys\n"
+        "from insaat_cli.cli.commands import COMMANDS\n"
+        "for entry in COMMANDS:\n"
+        "    if entry.name != 'doctor':  # it measures the machine\n"
+        "        entry.load()\n"
+        "print('loaded:', *sys.modules)"
+    )
+    assert not loaded_by(code=code) & {*SLOW, "smtplib"}
 
 
 @pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)

@@ -19,19 +19,10 @@ from insaat_cli.cli.queue_options import (
 )
 from insaat_cli.cli.session import output_for
 from insaat_cli.errors import UsageError
-from insaat_cli.remote.connections import (
-    open_bell,
-    open_store,
-)
-from insaat_cli.remote.queue.job_spec import allowed_pipelines
-from insaat_cli.remote.worker.mail import MailServer
-from insaat_cli.remote.worker.notification import Notifier
-from insaat_cli.remote.worker.webhook import Webhook
-from insaat_cli.remote.worker.worker import (
+from insaat_cli.remote.worker.options import (
     DEFAULT_LEASE_S,
     DEFAULT_POLL_S,
     DEFAULT_SWEEP_S,
-    Worker,
     WorkerOptions,
 )
 
@@ -96,6 +87,13 @@ def worker_command(
 
     SIGTERM and Ctrl-C return jobs to the queue at once; SIGUSR1 finishes them first.
     """
+    from insaat_cli.remote.connections import open_bell, open_store
+    from insaat_cli.remote.queue.job_spec import allowed_pipelines
+    from insaat_cli.remote.worker.mail import MailServer
+    from insaat_cli.remote.worker.notification import Notifier
+    from insaat_cli.remote.worker.webhook import Webhook
+    from insaat_cli.remote.worker.worker import Worker
+
     output_for(context)
     _log_to_stderr()
     if lease < MIN_LEASE_S or poll <= 0 or sweep <= 0:

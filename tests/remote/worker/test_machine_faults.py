@@ -32,7 +32,8 @@ from insaat_cli.remote.queue.job_state import JobState, Status
 from insaat_cli.remote.queue.refusals import Refusal, read_refusals
 from insaat_cli.remote.store.folder_store import LocalStore
 from insaat_cli.remote.worker.notification import Notifier
-from insaat_cli.remote.worker.worker import Worker, WorkerOptions
+from insaat_cli.remote.worker.options import WorkerOptions
+from insaat_cli.remote.worker.worker import Worker
 
 
 def readyz(worker: WorkerProcess) -> tuple[int, str]:

@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
 from insaat_cli.errors import ERROR_OF_FAULT, ExitCode, InsaatError, StoreError
@@ -40,11 +39,9 @@ from insaat_cli.remote.worker.job_forecast import open_admission
 from insaat_cli.remote.worker.job_run import End, JobRun, RunContext
 from insaat_cli.remote.worker.metrics import Metrics, StatusServer
 from insaat_cli.remote.worker.notification import Notifier
-from insaat_cli.remote.worker.scratch import FLOOR_BYTES, Scratch
+from insaat_cli.remote.worker.options import WorkerOptions
+from insaat_cli.remote.worker.scratch import Scratch
 
-DEFAULT_LEASE_S = 120.0
-DEFAULT_POLL_S = 10.0
-DEFAULT_SWEEP_S = 300.0
 WATCHED_IDLE = 16
 WATCHED_BUSY = 4
 """Jobs of others that are watched at a time: in a large fleet each job has a few watchers."""
@@ -55,33 +52,6 @@ FIRST_PAUSE_POLLS = 6
 MAX_DECLINED_A_LOOK = 16
 """Each costs a look into its spec; the others come at the next."""
 log = logging.getLogger("insaat.worker")
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerOptions:
-    """How a worker works; all times in seconds."""
-
-    lease_s: float = DEFAULT_LEASE_S
-    poll_s: float = DEFAULT_POLL_S
-    sweep_s: float = DEFAULT_SWEEP_S
-    """Between looks into the queue where a doorbell rings for every job."""
-    concurrency: int | None = 1
-    """None: as many as fit the memory budget by their forecasts."""
-    max_memory: str | None = None
-    threads: int | None = None
-    tags: tuple[str, ...] = ()
-    once: bool = False
-    """End after one job, or at once if there is none."""
-    idle_exit_s: float | None = None
-    """End when there was nothing to do for so long."""
-    stop_s: float = 8.0
-    """How long stages may take to end on their own after SIGTERM."""
-    checkpoint_min_s: float = 2.0
-    work_folder: Path | None = None
-    disk_floor_bytes: int = FLOOR_BYTES
-    """Free space of its disk below which no job is taken."""
-    metrics_host: str = "127.0.0.1"
-    metrics_port: int | None = None
 
 
 @dataclass
