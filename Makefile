@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PHOTOS ?= 24
+JOBS ?= 2
 
 .PHONY: demo test lint format docs bench faults package viewer clean help
 
@@ -12,8 +13,8 @@ help:            ## what can be made
 demo: $(VENV)/.run        ## make a demo photo set and reconstruct it
 	$(BIN)/insaat demo -o demo --photos $(PHOTOS)
 
-test: $(VENV)/.dev        ## all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev        ## all tests, in JOBS processes
+	$(BIN)/python -m pytest -n $(JOBS)
 
 lint: $(VENV)/.dev        ## formatting, lint, types, layers
 	$(BIN)/ruff format --check .

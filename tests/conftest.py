@@ -6,10 +6,12 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.availability import missing
+from tests.distribution import group_scheduler, order_of
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -22,7 +24,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: minutes or more; only with --run-long")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return group_scheduler(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        items.sort(key=order_of([item.nodeid for item in items]))
     if config.getoption("--run-long"):
         return
     skip = pytest.mark.skip(reason="long; run with make faults")

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from insaat_cli.scenes import Subject, make_photo_set
+from tests.made_once import made_once
+
+from .harness import Undisturbed, reconstruct
 
 
 @pytest.fixture(scope="session")
 def statue_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight photos of a statue that fit together. Do not write into this folder."""
-    folder = tmp_path_factory.mktemp("statue-photos")
-    return make_photo_set(folder, photos=8, width=640, height=480, arc=150).images
+    folder = made_once(
+        tmp_path_factory,
+        "statue",
+        lambda folder: make_photo_set(folder, photos=8, width=640, height=480, arc=150),
+    )
+    return folder / "images"
+
+
+@pytest.fixture(scope="session")
+def undisturbed(statue_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    def make(folder: Path) -> None:
+        outcome = reconstruct(statue_photos, folder / "out")
+        outcome.expect(0)
+        (folder / "events").write_text(outcome.stdout, encoding="utf-8")
+
+    folder = made_once(tmp_path_factory, "undisturbed", make)
+    told = (folder / "events").read_text(encoding="utf-8").splitlines()
+    return Undisturbed(workspace=folder / "out", events=[json.loads(line) for line in told])
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,15 @@ class Outcome:
             assert word.casefold() in text, f"{word!r} is not in:\n{told}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Undisturbed:
+    """A run of the statue's photos to its end. Do not write into its workspace."""
+
+    workspace: Path
+    events: list[dict[str, Any]]
+    """What it said under --json."""
+
+
 def insaat(*arguments: str | Path, cwd: Path | None = None, **extra: Any) -> Outcome:
     """Run the command to its end without a terminal."""
     done = subprocess.run(

@@ -7,7 +7,6 @@ moment from its start to its end.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -23,7 +22,7 @@ import pytest
 from insaat_cli.pipeline.stage_contract import RESULT_NAME, StageRequest
 from insaat_cli.runner.process import ChildProcess, ChildSpec
 
-from .harness import reconstruct
+from .harness import Undisturbed
 
 STAGES = ["resize", "features", "matching", "sparse", "undistort", "dense", "fuse", "surface",
           "texture", "inspection", "export"]  # fmt: skip
@@ -46,18 +45,14 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told(statue_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Told:
-    workspace = tmp_path_factory.mktemp("undisturbed") / "out"
-    outcome = reconstruct(statue_photos, workspace)
-    outcome.expect(0)
+def told(undisturbed: Undisturbed) -> Told:
     shares, seconds = defaultdict(list), {}
-    for line in outcome.stdout.splitlines():
-        event = json.loads(line)
+    for event in undisturbed.events:
         if event["event"] == "stage_progress":
             shares[event["stage"]].append(event["share"])
         if event["event"] == "stage_finished":
             seconds[event["stage"]] = event["seconds"]
-    return Told(workspace=workspace, shares=shares, seconds=seconds)
+    return Told(workspace=undisturbed.workspace, shares=shares, seconds=seconds)
 
 
 def test_every_stage_tells_how_far_it_is(told: Told) -> None:

@@ -19,6 +19,7 @@ import trimesh
 
 from .harness import (
     LONGEST_S,
+    Undisturbed,
     contents,
     insaat_command,
     reconstruct,
@@ -53,12 +54,10 @@ def result_of(workspace: Path) -> Result:
     return Result(cameras=hashes[0], vertices=len(model.vertices), cloud=hashes[1])
 
 
-@pytest.fixture(scope="module")
-def finished(statue_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def finished(undisturbed: Undisturbed) -> Path:
     """A workspace of a run that nobody disturbed."""
-    workspace = tmp_path_factory.mktemp("undisturbed") / "out"
-    reconstruct(statue_photos, workspace).expect(0)
-    return workspace
+    return undisturbed.workspace
 
 
 @pytest.fixture

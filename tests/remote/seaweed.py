@@ -21,6 +21,8 @@ from typing import Any
 ACCESS_KEY = "insaat-test"
 SECRET_KEY = "insaat-test-secret"
 READY_SECONDS = 90.0
+PROCESSES = 8
+"""Of the tests. It divides 10000 / 2, and Linux may give a listener odd ports only."""
 
 
 def find_weed() -> str | None:
@@ -31,12 +33,16 @@ def find_weed() -> str | None:
 
 
 def free_port() -> int:
-    """A loopback port whose +10000 (SeaweedFS's gRPC port) is free as well."""
+    """A loopback port whose +10000 (SeaweedFS's gRPC port) is free as well.
+
+    Between this look and its use another process of the tests may look: each has ports of its own.
+    """
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
     while True:
         with socket.socket() as first, socket.socket() as second:
             first.bind(("127.0.0.1", 0))
             port: int = first.getsockname()[1]
-            if port + 10000 > 65535:
+            if port + 10000 > 65535 or port // 2 % PROCESSES != process % PROCESSES:
                 continue
             try:
                 second.bind(("127.0.0.1", port + 10000))
