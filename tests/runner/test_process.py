@@ -270,8 +270,18 @@ def test_memory_is_followed_up_and_down_without_a_walk_over_every_page(
 
 
 def test_the_peak_is_the_same_beside_others_that_use_the_same_libraries(tmp_path: Path) -> None:
-    """Memory shared with others counts in parts now, in full for what is predicted."""
-    code = "import numpy, scipy.spatial, time\nprint('up', flush=True)\ntime.sleep({})"
+    """Memory shared with others counts in parts now, in full for what is predicted.
+
+    The library is a file of this test's own, mapped as a loader does: real ones are in use by
+    other processes of the tests, too."""
+    library = tmp_path / "library"
+    library.write_bytes(os.urandom(60_000_000))
+    code = (
+        "import mmap, time\n"
+        f"with open({str(library)!r}, 'rb') as file:\n"
+        "    code = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)\n"
+        "code[::4096]\nprint('up', flush=True)\ntime.sleep({})"
+    )
     folders = [tmp_path / name for name in ("alone", "others", "beside")]
     for folder in folders:
         folder.mkdir()
