@@ -4,8 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PHOTOS ?= 24
 JOBS ?= 2
+QUICK := tests/pipeline tests/planning tests/workspace tests/photos tests/display tests/machine \
+  tests/remote/queue/test_job_state.py tests/remote/queue/test_job_spec.py \
+  tests/remote/worker/test_checkpoints.py
 
-.PHONY: demo test lint format docs bench faults package viewer clean help
+.PHONY: demo test quick lint format docs bench faults package viewer clean help
 
 help:            ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -15,6 +18,9 @@ demo: $(VENV)/.run        ## make a demo photo set and reconstruct it
 
 test: $(VENV)/.dev        ## all tests, in JOBS processes
 	$(BIN)/python -m pytest -n $(JOBS)
+
+quick: $(VENV)/.dev       ## the tests that take seconds: with another Python, say
+	$(BIN)/python -m pytest -n $(JOBS) $(QUICK)
 
 lint: $(VENV)/.dev        ## formatting, lint, types, layers
 	$(BIN)/ruff format --check .
