@@ -45,7 +45,8 @@ def test_read_only_output(photos: Path, tmp_path: Path) -> None:
 
 def test_full_disk_and_then_a_larger_one(photos: Path, small_disk: Path) -> None:
     before = contents(photos)
-    reconstruct(photos, small_disk / "out", "--until", "features").expect(STAGE, "no space")
+    outcome = reconstruct(photos, small_disk / "out", "--until", "features")
+    outcome.expect(STAGE, "not enough disk space")
     assert contents(photos) == before
     larger = ["mount", "-o", "remount,size=200m", str(small_disk)]
     subprocess.run(larger, check=True)
