@@ -25,8 +25,9 @@ from insaat_cli.machine.available_memory import AvailableMemory
 from insaat_cli.machine.limits import machine_limits
 from insaat_cli.machine.memory_budget import memory_budget
 from insaat_cli.machine.numba_cache import cache_folder
+from insaat_cli.pipeline.defaults import DEFAULT_PIPELINE
 from insaat_cli.pipeline.definition import Requirement
-from insaat_cli.pipeline.loader import DEFAULT_PIPELINE, find_pipeline, shipped_pipelines
+from insaat_cli.pipeline.loader import find_pipeline, shipped_pipelines
 from insaat_cli.runner.requirements import Found, find_program
 
 PACKAGE = "insaat-cli"

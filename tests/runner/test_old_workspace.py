@@ -18,13 +18,14 @@ from typing import Any
 import pytest
 
 from insaat_cli.photos.photo_set import PhotoSet
+from insaat_cli.pipeline.defaults import DEFAULT_PIPELINE
 from insaat_cli.pipeline.definition import Pipeline, Stage
 from insaat_cli.pipeline.fingerprint import (
     photos_fingerprint,
     stage_fingerprint,
     stage_identity,
 )
-from insaat_cli.pipeline.loader import DEFAULT_PIPELINE, find_pipeline
+from insaat_cli.pipeline.loader import find_pipeline
 from insaat_cli.planning.forecast import forecast_stages
 from insaat_cli.planning.history import History
 from insaat_cli.planning.planner import Planner

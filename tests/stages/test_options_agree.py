@@ -16,11 +16,11 @@ from insaat_cli import stages
 from insaat_cli.errors import UsageError
 from insaat_cli.external.choose_colmap import AUTO, PROGRAM, PYCOLMAP
 from insaat_cli.external.openmvg import HIGHER_PRESET
+from insaat_cli.pipeline.defaults import FORMATS
 from insaat_cli.pipeline.loader import find_pipeline, shipped_pipelines
 from insaat_cli.pipeline.parameter_file import built_in_parameters
 from insaat_cli.pipeline.parameters import Kind, Parameter
 from insaat_cli.pipeline.stage_contract import parse_options
-from insaat_cli.reconstruction.options import FORMATS
 from insaat_cli.stages.openmvg_listing import KIND_OF_MODEL
 from insaat_cli.stages.texture import LARGEST_SIZE
 

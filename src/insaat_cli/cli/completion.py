@@ -74,7 +74,8 @@ def _few_values(stage: Stage, name: str) -> tuple[int | str, ...]:
 
 def _pipeline(ctx: typer.Context) -> Pipeline | None:
     """That of the command line so far; None where there is no such pipeline."""
-    from insaat_cli.pipeline.loader import DEFAULT_PIPELINE, find_pipeline
+    from insaat_cli.pipeline.defaults import DEFAULT_PIPELINE
+    from insaat_cli.pipeline.loader import find_pipeline
 
     name = ctx.params.get("pipeline")
     try:

@@ -19,8 +19,9 @@ from insaat_cli.cli.options import (
 )
 from insaat_cli.cli.reconstruct import run_and_tell
 from insaat_cli.cli.session import output_for, session_of
+from insaat_cli.pipeline.defaults import DEFAULT_PRESET
 from insaat_cli.reconstruction.demo import MIN_DEMO_PHOTOS, demo_photos, photos_folder
-from insaat_cli.reconstruction.options import DEFAULT_PRESET, ReconstructionOptions
+from insaat_cli.reconstruction.options import ReconstructionOptions
 
 OutputOption = Annotated[
     Path,

@@ -18,8 +18,9 @@ from insaat_cli.cli.options import (
 from insaat_cli.cli.reconstruct import PhotosArgument, RecursiveOption
 from insaat_cli.cli.session import output_for
 from insaat_cli.formatting import counted, printable, size
+from insaat_cli.pipeline.defaults import DEFAULT_PRESET
 from insaat_cli.pipeline.region import AUTO
-from insaat_cli.reconstruction.options import DEFAULT_PRESET, ReconstructionOptions
+from insaat_cli.reconstruction.options import ReconstructionOptions
 
 
 def plan_command(

@@ -34,8 +34,9 @@ from insaat_cli.cli.options import (
 from insaat_cli.cli.session import output_for, session_of
 from insaat_cli.errors import UsageError
 from insaat_cli.formatting import printable
+from insaat_cli.pipeline.defaults import DEFAULT_PRESET
 from insaat_cli.pipeline.region import AUTO
-from insaat_cli.reconstruction.options import DEFAULT_PRESET, Keep, ReconstructionOptions
+from insaat_cli.reconstruction.options import Keep, ReconstructionOptions
 
 if TYPE_CHECKING:
     from insaat_cli.display.output import Output

@@ -39,9 +39,8 @@ from insaat_cli.display.job_text import (
 )
 from insaat_cli.errors import UsageError
 from insaat_cli.formatting import size
-from insaat_cli.pipeline.loader import DEFAULT_PIPELINE
+from insaat_cli.pipeline.defaults import DEFAULT_PIPELINE, DEFAULT_PRESET
 from insaat_cli.pipeline.region import AUTO
-from insaat_cli.reconstruction.options import DEFAULT_PRESET
 from insaat_cli.remote.queue.job_state import Status
 
 if TYPE_CHECKING:

@@ -37,7 +37,6 @@ from insaat_cli.pipeline.parameters import Parameter, Params, ParamValue
 from insaat_cli.pipeline.yaml_nodes import compose
 
 Model = TypeVar("Model", MemoryModel, TimeModel, DiskModel)
-DEFAULT_PIPELINE = "embedded"
 PLAIN_PLACEHOLDERS = ("workspace", "output", "photos", "threads", "memory_mb")
 RUNG_KEYS = (THREADS_KEY, MEMORY_KEY)
 STAGE_NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")

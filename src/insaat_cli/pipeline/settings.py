@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from insaat_cli.errors import UsageError
 from insaat_cli.formatting import suggestion
+from insaat_cli.pipeline.defaults import DEFAULT_PRESET
 from insaat_cli.pipeline.definition import (
     MEMORY_KEY,
     SWITCH,
@@ -21,11 +22,16 @@ from insaat_cli.pipeline.region import AUTO, OFF, PARAMETER, read_box
 
 
 def with_preset(pipeline: Pipeline, preset: str) -> Pipeline:
-    """`pipeline` with the parameters of `preset`."""
+    """`pipeline` with the parameters of `preset`.
+
+    One without presets is what it is; it takes the default preset's name, and no other.
+    """
+    if not pipeline.presets and preset == DEFAULT_PRESET:
+        return pipeline
     if preset not in pipeline.presets:
         raise UsageError(
             f"pipeline {pipeline.name}: unknown preset {preset!r}",
-            hint=suggestion(preset, pipeline.presets),
+            hint=suggestion(preset, pipeline.presets) if pipeline.presets else "it has no presets",
         )
     return _with_params(pipeline, pipeline.presets[preset])
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-DEFAULT_PRESET = "normal"
+from insaat_cli.pipeline.defaults import ALWAYS_WRITTEN, DEFAULT_PRESET
+
 AUTO = "auto"
 """Let the program choose the pipeline."""
-FORMATS = ("glb", "obj", "ply", "stl")
-ALWAYS_WRITTEN = "glb"
 OUTPUT_SUFFIX = "-3d"
 
 

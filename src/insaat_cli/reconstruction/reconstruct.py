@@ -16,16 +16,14 @@ from insaat_cli.machine.numba_cache import require_folder
 from insaat_cli.photos.find_photos import find_photos
 from insaat_cli.photos.masks import fingerprints, with_masks
 from insaat_cli.photos.photo_set import PhotoSet
+from insaat_cli.pipeline.defaults import ALWAYS_WRITTEN, DEFAULT_PIPELINE, check_formats
 from insaat_cli.pipeline.definition import Pipeline
-from insaat_cli.pipeline.loader import DEFAULT_PIPELINE, find_pipeline
+from insaat_cli.pipeline.loader import find_pipeline
 from insaat_cli.pipeline.settings import region_settings, with_preset, with_settings
 from insaat_cli.planning.run_plan import RunPlan, foreseen_results
 from insaat_cli.planning.scheduler import Budget
 from insaat_cli.reconstruction.options import (
-    ALWAYS_WRITTEN,
     AUTO,
-    DEFAULT_PRESET,
-    FORMATS,
     Keep,
     ReconstructionOptions,
     output_of,
@@ -176,11 +174,7 @@ def chosen_pipeline(options: ReconstructionOptions) -> Pipeline:
     pipeline = with_settings(usual_pipeline(options), options.settings)
     pipeline = with_settings(pipeline, region_settings(pipeline, options.roi))
     formats = tuple(dict.fromkeys((ALWAYS_WRITTEN, *options.formats)))
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise UsageError(
-            f"there is no output format {unknown[0]!r}", hint=f"there is {', '.join(FORMATS)}"
-        )
+    check_formats(formats)
     if formats == (ALWAYS_WRITTEN,):
         return pipeline
     return with_settings(pipeline, [f"{EXPORT_STAGE}.formats={','.join(formats)}"])
@@ -189,10 +183,7 @@ def chosen_pipeline(options: ReconstructionOptions) -> Pipeline:
 def usual_pipeline(options: ReconstructionOptions) -> Pipeline:
     """The pipeline with its preset, as it would be without the user's own settings."""
     name = DEFAULT_PIPELINE if options.pipeline == AUTO else options.pipeline
-    pipeline = find_pipeline(name)
-    if pipeline.presets or options.preset != DEFAULT_PRESET:
-        return with_preset(pipeline, options.preset)
-    return pipeline
+    return with_preset(find_pipeline(name), options.preset)
 
 
 def plan_of(options: ReconstructionOptions, photos: PhotoSet, budget: Budget) -> RunPlan:

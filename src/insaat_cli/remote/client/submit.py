@@ -18,6 +18,7 @@ from insaat_cli.errors import UsageError
 from insaat_cli.photos.downscale import resized_copy
 from insaat_cli.photos.find_photos import find_photos
 from insaat_cli.photos.photo_set import Photo, PhotoSet
+from insaat_cli.pipeline.defaults import ALWAYS_WRITTEN, DEFAULT_PIPELINE, DEFAULT_PRESET
 from insaat_cli.pipeline.region import AUTO
 from insaat_cli.pipeline.settings import region_settings
 from insaat_cli.remote.queue.job_spec import JobSpec, check_spec
@@ -39,12 +40,12 @@ class SubmitOptions:
 
     sources: tuple[Path, ...]
     recursive: bool = False
-    pipeline: str = "embedded"
-    preset: str = "normal"
+    pipeline: str = DEFAULT_PIPELINE
+    preset: str = DEFAULT_PRESET
     settings: tuple[str, ...] = ()
     roi: str = AUTO
     """What is kept, see `pipeline/region.py`; it travels as a setting."""
-    formats: tuple[str, ...] = ("glb",)
+    formats: tuple[str, ...] = (ALWAYS_WRITTEN,)
     priority: int = 50
     tags: tuple[str, ...] = ()
     notify: str = ""

@@ -15,10 +15,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from insaat_cli.errors import MachineError, StoreError, UsageError
+from insaat_cli.pipeline.defaults import (
+    ALWAYS_WRITTEN,
+    DEFAULT_PIPELINE,
+    DEFAULT_PRESET,
+    check_formats,
+)
 from insaat_cli.pipeline.definition import Pipeline
 from insaat_cli.pipeline.loader import find_pipeline, shipped_pipelines
 from insaat_cli.pipeline.settings import with_preset, with_settings
-from insaat_cli.reconstruction.options import FORMATS
 from insaat_cli.remote.queue.mail_address import check_address
 from insaat_cli.remote.store.manifest import FileEntry, file_entries
 
@@ -44,10 +49,10 @@ class JobSpec:
     job: str
     title: str = ""
     """For people: the name of the photo folder."""
-    pipeline: str = "embedded"
-    preset: str = "normal"
+    pipeline: str = DEFAULT_PIPELINE
+    preset: str = DEFAULT_PRESET
     settings: tuple[str, ...] = ()
-    formats: tuple[str, ...] = ("glb",)
+    formats: tuple[str, ...] = (ALWAYS_WRITTEN,)
     notify: str = ""
     photos: tuple[FileEntry, ...]
     sizes: tuple[tuple[int, int], ...] = ()
@@ -115,22 +120,10 @@ def check_spec(spec: JobSpec, allowed: Mapping[str, str]) -> Pipeline:
                 f"setting {setting!r:.150} is not allowed in a remote job",
                 hint="use a number or a plain word as value; paths are not allowed",
             )
-    unknown = [name for name in spec.formats if name not in FORMATS]
-    if unknown:
-        raise UsageError(
-            f"unknown output format {unknown[0]!r}", hint=f"choose from {', '.join(FORMATS)}"
-        )
+    check_formats(spec.formats)
     if spec.notify:
         check_address(spec.notify)
-    pipeline = find_pipeline(allowed[spec.pipeline])
-    if spec.preset not in pipeline.presets and (pipeline.presets or spec.preset != "normal"):
-        choices = ", ".join(pipeline.presets)
-        raise UsageError(
-            f"unknown preset {spec.preset!r}",
-            hint=f"choose from {choices}" if choices else f"{spec.pipeline} has no presets",
-        )
-    if spec.preset in pipeline.presets:
-        pipeline = with_preset(pipeline, spec.preset)
+    pipeline = with_preset(find_pipeline(allowed[spec.pipeline]), spec.preset)
     return with_settings(pipeline, spec.settings)
 
 

@@ -11,11 +11,11 @@ from insaat_cli.errors import InsaatError, MachineError, MemoryLimitError
 from insaat_cli.formatting import size
 from insaat_cli.machine.memory_budget import SMALLEST_BUDGET_BYTES
 from insaat_cli.photos.photo_set import MIN_PHOTOS
+from insaat_cli.pipeline.defaults import DEFAULT_PRESET
 from insaat_cli.pipeline.definition import Pipeline
 from insaat_cli.pipeline.loader import find_pipeline
 from insaat_cli.planning.forecast import Forecast
 from insaat_cli.planning.history import History
-from insaat_cli.reconstruction.options import DEFAULT_PRESET
 from insaat_cli.remote.queue.job_spec import JobSpec, check_spec
 from insaat_cli.remote.queue.keys import spec_key
 from insaat_cli.remote.store.manifest import FileEntry
