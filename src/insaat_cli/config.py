@@ -87,9 +87,9 @@ def read_config(path: Path) -> dict[str, str]:
 def write_setting(name: str, value: str, path: Path) -> None:
     """Set one value in the file, or remove it with an empty one."""
     if name not in VARIABLES:
-        raise UsageError(f"there is no setting {name!r}", hint=f"there is {', '.join(VARIABLES)}")
+        raise UsageError(f"unknown setting {name!r}", hint=f"choose from {', '.join(VARIABLES)}")
     if not all(character.isprintable() for character in value):
-        raise UsageError(f"{name} has characters that are not allowed")
+        raise UsageError(f"{name} contains invalid characters")
     values = {**read_config(path), name: value}
     lines = [
         f"{key} = {json.dumps(text, ensure_ascii=False)}\n" for key, text in values.items() if text

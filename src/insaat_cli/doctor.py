@@ -90,7 +90,7 @@ def require_health(checks: list[Check]) -> None:
     if problems:
         raise MissingError(
             f"{counted(len(problems), 'problem')}: {', '.join(problems)}",
-            hint="do what stands beside each of them above",
+            hint="apply the fixes listed above",
         )
 
 
@@ -119,7 +119,7 @@ def _python() -> Check:
         health=Health.GOOD if good else Health.PROBLEM,
         found=f"{platform.python_version()} ({sys.executable}), insaat {__version__}",
         needed="{}.{}".format(*OLDEST_PYTHON),
-        advice="" if good else "install a newer Python and insaat in it",
+        advice="" if good else "install a newer Python, then insaat in it",
     )
 
 
@@ -244,7 +244,7 @@ def _limits() -> Iterator[Check]:
         health=Health.WARNING if short else Health.GOOD,
         found=size(around.available_bytes),
         needed=f"{size(budget)} to use all of the budget",
-        advice="close other programs, or runs wait for memory and use less of it" if short else "",
+        advice="close other programs; otherwise runs wait for memory or use less" if short else "",
     )
 
 
@@ -256,7 +256,7 @@ def _disk(folder: Path) -> Check:
         health=Health.WARNING if low else Health.GOOD,
         found=f"{size(free)} here",
         needed=size(LOW_DISK_BYTES),
-        advice="free some space, or let results go to another disk with -o" if low else "",
+        advice="free some space, or write results to another disk with -o" if low else "",
     )
 
 

@@ -80,7 +80,7 @@ def test_stages_that_are_kept_repeated_lowered_or_done() -> None:
     skipped = StageSkipped(stage="resize", title="preparing photos")
     assert told(skipped, degraded, dense_started(2), finished)[1:] == [
         "[1/2] preparing photos: reused",
-        "[2/2] computing depth: goes on with threads 1: it ran out of memory",
+        "[2/2] computing depth: retrying with threads 1: it ran out of memory",
         "[2/2] computing depth (attempt 2)",
         "[2/2] computing depth: done in 2.0 s, peak 500 MB",
     ]

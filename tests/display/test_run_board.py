@@ -118,7 +118,7 @@ def test_failed_stage_is_marked() -> None:
 def test_lowered_settings_are_told() -> None:
     event = StageDegraded(stage="dense", reason="memory", changes={"max_side": 800})
     text = "\n".join(drawn([*MIDDLE, event]))
-    assert "doing dense: goes on with max_side 800: memory" in text
+    assert "doing dense: retrying with max_side 800: memory" in text
 
 
 def test_short_terminal_keeps_the_running_stage_in_view() -> None:

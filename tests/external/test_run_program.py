@@ -99,7 +99,7 @@ def test_a_failure_tells_what_the_program_complained_of(tmp_path: Path) -> None:
     assert error.message == "TextureMesh failed with exit status 1"
     assert "empty initial mesh" in error.hint
     assert "fine" not in error.hint
-    assert complaint([]) == "it said nothing"
+    assert complaint([]) == "no output"
 
 
 def test_a_missing_program_and_one_for_another_system(

@@ -125,7 +125,7 @@ def test_the_doctor_tries_a_queue(
     for queue in ((*s3, "--endpoint", str(s3_address.endpoint)), ("--remote", str(tmp_path / "q"))):
         (tried,) = [fact for fact in insaat(capsys, "doctor", *queue) if fact["name"] == "queue"]
         assert tried["health"] == "good"
-        assert "racing writers" in str(tried["found"])
+        assert "conditional writes work" in str(tried["found"])
     assert list(S3Store(s3_address).list("")) == [], "what it wrote is gone"
     assert run(["doctor", *s3, "--endpoint", "http://127.0.0.1:9"]) == 8
     assert "network" in capsys.readouterr().err

@@ -233,7 +233,7 @@ def test_failed_run_says_what_its_photos_lack(workspace: Path) -> None:
 def test_photos_that_form_a_model_of_their_own_are_named(workspace: Path) -> None:
     page = report_of(workspace)
     shown = "".join(page.text)
-    assert "fit each other, but not this model" in shown
+    assert "were not connected to this model" in shown
     assert "c.jpg, <script>" in shown
     titles = [figure.get("title") for figure in page.all("figure")]
     assert "b.jpg: 640 x 480 pixels, reprojection error 0.62 px" in titles

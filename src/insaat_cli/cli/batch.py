@@ -40,7 +40,7 @@ JobsArgument = Annotated[
     typer.Argument(
         parser=given_path,
         metavar="JOBS.yaml|FOLDER",
-        help="A file that lists photo sets, or a folder with one folder of photos for each.",
+        help="A jobs file listing photo sets, or a folder with one subfolder of photos per set.",
         show_default=False,
     ),
 ]
@@ -51,7 +51,7 @@ OutputOption = Annotated[
         "-o",
         parser=given_path,
         metavar="DIR",
-        help="Results go to DIR/NAME. Default: beside the photos.",
+        help="Write results to DIR/NAME. Default: next to each set's photos.",
     ),
 ]
 
@@ -76,9 +76,9 @@ def batch_command(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Make a model of each of many photo sets, as many at a time as memory and cores allow.
+    """Reconstruct many photo sets, as many at once as memory and cores allow.
 
-    One failure stops no other; the exit code is that of the worst.
+    A failure does not stop the other sets; the exit code is the highest of all.
     """
     from insaat_cli.reconstruction.jobs_file import read_jobs, sets_in
 

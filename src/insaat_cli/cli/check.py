@@ -28,7 +28,7 @@ def check_command(
     threads: ThreadsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Look at photos before a run: blur, exposure, overlap, gaps; with advice in words."""
+    """Check photos before a run for blur, exposure, overlap and gaps."""
     from insaat_cli.inspection.check_photos import CheckOptions, check_photos
 
     out = output_for(context, json=json)
@@ -55,4 +55,4 @@ def _tell(out: Output, report: CheckReport) -> None:
             STYLES.get(advice.severity, ""),
         )
     if not report.advice:
-        out.line("  sharp, well exposed, and every photo overlaps its neighbours", style="green")
+        out.line("  all photos are sharp, well exposed and overlap their neighbours", style="green")

@@ -45,13 +45,12 @@ COMMANDS = (
     Entry(
         name="batch",
         where="batch:batch_command",
-        help="Make a model of each of many photo sets, as many at a time as memory and cores "
-        "allow.",
+        help="Reconstruct many photo sets, as many at once as memory and cores allow.",
     ),
     Entry(
         name="demo",
         where="demo:demo_command",
-        help="Make a set of demo photos, reconstruct it, and say where model and report are.",
+        help="Render a demo photo set and reconstruct it.",
     ),
     Entry(
         name="doctor",
@@ -62,28 +61,29 @@ COMMANDS = (
     Entry(
         name="check",
         where="check:check_command",
-        help="Look at photos before a run: blur, exposure, overlap, gaps; with advice in words.",
+        help="Check photos before a run for blur, exposure, overlap and gaps.",
         only_tells=True,
     ),
     Entry(
         name="frames",
         where="frames:frames_command",
-        help="Take sharp, evenly spaced pictures out of a video, to reconstruct from.",
+        help="Extract sharp, evenly spaced frames from a video.",
     ),
     Entry(
         name="export",
         where="export:export_command",
-        help="Write a result as a file to print, to share, or to send.",
+        help="Export a model for 3D printing or sharing.",
     ),
     Entry(
         name="view",
         where="view:view_command",
-        help="Look at a model in the browser; nobody else can, and nothing leaves this machine.",
+        help="View a model in the browser. It is served to this machine only.",
     ),
     Entry(
         name="plan",
         where="plan:plan_command",
-        help="Show predicted memory, time and disk of every stage, and of each preset; do nothing.",
+        help="Predict memory, time and disk space for each stage and preset, without running "
+        "anything.",
         only_tells=True,
     ),
     Entry(
@@ -144,7 +144,7 @@ COMMANDS = (
     Entry(
         name="config",
         where="config:config_command",
-        help="Show the settings of the queue's commands and where they come from, or change one.",
+        help="Show or change settings.",
         only_tells=True,
     ),
     Entry(
@@ -156,7 +156,7 @@ COMMANDS = (
     Entry(
         name="history",
         where="history:app",
-        help="Show or clear the measured costs of stages.",
+        help="Show or clear what stages have cost on this machine.",
         only_tells=True,
     ),
 )

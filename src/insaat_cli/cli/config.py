@@ -13,18 +13,18 @@ from insaat_cli.errors import UsageError
 
 def config_command(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="The setting to change.")] = None,
-    value: Annotated[str | None, typer.Argument(help="Its new value; '' removes it.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Setting to change.")] = None,
+    value: Annotated[str | None, typer.Argument(help="New value; '' removes the setting.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Show the settings of the queue's commands and where they come from, or change one."""
+    """Show or change settings."""
     from insaat_cli.remote.connections import MEANING, change_setting, config_path, settings
 
     out = output_for(context, json=json)
     if name is not None and value is not None:
         change_setting(name, value, config_path())
     elif name is not None and name not in MEANING:
-        raise UsageError(f"there is no setting {name!r}", hint=f"there is {', '.join(MEANING)}")
+        raise UsageError(f"unknown setting {name!r}", hint=f"choose from {', '.join(MEANING)}")
     found = settings({})
     out.line(f"file: {config_path()}")
     for key, meaning in MEANING.items():

@@ -46,7 +46,7 @@ def demo_command(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Make a set of demo photos, reconstruct it, and say where model and report are."""
+    """Render a demo photo set and reconstruct it."""
     from insaat_cli.reconstruction.reconstruct import check_output, chosen_pipeline
 
     out = output_for(context, json=json, quiet=quiet, verbose=verbose)

@@ -26,7 +26,7 @@ NAME_WIDTH = 24
 def doctor_command(
     context: typer.Context,
     remote: Annotated[
-        str | None, typer.Option(metavar="s3://BUCKET/PREFIX|DIR", help="Also try this queue.")
+        str | None, typer.Option(metavar="s3://BUCKET/PREFIX|DIR", help="Also test this queue.")
     ] = None,
     endpoint: EndpointOption = None,
     json: JsonOption = False,
@@ -41,13 +41,13 @@ def doctor_command(
     if remote is not None:
         _try_queue(out, open_store({"remote": remote, "endpoint": endpoint}))
     out.line()
-    out.line("all that the default pipeline needs is here", style="bold")
+    out.line("everything the default pipeline needs is installed", style="bold")
 
 
 def _try_queue(out: Output, store: Store) -> None:
     """Write to the queue's store as racing workers would; StoreError if it cannot hold a queue."""
     probe(store)
-    found = f"{store.describe()} keeps racing writers apart"
+    found = f"{store.describe()}: conditional writes work"
     check = Check(name="queue", health=Health.GOOD, found=found)
     out.json({"event": "check", **dataclasses.asdict(check)})
     _show(out, check)

@@ -32,10 +32,10 @@ Formats = Annotated[
     str, typer.Option("--format", metavar="LIST", help="Any of glb,obj,ply,stl,3mf,usdz.")
 ]
 Html = Annotated[
-    bool, typer.Option("--html", help="One page with the model inside, to send or to put online.")
+    bool, typer.Option("--html", help="Write one self-contained HTML page with the model.")
 ]
 Compress = Annotated[
-    str, typer.Option(metavar="none|draco", help="Pack the meshes of glb and --html.")
+    str, typer.Option(metavar="none|draco", help="Compress the meshes of glb and --html.")
 ]
 MaxFaces = Annotated[int | None, typer.Option(min=4, metavar="N", rich_help_panel=SHAPE)]
 TextureSize = Annotated[
@@ -46,10 +46,12 @@ TextureSize = Annotated[
 ]
 Watertight = Annotated[
     bool,
-    typer.Option("--watertight", help="A closed body, for a printer.", rich_help_panel=SHAPE),
+    typer.Option(
+        "--watertight", help="Make the mesh watertight, for 3D printing.", rich_help_panel=SHAPE
+    ),
 ]
 CutGround = Annotated[
-    bool, typer.Option("--cut-ground", help="Take the ground away.", rich_help_panel=SHAPE)
+    bool, typer.Option("--cut-ground", help="Remove the ground.", rich_help_panel=SHAPE)
 ]
 Base = Annotated[
     str | None, typer.Option(metavar="HEIGHT", help="Add a plate: 3mm.", rich_help_panel=SHAPE)
@@ -64,7 +66,7 @@ Scale = Annotated[
     str | None,
     typer.Option(
         metavar="N|gps",
-        help="Metres per model unit. Default: as the run knew it.",
+        help="Metres per model unit. Default: the scale found by the run.",
         rich_help_panel=SCALE,
     ),
 ]
@@ -102,7 +104,7 @@ def export_command(
     threads: ThreadsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write a result as a file to print, to share, or to send."""
+    """Export a model for 3D printing or sharing."""
     # Slow to load.
     from insaat_cli.export.export_model import (
         ExportOptions,

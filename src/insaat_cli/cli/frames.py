@@ -24,7 +24,7 @@ def frames_command(
             "-o",
             parser=given_path,
             metavar="DIR",
-            help="Default: VIDEO-frames, beside it.",
+            help="Default: VIDEO-frames, next to the video.",
         ),
     ] = None,
     count: Annotated[
@@ -32,7 +32,7 @@ def frames_command(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Take sharp, evenly spaced pictures out of a video, to reconstruct from."""
+    """Extract sharp, evenly spaced frames from a video."""
     from insaat_cli.photos.video import extract_frames
 
     out = output_for(context, json=json)

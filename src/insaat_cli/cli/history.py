@@ -16,13 +16,13 @@ NAME_WIDTH = 28
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Show or clear the measured costs of stages.",
+    help="Show or clear what stages have cost on this machine.",
 )
 
 
 @app.command("show")
 def show_command(context: typer.Context, json: JsonOption = False) -> None:
-    """The measurements that predictions rest on, the newest last."""
+    """Show the measurements behind predictions, newest last."""
     out = output_for(context, json=json)
     history = History()
     known = history.read()
@@ -44,7 +44,7 @@ def show_command(context: typer.Context, json: JsonOption = False) -> None:
 
 @app.command("clear")
 def clear_command(context: typer.Context, json: JsonOption = False) -> None:
-    """Forget all measurements: predictions are those of the pipeline files again."""
+    """Delete all measurements. Predictions then come from the pipeline files alone."""
     out = output_for(context, json=json)
     history = History()
     count = len(history.read())

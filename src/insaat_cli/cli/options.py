@@ -17,7 +17,7 @@ from insaat_cli.cli.completion import (
 from insaat_cli.reconstruction.options import Keep
 
 RUN_PANEL = "Limits and resuming"
-TALK_PANEL = "What is shown"
+TALK_PANEL = "Output"
 
 
 def given_path(text: str | Path) -> Path:
@@ -42,7 +42,7 @@ PipelineOption = Annotated[
     str,
     typer.Option(
         metavar="NAME|FILE",
-        help="auto, a pipeline's name, or a .yaml file of your own.",
+        help="auto, the name of a pipeline, or your own .yaml file.",
         autocompletion=offer_pipelines,
     ),
 ]
@@ -50,7 +50,7 @@ PresetOption = Annotated[
     str,
     typer.Option(
         metavar="draft|normal|high",
-        help="How much detail, against time.",
+        help="Trade detail for time.",
         autocompletion=offer_presets,
     ),
 ]
@@ -59,7 +59,7 @@ FormatOption = Annotated[
     typer.Option(
         "--format",
         metavar="LIST",
-        help="Any of glb,obj,ply,stl; glb is always made.",
+        help="Any of glb, obj, ply, stl; glb is always written.",
         autocompletion=offer_formats,
     ),
 ]
@@ -78,7 +78,8 @@ MasksOption = Annotated[
         "--masks",
         parser=given_path,
         metavar="DIR",
-        help="One picture for each photo, of its name and shape: what is black there is not used.",
+        help="Folder with one mask per photo, of the same name and aspect ratio; black pixels are "
+        "ignored.",
     ),
 ]
 RoiOption = Annotated[
@@ -86,7 +87,7 @@ RoiOption = Annotated[
     typer.Option(
         "--roi",
         metavar="auto|off|BOX",
-        help="What is kept. auto: photos taken around a subject lose their background. "
+        help="Region to keep. auto: remove the background of photos taken around a subject. "
         "BOX: xmin,ymin,zmin,xmax,ymax,zmax in the frame of cameras.json: Y up, ground at y = 0.",
     ),
 ]
@@ -108,7 +109,7 @@ FromOption = Annotated[
     typer.Option(
         "--from",
         metavar="STAGE",
-        help="Do this stage and what depends on it again.",
+        help="Rerun this stage and everything that depends on it.",
         autocompletion=offer_stages,
         rich_help_panel=RUN_PANEL,
     ),
@@ -124,12 +125,14 @@ UntilOption = Annotated[
     ),
 ]
 RestartOption = Annotated[
-    bool, typer.Option("--restart", help="Do every stage again.", rich_help_panel=RUN_PANEL)
+    bool, typer.Option("--restart", help="Rerun every stage.", rich_help_panel=RUN_PANEL)
 ]
 DryRunOption = Annotated[
     bool,
     typer.Option(
-        "--dry-run", help="Say what would be done; write nothing.", rich_help_panel=RUN_PANEL
+        "--dry-run",
+        help="Show what would be done without writing anything.",
+        rich_help_panel=RUN_PANEL,
     ),
 ]
 NoDegradeOption = Annotated[
@@ -159,20 +162,22 @@ KeepOption = Annotated[
     Keep,
     typer.Option(
         "--keep",
-        help="result: remove intermediate files at the end.",
+        help="all, or result: delete intermediate files at the end.",
         rich_help_panel=RUN_PANEL,
     ),
 ]
 JsonOption = Annotated[
     bool,
-    typer.Option("--json", help="One JSON object a line on stdout.", rich_help_panel=TALK_PANEL),
+    typer.Option(
+        "--json", help="Print one JSON object per line to stdout.", rich_help_panel=TALK_PANEL
+    ),
 ]
 QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Only errors.", rich_help_panel=TALK_PANEL)
+    bool, typer.Option("--quiet", "-q", help="Print only errors.", rich_help_panel=TALK_PANEL)
 ]
 VerboseOption = Annotated[
     bool,
     typer.Option(
-        "--verbose", "-v", help="Plain lines with every detail.", rich_help_panel=TALK_PANEL
+        "--verbose", "-v", help="Print every detail as plain lines.", rich_help_panel=TALK_PANEL
     ),
 ]

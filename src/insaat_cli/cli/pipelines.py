@@ -29,7 +29,7 @@ app = typer.Typer(
 
 @app.command("list")
 def list_command(context: typer.Context, json: JsonOption = False) -> None:
-    """The pipelines that come with this program."""
+    """List the built-in pipelines."""
     out = output_for(context, json=json)
     for name in shipped_pipelines():
         pipeline = find_pipeline(name)
@@ -44,7 +44,7 @@ def list_command(context: typer.Context, json: JsonOption = False) -> None:
 def show_command(
     context: typer.Context, pipeline: PipelineArgument, json: JsonOption = False
 ) -> None:
-    """The stages of a pipeline with their parameters (ranges, units, meanings), and its presets."""
+    """Show a pipeline's presets, stages and parameters."""
     out = output_for(context, json=json)
     found = find_pipeline(pipeline)
     out.json(pipeline_fields(found))
@@ -56,7 +56,7 @@ def show_command(
 def check_command(
     context: typer.Context, pipeline: PipelineArgument, json: JsonOption = False
 ) -> None:
-    """Read a pipeline file strictly, and look for the programs that it needs."""
+    """Validate a pipeline file and check that the programs it needs are installed."""
     out = output_for(context, json=json)
     found = find_pipeline(pipeline)
     check_requirements(found)

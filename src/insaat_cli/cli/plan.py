@@ -37,7 +37,7 @@ def plan_command(
     no_degrade: NoDegradeOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Show predicted memory, time and disk of every stage, and of each preset; do nothing."""
+    """Predict memory, time and disk space for each stage and preset, without running anything."""
     from insaat_cli.display.forecast_table import forecast_fields, preset_lines, stage_lines
     from insaat_cli.machine.limits import machine_limits
     from insaat_cli.reconstruction.preset_forecast import forecast_presets

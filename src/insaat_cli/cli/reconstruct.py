@@ -47,15 +47,13 @@ PhotosArgument = Annotated[
         parser=given_path,
         metavar="PHOTOS...",
         help="A folder of photos, photo files, or patterns such as 'trip/*.jpg'. "
-        "Several folders are several photo sets, one model each.",
+        "Each of several folders becomes a model of its own.",
         show_default=False,
     ),
 ]
-RecursiveOption = Annotated[
-    bool, typer.Option("--recursive", "-r", help="Look into folders inside the folders as well.")
-]
+RecursiveOption = Annotated[bool, typer.Option("--recursive", "-r", help="Include subfolders.")]
 TogetherOption = Annotated[
-    bool, typer.Option("--together", help="Several folders are one photo set: one model.")
+    bool, typer.Option("--together", help="Combine several folders into one photo set.")
 ]
 
 
@@ -87,7 +85,7 @@ def reconstruct_command(
 ) -> None:
     """Make a textured 3D model from overlapping photos of one subject.
 
-    The same command again goes on where a stopped run left off.
+    Run the same command again to resume a stopped run.
     """
     from insaat_cli.reconstruction.jobs_file import sets_of_folders
 
@@ -116,7 +114,7 @@ def reconstruct_command(
     )
     if masks is not None and not together and are_several_sets(options.sources):
         raise UsageError(
-            "--masks is for one photo set",
+            "--masks works with one photo set only",
             hint="insaat batch JOBS.yaml takes masks for each set; --together makes one set of all",
         )
     if together or not are_several_sets(options.sources):

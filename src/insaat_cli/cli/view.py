@@ -28,7 +28,7 @@ def view_command(
     browser: Annotated[bool, typer.Option(help="Open the page in the default browser.")] = True,
     json: JsonOption = False,
 ) -> None:
-    """Look at a model in the browser; nobody else can, and nothing leaves this machine."""
+    """View a model in the browser. It is served to this machine only."""
     # Reading models takes a large library, which no other command should wait for.
     from insaat_cli.mesh_io.model import find_model
     from insaat_cli.viewer.scene import read_scene
@@ -41,7 +41,7 @@ def view_command(
         if note:
             out.line(f"note: {note}")
         out.line(f"the model stands at {server.url}")
-        out.line("Ctrl-C ends it")
+        out.line("press Ctrl-C to stop")
         if browser:
             webbrowser.open(server.url)
         try:

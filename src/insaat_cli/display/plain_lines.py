@@ -141,7 +141,7 @@ def planned_words(event: RunPlanned) -> str:
 
 def degraded_words(event: StageDegraded) -> str:
     """What is reduced, and why."""
-    changes = f"goes on with {_settings(event.changes)}: " if event.changes else ""
+    changes = f"retrying with {_settings(event.changes)}: " if event.changes else ""
     return printable(changes + event.reason)
 
 

@@ -28,7 +28,7 @@ COMPLAINT = re.compile(r"\berror\b|\bexception\b|invalid|cannot|failed|what\(\)"
 CHATTER = re.compile(r"MEMORYINFO|ENDINFO|VmPeak|VmSize|neato")
 CRASHES = {
     signal.SIGSEGV: "segmentation fault",
-    signal.SIGABRT: "it aborted itself",
+    signal.SIGABRT: "it aborted",
     signal.SIGBUS: "bus error",
     signal.SIGFPE: "arithmetic error",
 }
@@ -120,8 +120,8 @@ def other_processor(program: str) -> MissingError:
     """A binary that dies with an illegal instruction."""
     return MissingError(
         f"{program} was built for another processor (illegal instruction)",
-        hint="install a portable build: one that was not made with -march=native on another "
-        "machine, and that does not ask for AVX where this processor has none",
+        hint="install a portable build (not built with -march=native elsewhere; AVX only if this "
+        "processor has it)",
     )
 
 
@@ -141,5 +141,5 @@ def complaint(lines: Sequence[str]) -> str:
     wrong = [line for line in useful if COMPLAINT.search(line)]
     shown = (wrong or useful)[-SHOWN_LINES:]
     if not shown:
-        return "it said nothing"
+        return "no output"
     return "it said:\n" + "\n".join(f"  {line[:160]}" for line in shown)

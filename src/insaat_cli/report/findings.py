@@ -42,7 +42,7 @@ def matches(run: RunData) -> Markup | None:
     graph = match_graph(run.photo_facts, run.registered)
     if graph is None:
         return None
-    words = "photos in their order; a line joins two that match, the thicker the more"
+    words = "photos in order; lines join matching pairs, thicker for more matches"
     return element("figure", graph, element("figcaption", words))
 
 
@@ -108,8 +108,8 @@ def photo_table(run: RunData) -> Markup | None:
     explained = (
         "Sharpness: fine over coarse detail, the bar against the sharpest photo. Exposure: stops "
         "from the middle of the set. Clipped: share of the photo that is white or black. Points: "
-        "of the model that the photo sees, and how many photos see them on average. Error: mean "
-        "distance in pixels between where such a point is seen and where it should be."
+        "of the model that the photo sees, and how many photos see them on average. "
+        "Error: mean reprojection error in pixels."
     )
     return joined(table, element("p", explained, class_="muted below"))
 

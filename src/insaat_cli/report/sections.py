@@ -209,9 +209,9 @@ def _separate_groups(run: RunData) -> Markup | None:
         if isinstance(group, list)
     ]
     return joined(
-        element("h3", "Groups of photos that fit each other, but not this model"),
+        element("h3", "Groups of photos that were not connected to this model"),
         element("ul", *rows),
-        element("p", "Photos that show the places in between would join them.", class_="muted"),
+        element("p", "Photos of the places in between would connect them.", class_="muted"),
     )
 
 
