@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What memory a reconstruction takes, what limits do to it, and how well that is foretold.
+"""What memory a reconstruction takes, what limits do to it, and how well that is predicted.
 
     python benchmarks/memory.py resizing limits batch prediction --json bench-out/memory.json
 
 resizing     full size against our defaults, on photos of 12 MP: time ratio, peak share of the
              limit; with --pipeline openmvg-openmvs under that one. Full size can take an hour:
              --patience 8 stops it after eight times what the defaults took
-limits       one set in 2 GiB, 1 GiB and 768 MiB: whether it finishes, and what was given up
+limits       one set in 2 GiB, 1 GiB and 768 MiB: whether it finishes, and what was degraded
 batch        8 sets under 3 GiB, together against one after the other
 prediction   predicted against measured peak of every stage, before and after one run for
              calibration
@@ -133,7 +133,7 @@ def limits(bench: Bench) -> None:
                 "OOM kills": took.oom_kills,
                 "peak MB": round(record.get("peak_bytes", 0) / 1e6),
                 "budget MB": round(record.get("memory_budget_bytes", 0) / 1e6),
-                "given up": "; ".join(
+                "degraded": "; ".join(
                     f"{stage['name']}: {step}"
                     for stage in record.get("stages", [])
                     for step in stage["degraded"]
@@ -182,13 +182,15 @@ def prediction(bench: Bench) -> None:
     """Every stage's predicted and measured peak: at first, and after that run for calibration."""
     rows = []
     for name, photos in _sets(bench).items():
-        foretold: list[dict[str, dict[str, Any]]] = []
+        predictions: list[dict[str, dict[str, Any]]] = []
         for attempt in ("calibration", "measured"):
             output = bench.scratch / f"prediction-{name}-{attempt}"
             command = bench.insaat("reconstruct", str(photos), "-o", str(output), "--preset")
             measured([*command, bench.preset], log=bench.scratch / f"prediction-{name}.log")
-            foretold.append({stage["name"]: stage for stage in _record(output).get("stages", [])})
-        first, second = foretold
+            predictions.append(
+                {stage["name"]: stage for stage in _record(output).get("stages", [])}
+            )
+        first, second = predictions
         for stage, record in second.items():
             at_first, ratio = _ratio(first.get(stage, {})), _ratio(record)
             rows.append(

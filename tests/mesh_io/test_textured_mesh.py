@@ -69,8 +69,8 @@ def test_several_pages_are_several_materials(paged: TexturedMesh, tmp_path: Path
     again = read_glb(tmp_path / "m.glb")
     assert [page.shape for page in again.pages] == [(32, 32, 3), (16, 32, 3)]
     assert again.page_of_face is not None
-    for page, colour in enumerate([[250, 10, 10], [10, 10, 250]]):
-        assert np.abs(again.pages[page].reshape(-1, 3).astype(int) - colour).max() < 12
+    for page, color in enumerate([[250, 10, 10], [10, 10, 250]]):
+        assert np.abs(again.pages[page].reshape(-1, 3).astype(int) - color).max() < 12
         corners = again.vertices[again.faces_on(page)]
         np.testing.assert_array_equal(corners, paged.vertices[paged.faces_on(page)])
 

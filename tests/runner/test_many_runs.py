@@ -267,13 +267,13 @@ def test_it_waits_while_other_programs_leave_no_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("insaat_cli.runner.loop.PATIENCE_S", 0.5)
-    around = Calm(available_bytes=60 * MB)
+    around = Calm(available_bytes=30 * MB)
     memory = {"base_mb": 10, "per_thread_mb": 30}
     plan = fake_plan(one_stage(memory=memory), tmp_path)
     (outcome,), (heard,), _ = run_all(plan, around=around)
     assert isinstance(outcome, RunResult)
-    assert outcome.seconds > 0.2
-    assert heard.of(StageStarted)[0].threads == 1, "with two it would not fit what others leave"
+    assert outcome.seconds > 0.5, "even with one thread it would not fit what others leave"
+    assert heard.of(StageStarted)[0].threads == 1
     assert heard.stages(StageFinished) == ["one"]
 
 

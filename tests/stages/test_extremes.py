@@ -21,7 +21,7 @@ from tests.fakes.extremes import extremes
 from insaat_cli.engine.colmap.camera import Camera
 from insaat_cli.engine.sfm.undistortion import pinhole_view
 from insaat_cli.engine.sfm.working_photos import read_photos
-from insaat_cli.errors import StageError
+from insaat_cli.errors import DoNotFitError
 from insaat_cli.pipeline.stage_contract import Events, parse_options
 from insaat_cli.stages import dense
 from insaat_cli.stages.dense import DenseOptions, make_depth_maps
@@ -124,8 +124,8 @@ def test_fuse(plane: Path, tmp_path: Path, name: str, value: float) -> None:
     options = parse_options(FuseOptions, {name: value})
     try:
         metrics = fuse_depth_maps(plane / "depth", plane, tmp_path / "cloud.ply", options)
-    except StageError as error:
-        assert "next to no depth" in error.message
+    except DoNotFitError as error:
+        assert "hardly any depth" in error.message
     else:
         assert metrics["points"] > 0
 
@@ -137,7 +137,7 @@ def test_surface(plane: Path, tmp_path: Path, name: str, value: float) -> None:
         metrics = build_surface(
             plane / "cloud.ply", plane / "depth", plane, tmp_path / "mesh.ply", options
         )
-    except StageError as error:
+    except DoNotFitError as error:
         assert "no surface" in error.message
     else:
         assert metrics["faces"] > 0

@@ -51,7 +51,7 @@ def test_broken_cameras_are_an_expected_fault(result: Path, tmp_path: Path, came
 def test_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no model\.glb"):
         read_scene(tmp_path)
-    with pytest.raises(UsageError, match="no file"):
+    with pytest.raises(UsageError, match="file or folder not found"):
         read_scene(tmp_path / "absent.glb")
 
 

@@ -42,7 +42,7 @@ FAR_BEYOND = 2.0
 """Depths count up to so many times that of the region's far end; ground about it lies nearer."""
 TOLD_SHARE = 0.01
 """Of what was measured. Where less is outside the region, there was no background."""
-MOSTLY_OUTSIDE = 0.5
+MAX_OUTSIDE_SHARE = 0.5
 """Of what was measured. Where so much is outside, it is for the region that nothing is left."""
 
 
@@ -100,7 +100,7 @@ def fuse_depth_maps(
     del grid  # far larger than the cloud, and what follows needs room too
     cloud = _without_strays(cloud, spacing, options.surrounded)
     if len(cloud.points) < MIN_POINTS:
-        if outside > MOSTLY_OUTSIDE * measured:
+        if outside > MAX_OUTSIDE_SHARE * measured:
             raise OutsideError(inside=measured - outside, measured=measured)
         raise DoNotFitError(
             "hardly any depth is consistent between photos",

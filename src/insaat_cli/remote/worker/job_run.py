@@ -57,7 +57,7 @@ from insaat_cli.workspace.json_file import read_object
 from insaat_cli.workspace.workspace import RECORD_NAME, Workspace, disk_full
 
 LISTEN_S = 0.1
-BESIDE_RESULTS = (RECORD_NAME, "report.html", VIEWER_NAME)
+REPORT_FILES = (RECORD_NAME, "report.html", VIEWER_NAME)
 KILLED = 137
 log = logging.getLogger("insaat.worker")
 
@@ -378,5 +378,5 @@ class JobRun:
 def published_files(output: Path) -> list[Path]:
     """What the run in `output` made, as its record says; nothing else that lies there."""
     results = read_object(output / RECORD_NAME).get("results")
-    names = [*(results if isinstance(results, list) else []), *BESIDE_RESULTS]
+    names = [*(results if isinstance(results, list) else []), *REPORT_FILES]
     return [path for name in names if (path := output / str(name)).is_file()]
