@@ -110,6 +110,55 @@ def test_index_beyond_the_vertices_is_refused() -> None:
         check_glb(PATH, glb_bytes(Model(parts=(*model.parts, bad))))
 
 
+def looks_at_numbers(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many numbers of the file are read, a look each."""
+    looks: list[int] = []
+    read = np.frombuffer
+
+    def counted(data: Any, kind: str, count: int, start: int) -> Any:
+        looks.append(count)
+        return read(data, kind, count, start)
+
+    monkeypatch.setattr("insaat_cli.mesh_io.glb_check.np.frombuffer", counted)
+    return looks
+
+
+@pytest.mark.parametrize("mode", [0, 4])
+def test_accessor_named_again_and_again_is_read_once(
+    mode: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Points draw no faces, so that the limit on faces does not help."""
+    looks = looks_at_numbers(monkeypatch)
+    document, binary = opened(glb_bytes(sound()))
+    primitive = {**document["meshes"][0]["primitives"][0], "mode": mode}
+    document["meshes"][0]["primitives"] = [primitive] * 5000
+    check_glb(PATH, closed(document, binary))
+    assert looks == [12]
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_limit_on_faces_holds_before_all_of_them_are_looked_at(
+    drawn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Meshes that no node draws are read by whoever opens the file, too."""
+    monkeypatch.setattr("insaat_cli.mesh_io.glb_check.MAX_FACES", 100)
+    looks = looks_at_numbers(monkeypatch)
+    document, binary = opened(glb_bytes(Model(parts=sound().parts * 50)))
+    if not drawn:
+        small = opened(glb_bytes(sound()))[0]["meshes"]
+        document["meshes"] = [*small, *document["meshes"]]
+    with pytest.raises(UsageError, match="vertices and"):
+        check_glb(PATH, closed(document, binary))
+    assert len(looks) <= 27, "4 faces each"
+
+
+def test_more_primitives_than_any_model_has_are_refused() -> None:
+    document, binary = opened(glb_bytes(sound()))
+    document["meshes"][0]["primitives"] *= 10_001
+    with pytest.raises(UsageError, match="too many primitives"):
+        check_glb(PATH, closed(document, binary))
+
+
 @pytest.mark.parametrize(
     "picture",
     [b"<svg onload='alert(1)'/>", b"GIF89a" + b"\1" * 40, b"\x89PNG\r\n\x1a\n" + b"\0" * 30],

@@ -22,6 +22,7 @@ from insaat_cli.mesh_io.limits import (
     MAX_FACES,
     MAX_JSON_BYTES,
     MAX_NODES,
+    MAX_PRIMITIVES,
     MAX_TEXTURE_PIXELS,
     MAX_TEXTURES,
     MAX_VERTICES,
@@ -96,6 +97,10 @@ class _Checker:
         self.compressed = compressed
         self.document = document
         self.binary = binary
+        self._accessors: dict[int, dict[str, Any]] = {}
+        """Those that were found to be in order. A file may name one a million times."""
+        self._largest: dict[int, int] = {}
+        """The highest index that an accessor of indices holds; -1 for an empty one."""
 
     def run(self) -> GlbFacts:
         known = EXTENSIONS | {DRACO} if self.compressed else EXTENSIONS
@@ -103,19 +108,27 @@ class _Checker:
         if unknown:
             raise refused(self.path, f"it requires {', '.join(map(repr, unknown))}")
         self._check_buffers()
+        views = []
         for image in self._list("images", MAX_TEXTURES):
-            self._check_image(image)
-        counts = [self._check_mesh(mesh) for mesh in self._list("meshes", MAX_NODES)]
+            if "uri" in image:
+                raise refused(self.path, "a texture lies outside the file")
+            views.append(self._natural(image["bufferView"]))
+        for index in set(views):
+            self._check_picture(index)
+        counts = self._check_meshes()
         uses = self._mesh_uses(len(counts))
         vertices = sum(n * counts[mesh][0] for mesh, n in uses.items())
         faces = sum(n * counts[mesh][1] for mesh, n in uses.items())
-        if vertices > MAX_VERTICES or faces > MAX_FACES:
-            raise refused(self.path, f"it draws {vertices} vertices and {faces} faces")
+        self._limit(vertices, faces)
         if not vertices:
             raise refused(self.path, "it holds no mesh")
         return GlbFacts(
             faces=faces, vertices=vertices, textures=len(self.document.get("images", []))
         )
+
+    def _limit(self, vertices: int, faces: int) -> None:
+        if vertices > MAX_VERTICES or faces > MAX_FACES:
+            raise refused(self.path, f"it draws {vertices} vertices and {faces} faces")
 
     def _list(self, key: str, limit: int) -> list[Any]:
         items = self.document.get(key, [])
@@ -150,10 +163,8 @@ class _Checker:
             raise refused(self.path, "a part of it lies outside its buffer")
         return self.binary[start : start + size], self._natural(view.get("byteStride", 0))
 
-    def _check_image(self, image: dict[str, Any]) -> None:
-        if "uri" in image:
-            raise refused(self.path, "a texture lies outside the file")
-        data, _ = self._view(image["bufferView"])
+    def _check_picture(self, view: int) -> None:
+        data, _ = self._view(view)
         try:
             with Image.open(io.BytesIO(data), formats=PICTURES) as picture:
                 width, height = picture.size
@@ -164,6 +175,12 @@ class _Checker:
 
     def _accessor(self, index: Any) -> dict[str, Any]:
         accessor: dict[str, Any] = self._index(index, self.document.get("accessors", []))
+        if index not in self._accessors:
+            self._check_accessor(accessor)
+            self._accessors[index] = accessor
+        return accessor
+
+    def _check_accessor(self, accessor: dict[str, Any]) -> None:
         if "sparse" in accessor or "bufferView" not in accessor:
             raise refused(self.path, "it uses sparse or empty accessors")
         count, start = (
@@ -175,12 +192,25 @@ class _Checker:
         data, stride = self._view(accessor["bufferView"])
         if count and start + (count - 1) * (stride or row) + row > len(data):
             raise refused(self.path, f"it says {count} items and has fewer")
-        return accessor
+
+    def _check_meshes(self) -> list[tuple[int, int]]:
+        """Vertices and faces of each, drawn or not: whoever opens the file reads them all."""
+        counts: list[tuple[int, int]] = []
+        vertices = faces = primitives = 0
+        for mesh in self._list("meshes", MAX_NODES):
+            primitives += len(mesh["primitives"])
+            if primitives > MAX_PRIMITIVES:
+                raise refused(self.path, "it has too many primitives")
+            counts.append(self._check_mesh(mesh))
+            vertices, faces = vertices + counts[-1][0], faces + counts[-1][1]
+            self._limit(vertices, faces)
+        return counts
 
     def _check_mesh(self, mesh: dict[str, Any]) -> tuple[int, int]:
         """Vertices and faces of the mesh."""
         vertices = faces = 0
         for primitive in mesh["primitives"]:
+            self._limit(vertices, faces)  # before more is looked at
             mode = primitive.get("mode", TRIANGLES)
             if mode not in (TRIANGLES, POINTS) or primitive.get("targets"):
                 raise refused(self.path, "it holds lines, strips or moving shapes")
@@ -223,15 +253,20 @@ class _Checker:
 
     def _check_indices(self, index: Any, vertices: int) -> int:
         accessor = self._accessor(index)
+        if index not in self._largest:
+            self._largest[index] = self._largest_index(accessor)
+        if self._largest[index] >= vertices:
+            raise refused(self.path, "a face refers to a vertex that is not there")
+        return int(accessor["count"])
+
+    def _largest_index(self, accessor: dict[str, Any]) -> int:
         kind = COMPONENT_TYPES[accessor["componentType"]]
         data, stride = self._view(accessor["bufferView"])
         if kind not in ("u1", "<u2", "<u4") or stride or accessor["type"] != "SCALAR":
             raise refused(self.path, "its indices are not whole numbers")
-        count = int(accessor["count"])
-        values: npt.NDArray[Any] = np.frombuffer(data, kind, count, accessor.get("byteOffset", 0))
-        if count and int(values.max()) >= vertices:
-            raise refused(self.path, "a face refers to a vertex that is not there")
-        return count
+        count, start = int(accessor["count"]), accessor.get("byteOffset", 0)
+        values: npt.NDArray[Any] = np.frombuffer(data, kind, count, start)
+        return int(values.max(initial=0)) if count else -1
 
     def _mesh_uses(self, meshes: int) -> dict[int, int]:
         """How often each mesh is drawn; the node graph must be a forest."""
