@@ -25,6 +25,7 @@ from insaat_cli.cli.options import (
     ThreadsOption,
     VerboseOption,
     given_path,
+    listed,
 )
 from insaat_cli.cli.session import output_for, session_of
 from insaat_cli.pipeline.defaults import DEFAULT_PRESET
@@ -87,7 +88,7 @@ def batch_command(
         sources=(),
         pipeline=pipeline,
         preset=preset,
-        formats=tuple(name.strip() for name in formats.split(",") if name.strip()),
+        formats=listed(formats),
         settings=tuple(settings or ()),
         roi=roi,
         max_memory=max_memory,

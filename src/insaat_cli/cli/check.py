@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from insaat_cli.cli.options import JsonOption, ThreadsOption
-from insaat_cli.cli.reconstruct import PhotosArgument, RecursiveOption
+from insaat_cli.cli.options import JsonOption, RecursiveOption, ThreadsOption
+from insaat_cli.cli.reconstruct import PhotosArgument
 from insaat_cli.cli.session import output_for
 from insaat_cli.formatting import counted, printable
 

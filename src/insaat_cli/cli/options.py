@@ -28,6 +28,11 @@ def given_path(text: str | Path) -> Path:
     return Path(text)
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """The names in a comma-separated list."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 OutputOption = Annotated[
     Path | None,
     typer.Option(
@@ -72,6 +77,7 @@ SetOption = Annotated[
         autocompletion=offer_settings,
     ),
 ]
+RecursiveOption = Annotated[bool, typer.Option("--recursive", "-r", help="Include subfolders.")]
 MasksOption = Annotated[
     Path | None,
     typer.Option(

@@ -11,11 +11,13 @@ from insaat_cli.cli.options import (
     NoDegradeOption,
     PipelineOption,
     PresetOption,
+    RecursiveOption,
     RoiOption,
     SetOption,
     ThreadsOption,
+    listed,
 )
-from insaat_cli.cli.reconstruct import PhotosArgument, RecursiveOption
+from insaat_cli.cli.reconstruct import PhotosArgument
 from insaat_cli.cli.session import output_for
 from insaat_cli.formatting import counted, printable, size
 from insaat_cli.pipeline.defaults import DEFAULT_PRESET
@@ -47,7 +49,7 @@ def plan_command(
         sources=tuple(photos),
         pipeline=pipeline,
         preset=preset,
-        formats=tuple(name.strip() for name in formats.split(",") if name.strip()),
+        formats=listed(formats),
         recursive=recursive,
         settings=tuple(settings or ()),
         roi=roi,

@@ -22,6 +22,7 @@ from insaat_cli.cli.options import (
     PipelineOption,
     PresetOption,
     QuietOption,
+    RecursiveOption,
     RestartOption,
     RoiOption,
     SetOption,
@@ -30,6 +31,7 @@ from insaat_cli.cli.options import (
     UntilOption,
     VerboseOption,
     given_path,
+    listed,
 )
 from insaat_cli.cli.session import output_for, session_of
 from insaat_cli.errors import UsageError
@@ -51,7 +53,6 @@ PhotosArgument = Annotated[
         show_default=False,
     ),
 ]
-RecursiveOption = Annotated[bool, typer.Option("--recursive", "-r", help="Include subfolders.")]
 TogetherOption = Annotated[
     bool, typer.Option("--together", help="Combine several folders into one photo set.")
 ]
@@ -95,7 +96,7 @@ def reconstruct_command(
         output=output,
         pipeline=pipeline,
         preset=preset,
-        formats=tuple(name.strip() for name in formats.split(",") if name.strip()),
+        formats=listed(formats),
         recursive=recursive,
         settings=tuple(settings or ()),
         roi=roi,

@@ -16,10 +16,12 @@ from insaat_cli.cli.options import (
     MasksOption,
     PresetOption,
     QuietOption,
+    RecursiveOption,
     RoiOption,
     SetOption,
     StrictOption,
     given_path,
+    listed,
 )
 from insaat_cli.cli.queue_options import (
     AllowOption,
@@ -46,6 +48,7 @@ from insaat_cli.remote.queue.job_state import Status
 if TYPE_CHECKING:
     from insaat_cli.display.output import Output
     from insaat_cli.remote.client.client import Client
+    from insaat_cli.remote.client.submit import SubmitOptions, Submitted
 
 FOLLOW_S = 2.0
 READER_LEFT = 128 + signal.SIGPIPE
@@ -55,53 +58,78 @@ PhotosArgument = Annotated[
 ]
 
 
+PipelineNameOption = Annotated[
+    str,
+    typer.Option(
+        "--pipeline",
+        metavar="NAME",
+        autocompletion=offer_pipelines,
+        help="Name of a pipeline that the workers allow.",
+    ),
+]
+ResizeOption = Annotated[
+    int | None,
+    typer.Option(metavar="PX", help="Downscale photos to this longest side (px) before uploading."),
+]
+PriorityOption = Annotated[int, typer.Option(help="0 to 99; higher runs first.")]
+TagOption = Annotated[
+    list[str] | None, typer.Option(help="Only workers with this tag take the job.")
+]
+NotifyOption = Annotated[
+    str, typer.Option(metavar="MAIL", help="Send mail to this address when the job ends.")
+]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until the job ends.")]
+
+
 def submit_command(
     context: typer.Context,
     photos: PhotosArgument,
     remote: RemoteOption = None,
     endpoint: EndpointOption = None,
     queue_url: BellOption = None,
-    pipeline: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            autocompletion=offer_pipelines,
-            help="Name of a pipeline that the workers allow.",
-        ),
-    ] = DEFAULT_PIPELINE,
+    pipeline: PipelineNameOption = DEFAULT_PIPELINE,
     preset: PresetOption = DEFAULT_PRESET,
     formats: FormatOption = "glb",
     settings: SetOption = None,
     roi: RoiOption = AUTO,
     masks: MasksOption = None,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Include subfolders.")
-    ] = False,
-    resize: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PX", help="Downscale photos to this longest side (px) before uploading."
-        ),
-    ] = None,
-    priority: Annotated[int, typer.Option(help="0 to 99; higher runs first.")] = 50,
-    tag: Annotated[
-        list[str] | None, typer.Option(help="Only workers with this tag take the job.")
-    ] = None,
-    notify: Annotated[
-        str, typer.Option(metavar="MAIL", help="Send mail to this address when the job ends.")
-    ] = "",
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until the job ends.")] = False,
+    recursive: RecursiveOption = False,
+    resize: ResizeOption = None,
+    priority: PriorityOption = 50,
+    tag: TagOption = None,
+    notify: NotifyOption = "",
+    wait: WaitOption = False,
     strict: StrictOption = False,
     allow_pipeline: AllowOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Submit a reconstruction to the queue. Photos already in the store are not uploaded again."""
-    from insaat_cli.remote.client.submit import SubmitOptions, submit
-    from insaat_cli.remote.queue.job_spec import allowed_pipelines
+    from insaat_cli.remote.client.submit import SubmitOptions
 
     out = output_for(context, json=json, quiet=quiet)
     client = client_of(remote, endpoint, queue_url)
+    _check(masks, strict=strict, wait=wait)
+    options = SubmitOptions(
+        sources=tuple(photos),
+        recursive=recursive,
+        pipeline=DEFAULT_PIPELINE if pipeline == "auto" else pipeline,
+        preset=preset,
+        settings=tuple(settings or ()),
+        roi=roi,
+        formats=listed(formats),
+        priority=priority,
+        tags=tuple(tag or ()),
+        notify=notify,
+        resize=resize,
+    )
+    done = _submit(client, options, allow_pipeline, out)
+    if wait:
+        _follow(client, done.job, out)
+        _report_shortfall(client, done, out, strict=strict)
+
+
+def _check(masks: Path | None, *, strict: bool, wait: bool) -> None:
     if masks is not None:
         raise UsageError(
             "remote jobs do not support --masks",
@@ -111,19 +139,15 @@ def submit_command(
         raise UsageError(
             "--strict needs --wait", hint="add --wait: only a finished job can be checked"
         )
-    options = SubmitOptions(
-        sources=tuple(photos),
-        recursive=recursive,
-        pipeline=DEFAULT_PIPELINE if pipeline == "auto" else pipeline,
-        preset=preset,
-        settings=tuple(settings or ()),
-        roi=roi,
-        formats=tuple(name.strip() for name in formats.split(",") if name.strip()),
-        priority=priority,
-        tags=tuple(tag or ()),
-        notify=notify,
-        resize=resize,
-    )
+
+
+def _submit(
+    client: Client, options: SubmitOptions, allow_pipeline: list[Path] | None, out: Output
+) -> Submitted:
+    """Upload the photos, queue the job and print what was sent."""
+    from insaat_cli.remote.client.submit import submit
+    from insaat_cli.remote.queue.job_spec import allowed_pipelines
+
     meter = TransferMeter("checked or uploaded", out.line)
     done = submit(
         client.queue,
@@ -143,14 +167,17 @@ def submit_command(
         }
     )
     out.line(f"job {done.job}: {len(done.photos.used)} photos, {size(done.sent_bytes)} uploaded")
-    if wait:
-        _follow(client, done.job, out)
-        shortfall = client.shortfall(done.job, done.photos.left_out)
-        out.json({"event": "shortfall", "job": done.job, **shortfall.to_json()})
-        for sentence in shortfall.sentences():
-            out.line(f"warning: {sentence}", style="yellow")
-        if strict and shortfall:
-            raise shortfall.error()
+    return done
+
+
+def _report_shortfall(client: Client, done: Submitted, out: Output, *, strict: bool) -> None:
+    """Print where the result falls short of what was asked for; an error if `strict`."""
+    shortfall = client.shortfall(done.job, done.photos.left_out)
+    out.json({"event": "shortfall", "job": done.job, **shortfall.to_json()})
+    for sentence in shortfall.sentences():
+        out.line(f"warning: {sentence}", style="yellow")
+    if strict and shortfall:
+        raise shortfall.error()
 
 
 def _follow(client: Client, job: str, out: Output, *, stop_if_unread: bool = False) -> None:

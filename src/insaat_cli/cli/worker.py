@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from insaat_cli.cli.options import MemoryOption, ThreadsOption, given_path
+from insaat_cli.cli.options import MemoryOption, ThreadsOption, given_path, listed
 from insaat_cli.cli.queue_options import (
     AllowOption,
     BellOption,
@@ -26,7 +26,54 @@ from insaat_cli.remote.worker.options import (
     WorkerOptions,
 )
 
+if TYPE_CHECKING:
+    from insaat_cli.remote.doorbell.doorbell import Doorbell
+    from insaat_cli.remote.store.protocol import Store
+
 MIN_LEASE_S = 1.0
+
+
+ConcurrencyOption = Annotated[
+    str,
+    typer.Option(
+        metavar="N|auto", help="Number of jobs to run at once; auto: as many as fit in memory."
+    ),
+]
+TagsOption = Annotated[
+    str, typer.Option(metavar="LIST", help="Also accept jobs with these tags: a,b.")
+]
+OnceOption = Annotated[bool, typer.Option("--once", help="Exit after at most one job.")]
+IdleExitOption = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Exit after this many seconds without work."),
+]
+LeaseOption = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS", help="Seconds without a heartbeat after which a job counts as lost."
+    ),
+]
+PollOption = Annotated[
+    float, typer.Option(metavar="SECONDS", help="Seconds between scans of the queue.")
+]
+SweepOption = Annotated[
+    float, typer.Option(metavar="SECONDS", help="Like --poll, but when --queue-url is set.")
+]
+StopOption = Annotated[
+    float, typer.Option(metavar="SECONDS", help="Seconds that stages get to end after SIGTERM.")
+]
+CheckpointOption = Annotated[
+    float, typer.Option(metavar="SECONDS", help="Do not checkpoint stages shorter than this.")
+]
+WorkFolderOption = Annotated[
+    Path | None,
+    typer.Option(parser=given_path, metavar="DIR", help="Folder for temporary files."),
+]
+MetricsPortOption = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="Port for Prometheus metrics and health checks."),
+]
+MetricsHostOption = Annotated[str, typer.Option(help="Address for --metrics-port to listen on.")]
 
 
 def worker_command(
@@ -34,53 +81,20 @@ def worker_command(
     remote: RemoteOption = None,
     endpoint: EndpointOption = None,
     queue_url: BellOption = None,
-    concurrency: Annotated[
-        str,
-        typer.Option(
-            metavar="N|auto",
-            help="Number of jobs to run at once; auto: as many as fit in memory.",
-        ),
-    ] = "1",
-    tags: Annotated[
-        str, typer.Option(metavar="LIST", help="Also accept jobs with these tags: a,b.")
-    ] = "",
-    once: Annotated[bool, typer.Option("--once", help="Exit after at most one job.")] = False,
-    idle_exit: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", help="Exit after this many seconds without work."),
-    ] = None,
-    lease: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            help="Seconds without a heartbeat after which a job counts as lost.",
-        ),
-    ] = DEFAULT_LEASE_S,
-    poll: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Seconds between scans of the queue.")
-    ] = DEFAULT_POLL_S,
-    stop: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Seconds that stages get to end after SIGTERM.")
-    ] = 8.0,
-    checkpoint_min: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Do not checkpoint stages shorter than this.")
-    ] = 2.0,
+    concurrency: ConcurrencyOption = "1",
+    tags: TagsOption = "",
+    once: OnceOption = False,
+    idle_exit: IdleExitOption = None,
+    lease: LeaseOption = DEFAULT_LEASE_S,
+    poll: PollOption = DEFAULT_POLL_S,
+    stop: StopOption = 8.0,
+    checkpoint_min: CheckpointOption = 2.0,
     max_memory: MemoryOption = None,
     threads: ThreadsOption = None,
-    work_folder: Annotated[
-        Path | None,
-        typer.Option(parser=given_path, metavar="DIR", help="Folder for temporary files."),
-    ] = None,
-    sweep: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Like --poll, but when --queue-url is set.")
-    ] = DEFAULT_SWEEP_S,
-    metrics_port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="Port for Prometheus metrics and health checks."),
-    ] = None,
-    metrics_host: Annotated[
-        str, typer.Option(help="Address for --metrics-port to listen on.")
-    ] = "127.0.0.1",
+    work_folder: WorkFolderOption = None,
+    sweep: SweepOption = DEFAULT_SWEEP_S,
+    metrics_port: MetricsPortOption = None,
+    metrics_host: MetricsHostOption = "127.0.0.1",
     allow_pipeline: AllowOption = None,
 ) -> None:
     """Run jobs from a queue until told to stop.
@@ -88,11 +102,6 @@ def worker_command(
     SIGTERM and Ctrl-C return jobs to the queue at once; SIGUSR1 finishes them first.
     """
     from insaat_cli.remote.connections import open_bell, open_store
-    from insaat_cli.remote.queue.job_spec import allowed_pipelines
-    from insaat_cli.remote.worker.mail import MailServer
-    from insaat_cli.remote.worker.notification import Notifier
-    from insaat_cli.remote.worker.webhook import Webhook
-    from insaat_cli.remote.worker.worker import Worker
 
     output_for(context)
     _log_to_stderr()
@@ -101,8 +110,6 @@ def worker_command(
             "--lease, --poll or --sweep is too short",
             hint=f"--lease takes {MIN_LEASE_S:g} s or more, --poll and --sweep more than 0",
         )
-    store = open_store({"remote": remote, "endpoint": endpoint})
-    extra = named_pipelines(allow_pipeline)
     options = WorkerOptions(
         lease_s=lease,
         poll_s=poll,
@@ -110,7 +117,7 @@ def worker_command(
         concurrency=_concurrency(concurrency),
         max_memory=max_memory,
         threads=threads,
-        tags=tuple(name.strip() for name in tags.split(",") if name.strip()),
+        tags=listed(tags),
         once=once,
         idle_exit_s=idle_exit,
         stop_s=stop,
@@ -119,17 +126,28 @@ def worker_command(
         metrics_host=metrics_host,
         metrics_port=metrics_port,
     )
+    store = open_store({"remote": remote, "endpoint": endpoint})
+    bell = open_bell({"queue_url": queue_url})
+    raise typer.Exit(_run(store, bell, options, allow_pipeline))
+
+
+def _run(
+    store: Store, bell: Doorbell | None, options: WorkerOptions, allow_pipeline: list[Path] | None
+) -> int:
+    """Run a worker until it is told to stop; return the exit code.
+
+    The worker is loaded here: neither its help nor its completion needs it."""
+    from insaat_cli.remote.queue.job_spec import allowed_pipelines
+    from insaat_cli.remote.worker.mail import MailServer
+    from insaat_cli.remote.worker.notification import Notifier
+    from insaat_cli.remote.worker.webhook import Webhook
+    from insaat_cli.remote.worker.worker import Worker
+
     notifier = Notifier(
         store=store, mail=MailServer.from_environment(), webhook=Webhook.from_environment()
     )
-    worker = Worker(
-        store,
-        options,
-        allowed=allowed_pipelines(extra),
-        notifier=notifier,
-        bell=open_bell({"queue_url": queue_url}),
-    )
-    raise typer.Exit(int(worker.run()))
+    allowed = allowed_pipelines(named_pipelines(allow_pipeline))
+    return int(Worker(store, options, allowed=allowed, notifier=notifier, bell=bell).run())
 
 
 def _log_to_stderr() -> None:
