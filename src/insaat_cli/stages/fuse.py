@@ -17,13 +17,9 @@ import numpy.typing as npt
 from insaat_cli.engine.bounded_map import in_order
 from insaat_cli.engine.scene.region_of_interest import Box, Region, region_of, subject_box
 from insaat_cli.engine.scene.views import Scene, View, load_scene
+from insaat_cli.engine.stereo.agreement import Agreement, agreed_depth
 from insaat_cli.engine.stereo.depth_map_files import DepthMap, DepthView, read_index
-from insaat_cli.engine.surface.depth_fusion import (
-    Agreement,
-    CellGrid,
-    agreed_depth,
-    neighbour_counts,
-)
+from insaat_cli.engine.surface.depth_fusion import CellGrid, neighbour_counts
 from insaat_cli.engine.working_images import load_rgb
 from insaat_cli.errors import DoNotFitError, InsaatError, StageError, UsageError
 from insaat_cli.mesh_io.ply import write_cloud

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from insaat_cli.engine.scene.views import View
 
 INDEX_NAME = "views.json"
 NORMAL_SCALE = 127
+Pixels = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +29,31 @@ class DepthMap:
     confidence: npt.NDArray[np.uint8]
     """255 where neighbour photos look exactly alike, 0 where unknown."""
 
+    completed: Pixels | None = None
+    """Where depth is that of a plane that its surroundings support, not measured. None: nowhere."""
+    sky: Pixels | None = None
+    """Where there is nothing but sky: no surface at any depth. None: nowhere."""
+
     def save(self, path: Path) -> None:
-        np.savez(path, depth=self.depth, normals=self.normals, confidence=self.confidence)
+        arrays: dict[str, Any] = {
+            "depth": self.depth,
+            "normals": self.normals,
+            "confidence": self.confidence,
+            "completed": self.completed,
+            "sky": self.sky,
+        }
+        np.savez(path, **{name: one for name, one in arrays.items() if one is not None})
 
     @classmethod
     def load(cls, path: Path) -> DepthMap:
         with np.load(path) as data:
-            return cls(depth=data["depth"], normals=data["normals"], confidence=data["confidence"])
+            return cls(
+                depth=data["depth"],
+                normals=data["normals"],
+                confidence=data["confidence"],
+                completed=data.get("completed"),
+                sky=data.get("sky"),
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

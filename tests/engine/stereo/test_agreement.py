@@ -1,0 +1,64 @@
+"""Only what several views measured alike is agreed on."""
+
+import numpy as np
+import pytest
+from tests.engine.plane_scene import SLANTED, plane_scene, true_depth
+
+from insaat_cli.engine.stereo.agreement import Agreement, agreed_depth
+from insaat_cli.engine.stereo.depth_map_files import NORMAL_SCALE, DepthMap
+
+
+@pytest.fixture(scope="module")
+def views():
+    return plane_scene(SLANTED)[0].views
+
+
+def true_map(view):
+    depth = true_depth(view, SLANTED).astype(np.float32)
+    normals = np.empty((*depth.shape, 3), np.int8)
+    normals[:] = np.rint(view.R @ SLANTED * NORMAL_SCALE)
+    return DepthMap(depth=depth, normals=normals, confidence=np.full(depth.shape, 255, np.uint8))
+
+
+def test_true_depth_agrees_and_outliers_do_not(views):
+    maps = [true_map(view) for view in views]
+    wrong = np.zeros(maps[0].depth.shape, bool)
+    wrong[40:60, 50:70] = True
+    maps[0].depth[wrong] *= 1.05
+    depth, support = agreed_depth(views[0], maps[0], views[1:], maps[1:], Agreement())
+    assert not depth[wrong].any()
+    inner = ~wrong
+    inner[:50], inner[-50:], inner[:, :50], inner[:, -50:] = False, False, False, False
+    assert np.all(support[inner] >= 2)
+    truth = true_depth(views[0], SLANTED)
+    assert np.max(np.abs(depth - truth)[inner] / truth[inner]) < 1e-3
+
+
+def test_one_agreeing_view_is_not_enough(views):
+    maps = [true_map(view) for view in views[:2]]
+    depth, _ = agreed_depth(views[0], maps[0], views[1:2], maps[1:], Agreement(views=2))
+    assert not depth.any()
+
+
+def test_a_surface_facing_elsewhere_does_not_agree(views):
+    maps = [true_map(view) for view in views]
+    maps[0].normals[:] = np.array([0, NORMAL_SCALE, 0])
+    depth, _ = agreed_depth(views[0], maps[0], views[1:], maps[1:], Agreement())
+    assert not depth.any()
+
+
+def test_masks_of_what_was_completed_and_of_sky_are_kept(tmp_path, views):
+    one = true_map(views[0])
+    one.save(tmp_path / "measured.npz")
+    assert DepthMap.load(tmp_path / "measured.npz").completed is None
+    completed, sky = one.depth > 3, one.depth > 4
+    DepthMap(
+        depth=one.depth,
+        normals=one.normals,
+        confidence=one.confidence,
+        completed=completed,
+        sky=sky,
+    ).save(tmp_path / "both.npz")
+    again = DepthMap.load(tmp_path / "both.npz")
+    assert np.array_equal(again.completed, completed)
+    assert np.array_equal(again.sky, sky)
