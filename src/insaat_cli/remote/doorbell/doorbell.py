@@ -66,10 +66,17 @@ class Doorbell:
         return self._messages.receive(FIRST_HIDDEN_S)
 
 
+class Wakes(Protocol):
+    """Who waits for messages."""
+
+    def set(self) -> None:
+        """Wake it."""
+
+
 class Listener:
     """Waits at the door in a thread of its own, one message at a time, and only when wanted."""
 
-    def __init__(self, bell: Doorbell, wake: threading.Event) -> None:
+    def __init__(self, bell: Doorbell, wake: Wakes) -> None:
         self._bell, self._wake = bell, wake
         self._wanted = threading.Event()
         self._stopped = threading.Event()

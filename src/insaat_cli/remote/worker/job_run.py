@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 from insaat_cli.errors import (
@@ -51,6 +50,7 @@ from insaat_cli.remote.worker.checkpoints import CheckpointThread
 from insaat_cli.remote.worker.job_log import collect_logs, last_line
 from insaat_cli.remote.worker.metrics import Metrics
 from insaat_cli.remote.worker.reconstruct_job import ExecuteRequest
+from insaat_cli.remote.worker.waking import StopFlag
 from insaat_cli.runner.attempt import DISK_FULL_BYTES
 from insaat_cli.runner.process import ChildProcess, ChildSpec
 from insaat_cli.workspace.json_file import read_object
@@ -99,7 +99,7 @@ class RunContext:
     """The name of this machine, which is that of a key."""
     allowed: Mapping[str, str]
     metrics: Metrics
-    stop_now: Event
+    stop_now: StopFlag
     """Set when the worker must give its jobs back."""
     child_deadline_s: float
     checkpoint_min_s: float

@@ -41,6 +41,7 @@ from insaat_cli.remote.worker.metrics import Metrics, StatusServer
 from insaat_cli.remote.worker.notification import Notifier
 from insaat_cli.remote.worker.options import WorkerOptions
 from insaat_cli.remote.worker.scratch import Scratch
+from insaat_cli.remote.worker.waking import StopFlag, Waker
 
 WATCHED_IDLE = 16
 WATCHED_BUSY = 4
@@ -91,7 +92,7 @@ class Worker:
             machine=machine,
             allowed=allowed,
             metrics=self.metrics,
-            stop_now=threading.Event(),
+            stop_now=StopFlag(),
             child_deadline_s=options.stop_s,
             checkpoint_min_s=options.checkpoint_min_s,
         )
@@ -115,7 +116,7 @@ class Worker:
         self.draining = False
         self.code = ExitCode.DONE
         self._taken = 0
-        self._wake = threading.Event()
+        self._wake = Waker()
         self._has_bell = bell is not None
         self._sweep_s = options.sweep_s if self._has_bell else 0.0
         self._sweep_at = time.monotonic()
@@ -140,12 +141,12 @@ class Worker:
                     self._collect()
                     self._look()
                     self._wake.wait(self._nap())
-                    self._wake.clear()
             finally:
                 self._stop_all()
                 if server:
                     server.stop()
                 self.scratch.close()
+        self._wake.close()
         return self.code
 
     # One turn --------------------------------------------------------------------------------
@@ -356,7 +357,9 @@ class Worker:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """TERM and INT give the jobs back; USR1 finishes them first. Only in the main thread."""
+        """TERM and INT give the jobs back; USR1 finishes them first. Only in the main thread.
+
+        The handlers take no locks: see `waking`, which also ends the nap."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -365,18 +368,17 @@ class Worker:
             if number == signal.SIGINT:
                 self.code = ExitCode.INTERRUPTED
             self.context.stop_now.set()
-            self._wake.set()
 
         def drain(number: int, frame: FrameType | None) -> None:
             self.draining = True
-            self._wake.set()
 
         handlers = {signal.SIGTERM: stop, signal.SIGINT: stop}
         if hasattr(signal, "SIGUSR1"):
             handlers[signal.SIGUSR1] = drain
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
-            yield
+            with self._wake.on_signals():
+                yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
