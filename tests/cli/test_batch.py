@@ -113,6 +113,7 @@ def test_a_jobs_file(sets: Path, fake: Fake, capsys: Capture) -> None:
         ({"jobs": [{"name": "a"}]}, "job 1 has no 'photos'"),
         ({"jobs": [{"photos": "a", "recursive": "perhaps"}]}, "recursive cannot be 'perhaps'"),
         ({"jobs": [{"photos": "a", "keep": "some"}]}, "keep cannot be 'some'"),
+        ({"jobs": [{"photos": "a", "complete": "some"}]}, "complete cannot be 'some'"),
         ({"jobs": [{"photos": "a"}, {"photos": "a"}]}, "would both"),
         ({"jobs": [{"photos": "a", "name": "x"}, {"photos": "c", "name": "x"}]}, "two jobs"),
         ({"defaults": {"photos": "a"}, "jobs": [{"photos": "a"}]}, "unknown key 'photos'"),

@@ -27,6 +27,7 @@ from insaat_cli.inspection.photo_facts import NEIGHBOURS_KEPT, PhotoFacts, Regis
 from insaat_cli.inspection.photo_quality import Tone
 from insaat_cli.inspection.sparse_model import SparseFacts, plan_of
 from insaat_cli.inspection.surface_coverage import Side, coverage_of, front_of, widest_gap
+from insaat_cli.mesh_io.face_class import FaceClass
 
 CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
 SQUARES = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
@@ -190,3 +191,12 @@ def test_plan_puts_points_where_they_lie_from_above() -> None:
         column, row = (int((v / plan.reach + 1) / 2 * 640) for v in (x, z))
         assert plan.pixels[row, column, :3].tolist() == color
     assert (plan.pixels[..., 3] > 0).sum() == 8
+
+
+def test_what_was_not_measured_has_a_color_of_its_own() -> None:
+    counts = np.array([0, 4, 4, 9], np.int32)
+    plain = color_of(counts)
+    classes = np.array([0, FaceClass.COMPLETED, FaceClass.MEASURED, FaceClass.CLOSED], np.uint8)
+    colors = color_of(counts, classes)
+    assert np.array_equal(colors[[0, 2]], plain[[0, 2]])
+    assert len(np.unique(np.concatenate([colors[[1, 3]], COLORS]), axis=0)) == len(COLORS) + 2

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import trimesh
 
-from insaat_cli.mesh_io.ply import read_cloud, read_mesh, write_cloud, write_mesh
+from insaat_cli.mesh_io.ply import (
+    _header,
+    read_classed_mesh,
+    read_cloud,
+    read_mesh,
+    write_cloud,
+    write_mesh,
+)
 from insaat_cli.mesh_io.point_cloud import Cloud
 
 
@@ -41,3 +48,28 @@ def test_a_cut_off_file_is_noticed(tmp_path):
     (tmp_path / "mesh.ply").write_bytes(raw[:-20])
     with pytest.raises(ValueError, match="cut off"):
         read_mesh(tmp_path / "mesh.ply")
+
+
+def test_classes_of_points_and_faces_come_back_and_older_files_have_none(tmp_path):
+    points = np.zeros((3, 3), np.float32)
+    cloud = Cloud(
+        points=points,
+        normals=points,
+        colors=np.zeros((3, 3), np.uint8),
+        completed=np.array([True, False, True]),
+    )
+    write_cloud(tmp_path / "cloud.ply", cloud)
+    assert b"property uchar class" in (tmp_path / "cloud.ply").read_bytes()
+    assert read_cloud(tmp_path / "cloud.ply").completed.tolist() == [True, False, True]
+    before = np.zeros(3, [(n, "<f4") for n in ("x", "y", "z", "nx", "ny", "nz")]
+                      + [(n, "u1") for n in ("red", "green", "blue")])  # fmt: skip
+    (tmp_path / "old.ply").write_bytes(_header([("vertex", before)]) + before.tobytes())
+    assert read_cloud(tmp_path / "old.ply").completed.tolist() == [False] * 3
+
+    faces = np.array([[0, 1, 2], [2, 1, 0]], np.int32)
+    write_mesh(tmp_path / "mesh.ply", points, faces)
+    assert read_classed_mesh(tmp_path / "mesh.ply")[2] is None
+    write_mesh(tmp_path / "mesh.ply", points, faces, np.array([2, 1], np.uint8))
+    assert read_mesh(tmp_path / "mesh.ply")[1].tolist() == faces.tolist()
+    assert read_classed_mesh(tmp_path / "mesh.ply")[2].tolist() == [2, 1]
+    assert len(trimesh.load(tmp_path / "mesh.ply", process=False).faces) == 2

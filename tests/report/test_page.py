@@ -212,6 +212,18 @@ def test_what_was_found_out_is_shown(workspace: Path) -> None:
     assert len(page.all("img")) == 5
 
 
+def test_the_share_that_was_not_measured_is_said_in_words(workspace: Path) -> None:
+    record = json.loads((workspace / "run.json").read_text(encoding="utf-8"))
+    shares = {"measured_share": 0.864, "completed_share": 0.12, "closed_share": 0.016}
+    change(workspace, stages=[*record["stages"], stage("surface", metrics=shares)])
+    page = inspected(workspace, FOUND)
+    shown = "".join(page.text)
+    assert "12% of the surface was completed from its surroundings rather than measured" in shown
+    assert "1.6% closes small holes" in shown
+    colors = [str(attributes.get("class")) for attributes in page.all("rect")]
+    assert "of-completed" in colors and "of-closed" in colors
+
+
 def test_nonsense_in_place_of_findings_spoils_no_report(workspace: Path) -> None:
     nonsense: dict[str, Any] = {
         "advice": "x", "coverage": [1], "calibration": [3, {}], "plan_reach": "far",

@@ -15,7 +15,8 @@ from insaat_cli.engine.stereo.depth_map_files import DepthView
 from insaat_cli.engine.surface.mesh_cleaning import face_areas
 from insaat_cli.engine.surface.photo_consistency import Witness
 from insaat_cli.errors import DoNotFitError, StageError, UsageError
-from insaat_cli.mesh_io.ply import read_cloud, read_mesh, write_cloud
+from insaat_cli.mesh_io.face_class import FaceClass
+from insaat_cli.mesh_io.ply import read_classed_mesh, read_cloud, read_mesh, write_cloud
 from insaat_cli.stages import dense
 from insaat_cli.stages.dense import DenseOptions, make_depth_maps
 from insaat_cli.stages.fuse import (
@@ -234,3 +235,32 @@ def test_a_surface_that_all_photos_contradict_is_an_error():
     assert len(seen_right[1]) == 1
     with pytest.raises(DoNotFitError, match="no surface"):
         carved(vertices, from_behind, [witness] * 2, SurfaceOptions(), 1)
+
+
+def test_a_hole_is_closed_and_marked_or_left_open_if_nothing_may_be_invented(meshed, tmp_path):
+    folder, _, _, _, whole = meshed
+    assert whole["measured_share"] > 0.97
+    cloud = read_cloud(folder / "cloud.ply")
+    middle = np.median(cloud.points, axis=0)
+    off = np.linalg.norm(cloud.points - middle, axis=1)
+    cell = whole["cell"]
+    keep = off > 6 * cell
+    holed = replace(cloud.only(keep), completed=off[keep] > 1)
+    metrics, vertices, faces = _meshed_again(folder, holed, tmp_path)
+    classes = read_classed_mesh(tmp_path / "mesh.ply")[2]
+    away = np.linalg.norm(vertices[faces].mean(axis=1) - middle, axis=1)
+    assert np.all(classes[away < 3 * cell] == FaceClass.CLOSED)
+    assert np.any(away < 3 * cell)
+    assert np.mean(classes[away > 1.1] == FaceClass.COMPLETED) > 0.95
+    assert np.mean(classes[(away > 9 * cell) & (away < 0.9)] == FaceClass.MEASURED) > 0.99
+    assert metrics["closed_share"] > 0
+    assert metrics["completed_share"] > 0
+    total = sum(metrics[f"{kind.name.lower()}_share"] for kind in FaceClass)
+    assert total == pytest.approx(1, abs=1e-3)
+
+    metrics, vertices, faces = _meshed_again(
+        folder, holed, tmp_path, SurfaceOptions(close_levels=0)
+    )
+    away = np.linalg.norm(vertices[faces].mean(axis=1) - middle, axis=1)
+    assert np.all(away > 3 * cell)
+    assert metrics["closed_share"] == 0

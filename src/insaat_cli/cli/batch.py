@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from insaat_cli.cli.options import (
+    CompleteOption,
     FormatOption,
     JsonOption,
     KeepOption,
@@ -28,6 +29,7 @@ from insaat_cli.cli.options import (
     listed,
 )
 from insaat_cli.cli.session import output_for, session_of
+from insaat_cli.pipeline.completion import Completion
 from insaat_cli.pipeline.defaults import DEFAULT_PRESET
 from insaat_cli.pipeline.region import AUTO
 from insaat_cli.reconstruction.options import Keep, ReconstructionOptions
@@ -66,6 +68,7 @@ def batch_command(
     formats: FormatOption = "glb",
     settings: SetOption = None,
     roi: RoiOption = AUTO,
+    complete: CompleteOption = Completion.ON,
     max_memory: MemoryOption = None,
     threads: ThreadsOption = None,
     restart: RestartOption = False,
@@ -91,6 +94,7 @@ def batch_command(
         formats=listed(formats),
         settings=tuple(settings or ()),
         roi=roi,
+        complete=complete,
         max_memory=max_memory,
         threads=threads,
         restart=restart,

@@ -14,6 +14,7 @@ from insaat_cli.cli.completion import (
     offer_settings,
     offer_stages,
 )
+from insaat_cli.pipeline.completion import Completion
 from insaat_cli.reconstruction.options import Keep
 
 RUN_PANEL = "Limits and resuming"
@@ -95,6 +96,14 @@ RoiOption = Annotated[
         metavar="auto|off|BOX",
         help="Region to keep. auto: remove the background of photos taken around a subject. "
         "BOX: xmin,ymin,zmin,xmax,ymax,zmax in the frame of cameras.json: Y up, ground at y = 0.",
+    ),
+]
+CompleteOption = Annotated[
+    Completion,
+    typer.Option(
+        "--complete",
+        help="on: complete plain surfaces from their surroundings and close small holes; the "
+        "report says how much. off: keep only what was measured.",
     ),
 ]
 MemoryOption = Annotated[

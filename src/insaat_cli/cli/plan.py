@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from insaat_cli.cli.options import (
+    CompleteOption,
     FormatOption,
     JsonOption,
     MemoryOption,
@@ -20,6 +21,7 @@ from insaat_cli.cli.options import (
 from insaat_cli.cli.reconstruct import PhotosArgument
 from insaat_cli.cli.session import output_for
 from insaat_cli.formatting import counted, printable, size
+from insaat_cli.pipeline.completion import Completion
 from insaat_cli.pipeline.defaults import DEFAULT_PRESET
 from insaat_cli.pipeline.region import AUTO
 from insaat_cli.reconstruction.options import ReconstructionOptions
@@ -34,6 +36,7 @@ def plan_command(
     recursive: RecursiveOption = False,
     settings: SetOption = None,
     roi: RoiOption = AUTO,
+    complete: CompleteOption = Completion.ON,
     max_memory: MemoryOption = None,
     threads: ThreadsOption = None,
     no_degrade: NoDegradeOption = False,
@@ -53,6 +56,7 @@ def plan_command(
         recursive=recursive,
         settings=tuple(settings or ()),
         roi=roi,
+        complete=complete,
         max_memory=max_memory,
         threads=threads,
         degrade=not no_degrade,

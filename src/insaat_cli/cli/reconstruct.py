@@ -9,6 +9,7 @@ import typer
 
 from insaat_cli.cli.batch import run_all_and_tell
 from insaat_cli.cli.options import (
+    CompleteOption,
     DryRunOption,
     FormatOption,
     FromOption,
@@ -36,6 +37,7 @@ from insaat_cli.cli.options import (
 from insaat_cli.cli.session import output_for, session_of
 from insaat_cli.errors import UsageError
 from insaat_cli.formatting import printable
+from insaat_cli.pipeline.completion import Completion
 from insaat_cli.pipeline.defaults import DEFAULT_PRESET
 from insaat_cli.pipeline.region import AUTO
 from insaat_cli.reconstruction.options import Keep, ReconstructionOptions
@@ -68,6 +70,7 @@ def reconstruct_command(
     recursive: RecursiveOption = False,
     settings: SetOption = None,
     roi: RoiOption = AUTO,
+    complete: CompleteOption = Completion.ON,
     masks: MasksOption = None,
     max_memory: MemoryOption = None,
     threads: ThreadsOption = None,
@@ -100,6 +103,7 @@ def reconstruct_command(
         recursive=recursive,
         settings=tuple(settings or ()),
         roi=roi,
+        complete=complete,
         masks=masks,
         max_memory=max_memory,
         threads=threads,

@@ -11,6 +11,7 @@ import typer
 
 from insaat_cli.cli.completion import offer_pipelines
 from insaat_cli.cli.options import (
+    CompleteOption,
     FormatOption,
     JsonOption,
     MasksOption,
@@ -41,6 +42,7 @@ from insaat_cli.display.job_text import (
 )
 from insaat_cli.errors import UsageError
 from insaat_cli.formatting import size
+from insaat_cli.pipeline.completion import Completion
 from insaat_cli.pipeline.defaults import DEFAULT_PIPELINE, DEFAULT_PRESET
 from insaat_cli.pipeline.region import AUTO
 from insaat_cli.remote.queue.job_state import Status
@@ -92,6 +94,7 @@ def submit_command(
     formats: FormatOption = "glb",
     settings: SetOption = None,
     roi: RoiOption = AUTO,
+    complete: CompleteOption = Completion.ON,
     masks: MasksOption = None,
     recursive: RecursiveOption = False,
     resize: ResizeOption = None,
@@ -117,6 +120,7 @@ def submit_command(
         preset=preset,
         settings=tuple(settings or ()),
         roi=roi,
+        complete=complete,
         formats=listed(formats),
         priority=priority,
         tags=tuple(tag or ()),

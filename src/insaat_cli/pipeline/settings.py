@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from insaat_cli.errors import UsageError
 from insaat_cli.formatting import suggestion
+from insaat_cli.pipeline.completion import CLOSE_LEVELS, MODE, STAGE, Completion
 from insaat_cli.pipeline.defaults import DEFAULT_PRESET
 from insaat_cli.pipeline.definition import (
     MEMORY_KEY,
@@ -79,6 +80,27 @@ def region_settings(pipeline: Pipeline, choice: str) -> tuple[str, ...]:
         )
     # The default is left to the pipeline file, and to --set.
     return () if choice == AUTO else tuple(f"{name}.{PARAMETER}={choice}" for name in stages)
+
+
+def completion_settings(pipeline: Pipeline, choice: Completion) -> tuple[str, ...]:
+    """The settings that `--complete choice` stands for, STAGE.PARAMETER=VALUE.
+
+    Raises UsageError where it is switched off and no stage of `pipeline` can do without.
+    """
+    if choice is Completion.ON:
+        return ()  # the default is left to the pipeline file, and to --set
+    settings = tuple(
+        f"{stage.name}.{key}={value}"
+        for stage in pipeline.stages
+        for key, value in ((MODE, choice), (CLOSE_LEVELS, 0))
+        if key in stage.params and (key != MODE or stage.name == STAGE)
+    )
+    if not settings:
+        raise UsageError(
+            f"pipeline {pipeline.name} does not support --complete off",
+            hint="--pipeline embedded can leave out what was not measured",
+        )
+    return settings
 
 
 def climb(stage: Stage, ladder: Ladder, rungs: int, params: Params) -> tuple[Params, int | None]:

@@ -159,7 +159,10 @@ def _check_outputs(sets: Mapping[str, ReconstructionOptions]) -> None:
 def _check_pipelines(sets: Mapping[str, ReconstructionOptions]) -> None:
     checked = set()
     for name, options in sets.items():
-        asked = (options.pipeline, options.preset, options.settings, options.roi, options.formats)
+        asked = (
+            options.pipeline, options.preset, options.settings, options.roi, options.complete,
+            options.formats,
+        )  # fmt: skip
         if asked in checked:
             continue
         checked.add(asked)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import yaml
 
 from insaat_cli.errors import UsageError
 from insaat_cli.formatting import printable
+from insaat_cli.pipeline.completion import Completion
 from insaat_cli.pipeline.loader import names_file
 from insaat_cli.reconstruction.options import Keep, ReconstructionOptions
 from insaat_cli.workspace.workspace import is_workspace
@@ -174,7 +176,18 @@ def _formats(options: Options, value: Any, base: Path) -> Options:
 def _text_field(name: str) -> Callable[[Options, Any, Path], Options]:
     def apply(options: Options, value: Any, base: Path) -> Options:
         (text,) = _texts(value)
-        fields: dict[str, Any] = {name: Keep(text) if name == "keep" else text}
+        fields: dict[str, Any] = {name: text}
+        return replace(options, **fields)
+
+    return apply
+
+
+def _choice_field(name: str, choices: type[StrEnum]) -> Callable[[Options, Any, Path], Options]:
+    def apply(options: Options, value: Any, base: Path) -> Options:
+        if isinstance(value, bool):  # on and off are truth values in YAML
+            value = "on" if value else "off"
+        (text,) = _texts(value)
+        fields: dict[str, Any] = {name: choices(text)}
         return replace(options, **fields)
 
     return apply
@@ -204,9 +217,10 @@ FIELDS: Mapping[str, Callable[[Options, Any, Path], Options]] = {
     "format": _formats,
     "set": _settings,
     "roi": _text_field("roi"),
+    "complete": _choice_field("complete", Completion),
     "masks": _masks,
     "recursive": _truth_field("recursive"),
-    "keep": _text_field("keep"),
+    "keep": _choice_field("keep", Keep),
     "strict": _truth_field("strict"),
 }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from insaat_cli.pipeline.completion import Completion
 from insaat_cli.pipeline.defaults import ALWAYS_WRITTEN, DEFAULT_PRESET
 
 AUTO = "auto"
@@ -38,6 +39,8 @@ class ReconstructionOptions:
     """STAGE.PARAMETER=VALUE."""
     roi: str = AUTO
     """What is kept: auto, off or a box, see `pipeline/region.py`."""
+    complete: Completion = Completion.ON
+    """Whether plain surfaces are completed and small holes closed."""
     from_stage: str | None = None
     until_stage: str | None = None
     restart: bool = False

@@ -19,7 +19,12 @@ from insaat_cli.photos.photo_set import PhotoSet
 from insaat_cli.pipeline.defaults import ALWAYS_WRITTEN, DEFAULT_PIPELINE, check_formats
 from insaat_cli.pipeline.definition import Pipeline
 from insaat_cli.pipeline.loader import find_pipeline
-from insaat_cli.pipeline.settings import region_settings, with_preset, with_settings
+from insaat_cli.pipeline.settings import (
+    completion_settings,
+    region_settings,
+    with_preset,
+    with_settings,
+)
 from insaat_cli.planning.run_plan import RunPlan, foreseen_results
 from insaat_cli.planning.scheduler import Budget
 from insaat_cli.reconstruction.options import (
@@ -173,6 +178,7 @@ def chosen_pipeline(options: ReconstructionOptions) -> Pipeline:
     """The pipeline with preset, settings and output formats applied."""
     pipeline = with_settings(usual_pipeline(options), options.settings)
     pipeline = with_settings(pipeline, region_settings(pipeline, options.roi))
+    pipeline = with_settings(pipeline, completion_settings(pipeline, options.complete))
     formats = tuple(dict.fromkeys((ALWAYS_WRITTEN, *options.formats)))
     check_formats(formats)
     if formats == (ALWAYS_WRITTEN,):

@@ -54,26 +54,46 @@ def coverage(run: RunData) -> Markup | None:
     shares = facts.get("seen_by")
     shares = shares if isinstance(shares, Mapping) else {}
     legend = [
-        element(
-            "li",
-            element(
-                "svg", element("rect", width=14, height=14, rx=3, class_=f"seen{number}"),
-                viewBox="0 0 14 14", aria_hidden="true",
-            ),
-            element("span", printable(f"{step.replace('-', ' to ')}: {_share(shares.get(step))}")),
-        )
+        _legend_item(f"seen{number}", f"{step.replace('-', ' to ')}: {_share(shares.get(step))}")
         for number, step in enumerate(SEEN_BY)
-    ]  # fmt: skip
+    ]
     image = picture(run.coverage_picture)
     return element(
         "section",
         element("h2", "Coverage"),
         element("p", "Share of the surface by number of photos that see it:", class_="muted"),
         element("ul", *legend, class_="legend"),
+        _not_measured(run.metrics("surface")),
         element("img", src=image, alt="The model colored by how many photos see it",
                 class_="preview"),
         _sides(facts),
     )  # fmt: skip
+
+
+def _legend_item(color: str, text: str) -> Markup:
+    box = element("rect", width=14, height=14, rx=3, class_=color)
+    return element(
+        "li",
+        element("svg", box, viewBox="0 0 14 14", aria_hidden="true"),
+        element("span", printable(text)),
+    )
+
+
+def _not_measured(surface: Mapping[str, Any]) -> Markup | None:
+    """How much of the surface was completed or closed, and the colors of both in the picture."""
+    if not _has(surface, "completed_share"):
+        return None
+    completed, closed = (surface.get(f"{kind}_share") for kind in ("completed", "closed"))
+    if not _number(completed) and not _number(closed):
+        return element("p", "All of the surface was measured.", class_="muted")
+    text = (
+        f"{_share(completed)} of the surface was completed from its surroundings rather than "
+        f"measured; {_share(closed)} closes small holes. In the picture:"
+    )
+    legend = [_legend_item(f"of-{kind}", kind) for kind in ("completed", "closed")]
+    return joined(
+        element("p", printable(text), class_="muted"), element("ul", *legend, class_="legend")
+    )
 
 
 def _sides(facts: Mapping[str, Any]) -> Markup | None:

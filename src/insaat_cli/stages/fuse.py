@@ -105,6 +105,7 @@ def fuse_depth_maps(
     write_cloud(output, cloud)
     return {
         "points": len(cloud.points),
+        "completed_share": round(float(cloud.completed.mean()), 4),
         "depths_agreed": kept,
         "spacing": spacing,
         "outside_roi_share": round(outside / max(1, measured), 4),
@@ -203,11 +204,7 @@ def _middle(entries: list[DepthView]) -> npt.NDArray[np.float64]:
 def _without_strays(cloud: Cloud, cell: float, surrounded: int) -> Cloud:
     if not len(cloud.points):
         return cloud
-    return _some(cloud, neighbour_counts(cloud.points, 2 * cell) >= surrounded)
-
-
-def _some(cloud: Cloud, keep: npt.NDArray[np.bool_]) -> Cloud:
-    return Cloud(points=cloud.points[keep], normals=cloud.normals[keep], colors=cloud.colors[keep])
+    return cloud.only(neighbour_counts(cloud.points, 2 * cell) >= surrounded)
 
 
 def describe_removal(region: Region, share: float) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from insaat_cli.engine.render.coverage import (
+    Surface,
     coarse_surface,
     color_of,
     count_photos,
@@ -26,6 +27,7 @@ from insaat_cli.engine.render.coverage import (
 from insaat_cli.engine.render.preview import preview_directions
 from insaat_cli.engine.scene.optical_axes import orbited
 from insaat_cli.engine.scene.views import View
+from insaat_cli.engine.surface.face_class import nearest_classes
 from insaat_cli.external.verified_pairs import verified_pairs
 from insaat_cli.inspection.model_advice import advise
 from insaat_cli.inspection.photo_facts import (
@@ -37,6 +39,7 @@ from insaat_cli.inspection.photo_facts import (
 )
 from insaat_cli.inspection.sparse_model import SparseFacts, plan_of, read_sparse
 from insaat_cli.inspection.surface_coverage import Coverage, Gap, coverage_of, front_of, widest_gap
+from insaat_cli.mesh_io.ply import read_classed_mesh
 from insaat_cli.mesh_io.textured_mesh import read_glb
 from insaat_cli.pipeline.stage_contract import (
     Events,
@@ -137,7 +140,7 @@ def _coverage(
     counts = count_photos(surface, views, threads=request.threads)
     picture = draw_sides(
         surface,
-        color_of(counts),
+        color_of(counts, _classes(request, surface)),
         preview_directions(centers),
         options.coverage_width,
         round(options.coverage_width * 0.75),
@@ -148,6 +151,17 @@ def _coverage(
         request.output / COVERAGE_PICTURE, quality=JPEG_QUALITY, optimize=True
     )
     return coverage_of(surface, counts, front=front_of(centers), photos=len(views), focus=focus)
+
+
+def _classes(request: StageRequest, surface: Surface) -> NDArray[np.uint8] | None:
+    """(F,) where each face comes from; None where the surface is another program's."""
+    mesh = request.inputs.get("surface", Path()) / "mesh.ply"
+    if not mesh.is_file():
+        return None
+    vertices, faces, classes = read_classed_mesh(mesh)
+    if classes is None or not len(faces):
+        return None
+    return nearest_classes(surface.middles.astype(np.float32), (vertices, faces, classes))
 
 
 def _gap(cameras: list[Mapping[str, Any]], photos: list[PhotoFacts]) -> Gap | None:

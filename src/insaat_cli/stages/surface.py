@@ -15,9 +15,10 @@ from insaat_cli.engine.scene.views import View
 from insaat_cli.engine.stereo.depth_map_files import DepthMap, read_index
 from insaat_cli.engine.surface.cloud_grain import occupied_cells, typical_spacing, typical_thickness
 from insaat_cli.engine.surface.decimation import merge_flat
+from insaat_cli.engine.surface.face_class import class_shares, face_classes
 from insaat_cli.engine.surface.hole_closing import Oriented, closed_surface, free_space
 from insaat_cli.engine.surface.hole_patching import close_small_holes
-from insaat_cli.engine.surface.implicit_surface import Surfaces
+from insaat_cli.engine.surface.implicit_surface import RADIUS, Surfaces
 from insaat_cli.engine.surface.mesh_cleaning import (
     Faces,
     Vertices,
@@ -44,6 +45,8 @@ SPARE_FACES = 4.0
 """The grid may give so many times the faces wanted: flat parts need few of them."""
 ROOM_FOR_PATCHES = 0.9
 """Share of the faces wanted that are there before what is left of holes is closed."""
+CLOSED_BEYOND = RADIUS
+"""Cells from the nearest point beyond which a face was closed: measured points reach no farther."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,7 @@ class SurfaceOptions:
     max_faces: int = 500_000
     """The mesh has no more, and cells are not much finer than so many faces can show."""
     close_levels: int = 4
-    """Holes up to about 2 ** this many cells are closed."""
+    """Holes up to about 2 ** this many cells are closed; 0: none is."""
     free_views: int = 2
     """So many depth maps must have seen through a place for it to count as free."""
     hole_views: int = 4
@@ -108,18 +111,21 @@ def build_surface(
         )
         progress(0.8 + 0.15 * (done + 1) / options.carve_rounds)
     vertices, faces = bounded(vertices, faces, int(ROOM_FOR_PATCHES * options.max_faces), threads)
-    faces = close_small_holes(
-        vertices,
-        faces,
-        cell * 2**options.close_levels,
-        lambda points: free_space(points, depth_maps(depth), options.hole_views),
-    )
-    vertices, faces = bounded(vertices, faces, options.max_faces, threads)
-    write_mesh(output, vertices, faces)
+    if options.close_levels:
+        faces = close_small_holes(
+            vertices,
+            faces,
+            cell * 2**options.close_levels,
+            lambda points: free_space(points, depth_maps(depth), options.hole_views),
+        )
+        vertices, faces = bounded(vertices, faces, options.max_faces, threads)
+    classes = face_classes(vertices, faces, cloud, CLOSED_BEYOND * cell, threads=threads)
+    write_mesh(output, vertices, faces, classes)
     return {
         "faces": len(faces),
         "vertices": len(vertices),
         "components": components,
+        **class_shares(vertices, faces, classes),
         "cell": cell,
         "thickness": thickness,
     }

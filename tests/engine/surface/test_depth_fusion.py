@@ -1,5 +1,7 @@
 """Grid cells hold weighted means."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.engine.plane_scene import SLANTED, plane_scene, true_depth
@@ -36,3 +38,28 @@ def test_cells_average_points_normals_and_colors(views):
 def test_neighbour_counts_find_the_stray():
     points = np.array([[0, 0, 0], [0.1, 0, 0], [0.2, 0.1, 0], [9, 9, 9]], np.float32)
     assert neighbour_counts(points, 0.2).tolist() == [3, 3, 3, 1]
+
+
+def test_a_cell_was_completed_where_most_of_its_weight_was(views):
+    grid = CellGrid(0.05, np.zeros(3))
+    for view, sure in ((views[0], 255), (views[1], 50)):
+        one = true_map(view)
+        one.confidence[:] = sure
+        # What the sure view measured, the other completed, and the other way round.
+        across = _places(view)[..., 0] < 0
+        completed = across if sure == 255 else ~across
+        half = replace(one, completed=completed)
+        grid.add(view, one.depth, half, np.zeros((*one.depth.shape, 3), np.uint8))
+    cloud = grid.cloud(2)
+    apart = np.abs(cloud.points[:, 0]) > 0.1
+    assert 0.2 < cloud.completed.mean() < 0.8
+    both = apart & (np.linalg.norm(cloud.points, axis=1) < 0.5)
+    assert np.mean(cloud.completed[both] == (cloud.points[both, 0] < 0)) > 0.95
+
+
+def _places(view):
+    """(H, W, 3) where the pixels of a view see the plane."""
+    depth = true_depth(view, SLANTED)
+    v, u = np.mgrid[: depth.shape[0], : depth.shape[1]]
+    rays = np.stack([u, v, np.ones_like(u)], -1) @ np.linalg.inv(view.K).T
+    return (rays * depth[..., None] - view.t) @ view.R

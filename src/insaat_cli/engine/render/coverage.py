@@ -21,6 +21,7 @@ from insaat_cli.engine.render.preview import (
 from insaat_cli.engine.render.raster import rasterize
 from insaat_cli.engine.scene.optical_axes import Focus
 from insaat_cli.engine.scene.views import View
+from insaat_cli.mesh_io.face_class import FaceClass
 
 Floats = NDArray[np.float64]
 
@@ -44,6 +45,11 @@ COLORS = np.array(
     ], np.uint8,
 )  # fmt: skip
 """Of 0, 1, 2, 3 to 4, 5 to 8, 9 and more photos (ColorBrewer's RdYlBu, told apart by all eyes)."""
+CLASS_COLORS = {
+    FaceClass.COMPLETED: np.array([0, 158, 115], np.uint8),
+    FaceClass.CLOSED: np.array([204, 121, 167], np.uint8),
+}
+"""Of what was not measured (Okabe and Ito's palette), whatever number of photos sees it."""
 DARKEST = 0.45
 
 
@@ -144,9 +150,15 @@ def _seen(surface: Surface, view: View) -> NDArray[np.bool_]:
     return seen
 
 
-def color_of(counts: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """(F, 3) RGB."""
-    return np.asarray(COLORS[np.digitize(counts, STEPS)])
+def color_of(
+    counts: NDArray[np.int32], classes: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
+    """(F, 3) RGB: by number of photos, except for what `classes` (F,) say was not measured."""
+    colors = np.asarray(COLORS[np.digitize(counts, STEPS)])
+    if classes is not None:
+        for kind, color in CLASS_COLORS.items():
+            colors[classes == kind] = color
+    return colors
 
 
 def draw_sides(

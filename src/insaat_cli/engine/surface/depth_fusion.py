@@ -19,13 +19,15 @@ from insaat_cli.engine.stereo.depth_map_files import DepthMap
 from insaat_cli.mesh_io.point_cloud import Cloud
 
 Map = npt.NDArray[np.float32]
-CHANNELS = 11
-"""Sums in a cell: weight, x, y, z, nx, ny, nz, r, g, b, observations."""
+CHANNELS = 12
+"""Sums in a cell: weight, x, y, z, nx, ny, nz, r, g, b, observations, weight that is completed."""
 CELL_BITS = 21
 EMPTY = -1
 ROWS_AT_ONCE = 1 << 18
 FULLEST = 0.6
 """The hash table doubles beyond this share."""
+MOSTLY = 0.5
+"""A cell was completed where more than this share of its weight was."""
 
 
 class CellGrid:
@@ -55,7 +57,8 @@ class CellGrid:
             # In place where the system can: no second copy while it grows.
             self._sums.resize((most + len(self._sums) // 8, CHANNELS), refcheck=False)
         self._count = _add_pixels(
-            depth, depth_map.normals, depth_map.confidence, rgb, intrinsics_of(view),
+            depth, depth_map.normals, depth_map.confidence, completed_pixels(depth_map), rgb,
+            intrinsics_of(view),
             np.ascontiguousarray(view.R), view.t.copy(), self.origin, self.cell,
             self._keys, self._numbers, self._sums, self._count,
         )  # fmt: skip
@@ -69,6 +72,7 @@ class CellGrid:
             points=np.empty((len(filled), 3), np.float32),
             normals=np.empty((len(filled), 3), np.float32),
             colors=np.empty((len(filled), 3), np.uint8),
+            completed=np.zeros(len(filled), bool),
         )
         for first in range(0, len(filled), ROWS_AT_ONCE):
             part = slice(first, first + ROWS_AT_ONCE)
@@ -78,7 +82,14 @@ class CellGrid:
             cloud.points[part] = sums[:, 1:4] + self.origin.astype(np.float32)
             cloud.normals[part] = sums[:, 4:7] / np.maximum(length, np.float32(1e-9))
             cloud.colors[part] = np.clip(np.rint(sums[:, 7:10]), 0, 255)
+            cloud.completed[part] = sums[:, 11] > MOSTLY
         return cloud
+
+
+def completed_pixels(depth_map: DepthMap) -> npt.NDArray[np.bool_]:
+    """(height, width): which depths were completed from their surroundings, not measured."""
+    completed = depth_map.completed
+    return np.zeros(depth_map.depth.shape, bool) if completed is None else completed
 
 
 @njit(inline="always")
@@ -102,7 +113,7 @@ def _move(old_table, old_numbers, table, numbers):  # type: ignore[no-untyped-de
 
 @njit(nogil=True, cache=True)
 def _add_pixels(  # type: ignore[no-untyped-def]
-    depth, normals, confidence, rgb, K, R, t, origin, cell, table, numbers, sums, count
+    depth, normals, confidence, completed, rgb, K, R, t, origin, cell, table, numbers, sums, count
 ):
     """Add every pixel with a depth to its cell; return how many cells there are then."""
     rows, columns = depth.shape
@@ -146,6 +157,8 @@ def _add_pixels(  # type: ignore[no-untyped-def]
                 sums[number, 4 + c] += weight * normal[c]
                 sums[number, 7 + c] += weight * rgb[v, u, c]
             sums[number, 10] += 1
+            if completed[v, u]:
+                sums[number, 11] += weight
     return count
 
 
