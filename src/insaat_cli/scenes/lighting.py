@@ -35,7 +35,7 @@ class GroundLight:
 
 def light_at(body: Body, points: Points, normals: Points) -> NDArray[np.float32]:
     """Brightness (n,) of a white surface at points (n, 3) with unit normals (n, 3)."""
-    sky = (0.70 + 0.30 * normals[:, 2]) * _openness(body, points, normals)
+    sky = (0.70 + 0.30 * normals[:, 2]) * openness(body, points, normals, OCCLUSION_REACH)
     facing = np.maximum(normals @ SUN, 0.0)
     sun = np.zeros(len(points))
     lit = facing > 0
@@ -53,15 +53,15 @@ def light_on_ground(body: Body, half_width: float, size: int = 256) -> GroundLig
     return GroundLight(values=values, half_width=half_width)
 
 
-def _openness(body: Body, points: Points, normals: Points) -> NDArray[np.float64]:
-    """Share of the sky that a surface point sees, roughly."""
+def openness(body: Body, points: Points, normals: Points, reach: float) -> NDArray[np.float64]:
+    """Share of the sky that a surface point sees, roughly; nothing beyond `reach` hides any."""
     hidden = np.zeros(len(points))
     weight = 1.0
-    for height in OCCLUSION_REACH * np.array([0.1, 0.25, 0.45, 0.7, 1.0]):
+    for height in reach * np.array([0.1, 0.25, 0.45, 0.7, 1.0]):
         free = body.distance(points + height * normals, relief=False)
         hidden += weight * np.maximum(height - np.maximum(free, 0.0), 0.0)
         weight *= 0.72
-    return np.asarray(np.clip(1.0 - 1.9 * hidden / OCCLUSION_REACH / 1.6, 0.22, 1.0))
+    return np.asarray(np.clip(1.0 - 1.9 * hidden / reach / 1.6, 0.22, 1.0))
 
 
 def _sunlight(body: Body, points: Points) -> NDArray[np.float64]:

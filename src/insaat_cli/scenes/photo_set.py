@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from insaat_cli.scenes.lighting import light_at, light_on_ground
-from insaat_cli.scenes.photograph import Scene, Sensor, photograph
+from insaat_cli.scenes.photograph import Painted, Scene, Sensor, photograph
 from insaat_cli.scenes.rig import CameraTruth, Lens, place_cameras
+from insaat_cli.scenes.room import build_room
 from insaat_cli.scenes.subjects import Mesh, Subject, build_mesh, model_of
 
 SENSOR_WIDTH_MM = 23.5
-FOCAL_OF_WIDTH = 1.02
-"""Focal length over image width."""
+FOCAL_OF_WIDTH = {Subject.ROOM: 0.70}
+"""Focal length over image width: for a room the wide angle of a phone, 71 degrees."""
+USUAL_FOCAL_OF_WIDTH = 1.02
 FIRST_PHOTO_TIME = datetime(2024, 5, 4, 10, 30)
 GROUND_HALF_WIDTH = 1.8
 
@@ -61,7 +63,8 @@ def make_photo_set(
     texture (1 is usual), `k1` the lens distortion (see `Lens`), `arc` how far around the subject
     the cameras stand, in degrees, `exif=False` leaves out what the camera would have written.
     """
-    lens = Lens(width=width, height=height, focal=FOCAL_OF_WIDTH * width, k1=k1)
+    focal = FOCAL_OF_WIDTH.get(subject, USUAL_FOCAL_OF_WIDTH) * width
+    lens = Lens(width=width, height=height, focal=focal, k1=k1)
     names = [f"{prefix}{number:04d}.jpg" for number in range(photos)]
     cameras = place_cameras(subject, names, lens, np.random.default_rng([seed, 1]), arc=arc)
     scene = build_scene(subject, contrast=contrast, seed=seed)
@@ -88,8 +91,11 @@ def make_photo_set(
     return truth
 
 
-def build_scene(subject: Subject, *, contrast: float, seed: int) -> Scene:
+def build_scene(subject: Subject, *, contrast: float, seed: int) -> Painted:
     """Model, mesh and light of a subject; `seed` changes texture and relief, not the shape."""
+    paint_seed = 1000 * seed + 100 * list(Subject).index(subject)
+    if subject is Subject.ROOM:
+        return build_room(contrast=contrast, seed=seed, scene_seed=paint_seed)
     model = model_of(subject)
     body = model.body(seed)
     mesh = build_mesh(model, body)
@@ -98,7 +104,7 @@ def build_scene(subject: Subject, *, contrast: float, seed: int) -> Scene:
         light=light_at(body, mesh.vertices, mesh.normals),
         ground=light_on_ground(body, GROUND_HALF_WIDTH),
         contrast=contrast,
-        seed=1000 * seed + 100 * list(Subject).index(subject),
+        seed=paint_seed,
     )
 
 

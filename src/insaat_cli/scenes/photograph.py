@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -30,6 +31,45 @@ class Scene:
     """Strength of the texture; 1 is usual, 0.1 is nearly blank."""
     seed: int
 
+    def colors(
+        self,
+        depth: NDArray[np.float32],
+        face: NDArray[np.int32],
+        weights: NDArray[np.float32],
+        rays: NDArray[np.float64],
+        centre: NDArray[np.float64],
+        focal: float,
+    ) -> NDArray[np.float32]:
+        """Colors (H/2, W/2, 3), 0 to 1, of a raster of twice the size (see `shade`)."""
+        image: NDArray[np.float32] = shade(
+            depth, face, weights, self.mesh.faces, self.mesh.paint, self.light, rays, centre,
+            focal, self.ground.values, self.ground.half_width, self.contrast, self.seed,
+        )  # fmt: skip
+        return image
+
+
+class Painted(Protocol):
+    """A scene as the camera takes it: triangles and how what is seen of them is coloured."""
+
+    @property
+    def mesh(self) -> Mesh:
+        """The triangles."""
+
+    def colors(
+        self,
+        depth: NDArray[np.float32],
+        face: NDArray[np.int32],
+        weights: NDArray[np.float32],
+        rays: NDArray[np.float64],
+        centre: NDArray[np.float64],
+        focal: float,
+    ) -> NDArray[np.float32]:
+        """Colors (H/2, W/2, 3), 0 to 1, of a raster (H, W) of twice the size.
+
+        `rays` (3, 3) takes a fine pixel (u, v, 1) to a direction of the world with camera depth
+        1; `focal` is in fine pixels.
+        """
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sensor:
@@ -44,7 +84,7 @@ class Sensor:
 
 
 def photograph(
-    scene: Scene, camera: CameraTruth, sensor: Sensor, rng: np.random.Generator
+    scene: Painted, camera: CameraTruth, sensor: Sensor, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """The photo (height, width, 3) in RGB."""
     image = distort(render_pinhole(scene, camera), camera.lens)
@@ -64,7 +104,7 @@ def pinhole_size(lens: Lens) -> tuple[int, int]:
     )
 
 
-def render_pinhole(scene: Scene, camera: CameraTruth) -> NDArray[np.float32]:
+def render_pinhole(scene: Painted, camera: CameraTruth) -> NDArray[np.float32]:
     """The scene without distortion, with a margin around the photo: (H, W, 3), 0 to 1."""
     width, height = pinhole_size(camera.lens)
     K = 2.0 * camera.lens.K
@@ -73,22 +113,11 @@ def render_pinhole(scene: Scene, camera: CameraTruth) -> NDArray[np.float32]:
     raster = rasterize(
         vertices_cam, scene.mesh.faces, K, 2 * width, 2 * height, barycentric=True, threads=1
     )
-    image: NDArray[np.float32] = shade(
-        raster.depth,
-        raster.face,
-        raster.barycentric,
-        scene.mesh.faces,
-        scene.mesh.paint,
-        scene.light,
-        camera.R.T @ np.linalg.inv(K),
-        camera.centre,
-        K[0, 0],
-        scene.ground.values,
-        scene.ground.half_width,
-        scene.contrast,
-        scene.seed,
+    assert raster.barycentric is not None
+    rays = camera.R.T @ np.linalg.inv(K)
+    return scene.colors(
+        raster.depth, raster.face, raster.barycentric, rays, camera.centre, float(K[0, 0])
     )
-    return image
 
 
 def distort(image: NDArray[np.float32], lens: Lens) -> NDArray[np.float32]:

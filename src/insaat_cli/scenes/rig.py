@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from insaat_cli.scenes.room import room_cameras
 from insaat_cli.scenes.subjects import Subject
 
 RING_GAP = np.radians(26.0)
@@ -67,6 +68,8 @@ def place_cameras(
     cameras = []
     if subject is Subject.FACADE:
         places = _before_facade(len(names), view, rng)
+    elif subject is Subject.ROOM:
+        places = room_cameras(len(names), rng)
     else:
         places = _around(len(names), view, rng, np.radians(arc))
     for name, (eye, aim) in zip(names, places, strict=True):

@@ -46,6 +46,8 @@ class Subject(StrEnum):
     STATUE = "statue"
     VASE = "vase"
     FACADE = "facade"
+    ROOM = "room"
+    """Seen from inside, in metres; `room.py` builds it."""
 
 
 @dataclass(frozen=True, kw_only=True)
