@@ -84,7 +84,7 @@ def test_command_exits_with_4_and_says_what_to_do(
     monkeypatch.setattr("insaat_cli.cli.doctor.examine_machine", lambda _: [broken])
     assert run(["doctor"]) == ExitCode.MISSING
     captured = capsys.readouterr()
-    assert "do: pip" in captured.out
+    assert "fix: pip" in captured.out
     assert "1 problem: scipy" in captured.err
     assert run(["doctor", "--json"]) == ExitCode.MISSING
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

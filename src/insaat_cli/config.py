@@ -23,12 +23,12 @@ VARIABLES = {
     "queue_url": "INSAAT_QUEUE_URL",
 }
 MEANING = {
-    "max_memory": "budget of all stages together: 60% of the limit, or a size such as 8G",
+    "max_memory": "memory budget for all stages together, such as 60% or 8G",
     "remote": "the store: s3://bucket/prefix, or a folder",
-    "endpoint": "address of an S3 server that is not AWS: https://host:port",
+    "endpoint": "S3-compatible server other than AWS: https://host:port",
     "region": "region of the bucket",
     "profile": "AWS profile whose credentials to use",
-    "queue_url": "an SQS queue that rings when a job comes: https://sqs.REGION.amazonaws.com/…",
+    "queue_url": "SQS queue that notifies workers of new jobs: https://sqs.REGION.amazonaws.com/…",
 }
 
 
@@ -79,7 +79,7 @@ def read_config(path: Path) -> dict[str, str]:
     for name, value in raw.items():
         if name not in VARIABLES or not isinstance(value, str):
             raise UsageError(
-                f"{path}: {name!r} is not a setting", hint=f"there is {', '.join(VARIABLES)}"
+                f"{path}: unknown setting {name!r}", hint=f"choose from {', '.join(VARIABLES)}"
             )
     return raw
 
@@ -102,5 +102,5 @@ def write_setting(name: str, value: str, path: Path) -> None:
     except OSError as error:
         raise UsageError(
             f"cannot write {path}: {error.strerror}",
-            hint="XDG_CONFIG_HOME names another folder for settings",
+            hint="set XDG_CONFIG_HOME to a writable folder",
         ) from error

@@ -105,11 +105,11 @@ def import_fault(module: str) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"importing it takes more than {IMPORT_DEADLINE_S} s"
+        return f"import takes more than {IMPORT_DEADLINE_S} s"
     if ended.returncode == 0:
         return ""
     lines = ended.stderr.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else f"importing it ends with status {ended.returncode}"
+    return lines[-1] if lines else f"import failed with status {ended.returncode}"
 
 
 def _python() -> Check:
@@ -140,7 +140,7 @@ def _package(name: str, oldest: str, fault: str) -> Check:
             name=name, health=Health.PROBLEM, found="not installed", needed=oldest, advice=advice
         )
     if fault:
-        found = f"{version}, but it does not load: {fault}"
+        found = f"{version}, but it cannot be imported: {fault}"
         return Check(
             name=name,
             health=Health.PROBLEM,
@@ -203,7 +203,7 @@ def _program_check(name: str, found: list[Found], pipelines: list[str]) -> Check
         problem = "not installed"
     elif len(missing) > 1 and len(missing) == len(bad):
         names = ", ".join(one.requirement.program for one in missing)
-        problem = f"{here}, but not installed: {names}"
+        problem = f"{here}; not installed: {names}"
     hints = list(dict.fromkeys(one.hint for one in bad if one.hint))
     only = [] if default else [f"needed only for --pipeline {' and '.join(pipelines)}"]
     return Check(
@@ -231,7 +231,7 @@ def _limits() -> Iterator[Check]:
         found=f"{size(limits.memory_bytes)} ({limits.memory_source}); "
         f"a run uses at most {size(budget)} ({chosen.origin})",
         needed=f"{size(LOW_BUDGET_BYTES)} for a run",
-        advice="use --preset draft, or allow more with --max-memory 90%" if low else "",
+        advice="use --preset draft, or raise the budget with --max-memory 90%" if low else "",
     )
     others = [f"{size(value)} ({source})" for value, source in limits.other_limits]
     if others:
@@ -269,7 +269,7 @@ def _temporary_folder() -> Check:
             name="temporary folder",
             health=Health.PROBLEM,
             found=str(error),
-            advice="set TMPDIR to a folder that you can write to",
+            advice="set TMPDIR to a writable folder",
         )
     return Check(name="temporary folder", health=Health.GOOD, found=tempfile.gettempdir())
 
@@ -293,7 +293,7 @@ def _compiler_cache() -> Check:
     return Check(
         name="cache of compiled code",
         health=Health.WARNING,
-        found="no folder for it is writable: every run compiles for some seconds",
+        found="no writable folder for it: every run spends a few seconds compiling",
         advice="set NUMBA_CACHE_DIR to a writable folder",
     )
 

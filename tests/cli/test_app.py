@@ -252,7 +252,7 @@ def test_settings_and_budget_arrive(
 
 def test_output_folder_cannot_be_the_photo_folder(photos: Path, capsys: Capture) -> None:
     assert run(["reconstruct", str(photos), "-o", str(photos)]) == ExitCode.USAGE
-    assert "both the folder of the photos and the output folder" in capsys.readouterr().err
+    assert "is also the photo folder" in capsys.readouterr().err
 
 
 def test_output_that_is_a_file(photos: Path, fake: Fake, tmp_path: Path, capsys: Capture) -> None:

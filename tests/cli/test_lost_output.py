@@ -13,7 +13,7 @@ from insaat_cli.cli.app import UNWRITTEN
 from insaat_cli.errors import ExitCode
 
 Fake = Callable[..., str]
-FULL = "insaat: cannot write the output: No space left on device; going on without it\n"
+FULL = "insaat: cannot write to stdout: No space left on device; continuing without it\n"
 
 
 def piped(redirection: str, *arguments: str) -> tuple[int, str, str]:

@@ -63,7 +63,7 @@ def test_every_parameter_is_shown_with_default_range_and_meaning(
 
 def test_check_of_a_good_file(fake: Callable[..., str], capsys: Capture) -> None:
     assert run(["pipelines", "check", fake()]) == ExitCode.DONE
-    assert capsys.readouterr().out == "fake: 2 stages, nothing wrong, nothing missing\n"
+    assert capsys.readouterr().out == "fake: 2 stages, valid, all programs found\n"
 
 
 def test_check_of_a_wrong_file_says_where(tmp_path: Path, capsys: Capture) -> None:

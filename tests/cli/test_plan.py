@@ -41,7 +41,7 @@ def test_history_shows_and_forgets(photos: Path, fake: Callable[..., str], capsy
     assert run(["history", "show"]) == 0
     assert "fake/last/1" in capsys.readouterr().out
     assert run(["history", "clear"]) == 0
-    assert "forgot 2 stages" in capsys.readouterr().out
+    assert "deleted the measurements of 2 stages" in capsys.readouterr().out
     assert run(["history", "show", "--json"]) == 0
     assert capsys.readouterr().out == ""
 

@@ -24,7 +24,7 @@ def test_a_model_of_an_earlier_run_is_said(
     record = {"started": "2026-01-02T03:04:05", "finished": None, "error": None}
     (tmp_path / "run.json").write_text(json.dumps(record))
     assert run(command) == 0
-    said = "note: model.glb is of an earlier run; the last run has not ended"
+    said = "note: model.glb is from an earlier run; the last run has not ended"
     assert said in capsys.readouterr().out
     assert run([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["note"] == said.removeprefix("note: ")

@@ -89,7 +89,7 @@ def test_stages_that_are_kept_repeated_lowered_or_done() -> None:
 
 def test_verbose_names_the_log() -> None:
     assert told(dense_started(), verbose=True)[-1] == (
-        "[2/2] computing depth: 2 threads, expected 1:01 min and 1.0 GB, log logs/dense.log"
+        "[2/2] computing depth: 2 threads, predicted 1:01 min and 1.0 GB, log logs/dense.log"
     )
 
 
@@ -113,5 +113,5 @@ def test_dry_run_says_what_would_be_lowered() -> None:
         changes={"max_side": 800},
     )
     assert told(planned)[-1] == (
-        "[2/2] computing depth: about 30 s, 700 MB, 1 thread, with max_side 800 to fit the memory"
+        "[2/2] computing depth: about 30 s, 700 MB, 1 thread, with max_side 800 to fit in memory"
     )

@@ -67,7 +67,7 @@ def test_what_is_missing_is_warned_of_first() -> None:
     assert warning_lines(lost) == [
         "warning: 2 of 3 photos could not be registered; the model is built from the other 1",
         "warning: 1 photo left out: b.jpg (truncated)",
-        "warning: 1 setting lowered on the way, see the report",
+        "warning: 1 setting reduced during the run, see the report",
     ]
     fields = summary_fields(lost)
     assert fields["complete"] is False
@@ -121,12 +121,12 @@ def test_a_run_that_found_everything_done() -> None:
     again = replace(whole, run=replace(whole.run, reused=made, notes=("model.obj is old",)))
     lines = summary_lines(again)
     assert lines[0] == (
-        "nothing to do, the run of 2026-01-02 03:04 UTC had done it in 1:15 min: "
+        "nothing to do: already done by the run of 2026-01-02 03:04 UTC in 1:15 min: "
         "2 of 3 photos registered, peak memory 1.2 GB"
     )
     assert lines[-1] == "  note: model.obj is old"
     fields = summary_fields(again)
     assert (fields["reused"], fields["notes"]) == (True, ["model.obj is old"])
     unknown = replace(again, run=replace(again.run, reused=replace(made, started="")))
-    assert summary_lines(unknown)[0].startswith("nothing to do, an earlier run had done it")
+    assert summary_lines(unknown)[0].startswith("nothing to do: already done by an earlier run")
     assert not summary_fields(whole)["reused"]

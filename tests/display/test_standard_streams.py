@@ -16,7 +16,7 @@ import os, sys, time
 from insaat_cli.display.standard_streams import fault_of, is_reader_gone, outlast_readers
 outlast_readers()
 """
-GONE = "insaat: cannot write the output: No space left on device; going on without it\n"
+GONE = "insaat: cannot write to stdout: No space left on device; continuing without it\n"
 
 
 def shell(redirection: str, code: str, tmp_path: Path) -> tuple[str, int]:

@@ -286,7 +286,7 @@ def test_scale_from_two_points_in_a_photo(model_file: Path, tmp_path: Path) -> N
         )
     )
     assert done.sides == pytest.approx([2, 0.5, 1], rel=1e-4)
-    with pytest.raises(UsageError, match="does not meet"):
+    with pytest.raises(UsageError, match="does not hit"):
         export(
             ExportOptions(
                 source=folder,
@@ -321,13 +321,13 @@ def test_scale_from_gps_finds_the_unit_and_says_when_it_cannot() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": "120"}, "not a length"),
-        ({"size": "-3mm"}, "not a length"),
+        ({"size": "120"}, "invalid --size '120'"),
+        ({"size": "-3mm"}, "invalid --size '-3mm'"),
         ({"size": "120mm", "scale": "2"}, "both set the scale"),
         ({"scale": "nan"}, "--scale"),
-        ({"hollow": "2mm"}, "closed body"),
+        ({"hollow": "2mm"}, "--hollow needs --watertight"),
         ({"hollow": "2mm", "watertight": True}, "needs the scale"),
-        ({"distance": ("1,2", "1,2,3", "1m")}, "not a point"),
+        ({"distance": ("1,2", "1,2,3", "1m")}, "invalid point '1,2'"),
         ({"distance": ("1,2,3", "1,2,3", "1m")}, "same point"),
     ],
 )

@@ -61,7 +61,7 @@ def test_options_go_under_the_names_of_the_version(
 
 def test_pycolmap_where_it_is_there() -> None:
     assert choose_backend("AUTO").name == choose_backend("PYCOLMAP").name == "pycolmap"
-    with pytest.raises(UsageError, match="backend is best"):
+    with pytest.raises(UsageError, match="invalid backend best"):
         choose_backend("best")
 
 

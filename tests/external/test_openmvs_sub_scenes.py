@@ -112,7 +112,7 @@ def test_clouds_that_do_not_fit_together(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="not in its part"):
         join_clouds({one: part(photos=5)}, tmp_path / "joined.ply")
     other.write_bytes(one.read_bytes().replace(b"float32 nx", b"float64 nx"))
-    with pytest.raises(StageError, match="different things"):
+    with pytest.raises(StageError, match="different properties"):
         join_clouds({one: part(), other: part()}, tmp_path / "joined.ply")
     one.write_bytes(one.read_bytes()[:-3])
     with pytest.raises(StageError, match="cannot join the parts"):

@@ -75,7 +75,7 @@ def test_a_crash_is_a_fault_of_the_stage(
 def test_an_illegal_instruction_means_another_processor(tmp_path: Path) -> None:
     error = ending(tmp_path, f"kill -{int(signal.SIGILL)} $$")
     assert type(error) is MissingError
-    assert "another processor" in error.message
+    assert "a different processor" in error.message
     assert "portable" in error.hint
 
 

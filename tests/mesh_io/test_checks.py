@@ -99,14 +99,14 @@ HOSTILE = {
 def test_hostile_glb_is_refused(case: str) -> None:
     document, binary = opened(glb_bytes(sound()))
     HOSTILE[case](document)
-    with pytest.raises(UsageError, match="refused"):
+    with pytest.raises(UsageError, match="cannot open"):
         check_glb(PATH, closed(document, binary))
 
 
 def test_index_beyond_the_vertices_is_refused() -> None:
     model = sound()
     bad = Part(vertices=TETRAHEDRON, faces=np.where(FACES == 3, 400_000_000, FACES))
-    with pytest.raises(UsageError, match="not there"):
+    with pytest.raises(UsageError, match="missing vertex"):
         check_glb(PATH, glb_bytes(Model(parts=(*model.parts, bad))))
 
 
@@ -187,14 +187,14 @@ def test_texture_bomb_is_refused() -> None:
 
 @pytest.mark.parametrize("cut", [0, 3, 12, 19, 60, -1])
 def test_truncated_glb_is_refused(cut: int) -> None:
-    with pytest.raises(UsageError, match="refused"):
+    with pytest.raises(UsageError, match="cannot open"):
         check_glb(PATH, glb_bytes(sound())[:cut])
 
 
 def test_nested_json_is_refused() -> None:
     text = b"[" * 200_000
     body = struct.pack("<II", len(text), 0x4E4F534A) + text
-    with pytest.raises(UsageError, match="refused"):
+    with pytest.raises(UsageError, match="cannot open"):
         check_glb(PATH, struct.pack("<III", 0x46546C67, 2, 12 + len(body)) + body)
 
 
@@ -215,7 +215,7 @@ end_header
 def test_ply_that_promises_too_much_is_refused(kind: str, vertices: int, faces: int) -> None:
     tracemalloc.start()
     data = PLY.format(kind=kind, vertices=vertices, faces=faces).encode() + b"0 " * 40
-    with pytest.raises(UsageError, match="refused"):
+    with pytest.raises(UsageError, match="cannot open"):
         check_ply(Path("a.ply"), data)
     assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
@@ -235,7 +235,7 @@ def test_ply_that_promises_too_much_is_refused(kind: str, vertices: int, faces: 
     ],
 )
 def test_broken_ply_header_is_refused(header: str) -> None:
-    with pytest.raises(UsageError, match="refused"):
+    with pytest.raises(UsageError, match="cannot open"):
         check_ply(Path("a.ply"), header.encode())
 
 

@@ -113,7 +113,7 @@ def test_animations_are_left_out_but_phones_double_photos_are_not(folder: Path) 
     frames[0].save(folder / "pages.tif", save_all=True, append_images=frames[1:])
     frames[0].save(folder / "film.gif", save_all=True, append_images=frames[1:])
     assert reason_of(folder, "moving.png") == "animated: 2 frames"
-    assert "holds 2 pictures" in reason_of(folder, "pages.tif")
+    assert "contains 2 pictures" in reason_of(folder, "pages.tif")
     assert "GIF" in reason_of(folder, "film.gif")
     frames[0].save(folder / "phone.mpo", save_all=True, append_images=frames[1:])
     (folder / "phone.mpo").rename(folder / "phone.jpg")

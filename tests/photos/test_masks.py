@@ -128,7 +128,7 @@ def test_folder_without_any_mask_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a folder"):
         with_masks(photos, tmp_path / "none")
     mask(tmp_path / "other.png")
-    with pytest.raises(UsageError, match="has the name of a photo"):
+    with pytest.raises(UsageError, match="matches a photo's name"):
         with_masks(photos, tmp_path)
 
 

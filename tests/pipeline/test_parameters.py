@@ -59,7 +59,7 @@ def test_the_message_says_value_range_unit_and_meaning() -> None:
         (WAY, "", "auto, own or cuda"),
         (WAY, "x" * 5000, "…;"),
         (MODEL, "3", "it must be 1, 2 or 5"),
-        (LIST, "glb,docx", "one or more of glb, obj, with commas between them"),
+        (LIST, "glb,docx", "one or more of glb, obj, separated by commas"),
         (LIST, "", "one or more of"),
         (BOX, "everything", "auto, off or xmin,ymin,zmin,xmax,ymax,zmax"),
         (BOX, "1,1,1,0,0,0", "auto, off or"),

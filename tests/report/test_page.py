@@ -282,7 +282,7 @@ def test_results_of_an_earlier_run_are_named_as_such(workspace: Path) -> None:
     page = report_of(workspace)
     shown = "".join(page.text)
     assert "Results of an earlier run" in shown
-    assert "the last run, with other photos or settings, ended after sparse" in shown
+    assert "the last run, with other photos or settings, stopped after sparse" in shown
     assert "only until sparse" in shown and "nothing to do" in shown
     assert page.all("script") == []
 

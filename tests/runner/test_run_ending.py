@@ -90,8 +90,8 @@ def test_until_with_other_settings_marks_the_old_result(plan: RunPlan) -> None:
     assert written["result_files"][NAME]["stale"]
     assert list(statuses(plan)) == ["one", "two"]
     (note,) = result.notes
-    assert note.startswith(f"{NAME} is of the run of 2") and "(normal, 4 photos)" in note
-    assert note.endswith("; the last run, with other photos or settings, ended after two")
+    assert note.startswith(f"{NAME} is from the run of 2") and "(normal, 4 photos)" in note
+    assert note.endswith("; the last run, with other photos or settings, stopped after two")
     assert (plan.workspace / NAME).read_text() == WHOLE
 
 
@@ -135,7 +135,7 @@ def test_a_result_that_no_run_writes_any_more_is_marked(plan: RunPlan) -> None:
     (plan.workspace / "model.obj").write_text("obj")
     result, _ = run(other(plan))
     (note,) = result.notes
-    assert note.startswith("model.obj is of the run") and note.endswith("did not write it")
+    assert note.startswith("model.obj is from the run") and note.endswith("did not write it")
     assert record(plan.workspace)["results"] == [NAME]
 
 
@@ -161,7 +161,7 @@ def test_a_record_of_an_earlier_version(plan: RunPlan) -> None:
     assert result.reused is not None
     (plan.workspace / "run.json").write_text(json.dumps(old))
     fail(other(plan, fault="exit"))
-    assert older_results(plan.workspace)[NAME].startswith(f"{NAME} is of an earlier run; ")
+    assert older_results(plan.workspace)[NAME].startswith(f"{NAME} is from an earlier run; ")
 
 
 def test_an_edited_result_is_kept(plan: RunPlan) -> None:
@@ -169,7 +169,9 @@ def test_an_edited_result_is_kept(plan: RunPlan) -> None:
     result, _ = run(other(plan))
     assert (plan.workspace / "out.edited.txt").read_text() == "mine"
     assert "two(5)" in (plan.workspace / NAME).read_text()
-    assert result.notes == (f"{NAME} had been changed: it was kept as out.edited.txt",)
+    assert result.notes == (
+        f"{NAME} had been changed; the changed file was kept as out.edited.txt",
+    )
     assert run(other(plan))[0].notes == ()
 
 

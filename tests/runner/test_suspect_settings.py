@@ -44,13 +44,13 @@ def test_settings_of_the_stage_and_of_those_before_it_are_named() -> None:
     lines = hint("dense.max_cost=0.1", "features.max_features=100", "texture.size=512")
     assert lines == [
         "sharper photos",
-        "or leave out --set features.max_features=100 (default 2048), "
+        "or drop --set features.max_features=100 (default 2048), "
         "--set dense.max_cost=0.1 (default 0.65)",
     ]
 
 
 def test_a_region_is_named_as_it_was_given() -> None:
-    assert hint("fuse.roi=off", stage="surface")[1] == "or leave out --roi off (default auto)"
+    assert hint("fuse.roi=off", stage="surface")[1] == "or drop --roi off (default auto)"
 
 
 def test_masks_are_named() -> None:
@@ -60,7 +60,7 @@ def test_masks_are_named() -> None:
 
 def test_what_was_lowered_for_memory_is_named() -> None:
     (_, line) = hint(lowered={"resize": {"max_side": 315}})
-    assert line == "or raise --max-memory: to fit it, resize.max_side (to 315) was lowered"
+    assert line == "or raise --max-memory: to fit in memory, resize.max_side (to 315) was reduced"
 
 
 @pytest.mark.parametrize("error", [StageError("it crashed", hint="see its log")])

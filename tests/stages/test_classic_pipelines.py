@@ -136,7 +136,7 @@ def test_too_few_placed_photos_are_tried_with_more_features(
     ("step", "reason"),
     [
         ({"placed": 2}, f"registered only 2 of {PHOTOS}"),
-        ({"noise_px": 8.0}, "pixels off their own points"),
+        ({"noise_px": 8.0}, "mean reprojection error"),
         ({"points": 20}, "of the verified matches"),
         ({"exit": 1}, "registered no photos"),
     ],

@@ -37,13 +37,13 @@ def workspace(root: Path, **fields: Any) -> Path:
         ({"error": {"code": 130, "stage": ""}}, "was stopped"),
         ({"error": {"code": 143, "stage": ""}}, "was stopped"),
         ({"finished": None}, "has not ended"),
-        ({"until": "sparse"}, "ended after sparse"),
+        ({"until": "sparse"}, "stopped after sparse"),
         ({}, "did not write it"),
     ],
 )
 def test_how_the_last_run_ended(tmp_path: Path, fields: dict[str, Any], how: str) -> None:
     model = workspace(tmp_path, **fields)
-    whose = "model.glb is of the run of 2026-01-02 03:04 UTC (high, 24 photos)"
+    whose = "model.glb is from the run of 2026-01-02 03:04 UTC (high, 24 photos)"
     said = f"{whose}; the last run, with other photos or settings, {how}"
     assert older_model(model) == said
     assert older_results(tmp_path) == {"model.glb": said}
@@ -62,7 +62,7 @@ def test_nothing_is_said_of_a_model_that_holds(tmp_path: Path) -> None:
 def test_a_model_that_the_record_does_not_know(tmp_path: Path) -> None:
     """Earlier versions forgot their results when a run failed."""
     model = workspace(tmp_path, result_files={}, error={"code": 5, "stage": "dense"})
-    assert older_model(model) == "model.glb is of an earlier run; the last run failed in dense"
+    assert older_model(model) == "model.glb is from an earlier run; the last run failed in dense"
     assert older_model(tmp_path / "my.glb") is None
     assert older_model(workspace(tmp_path, result_files={})) is None
 

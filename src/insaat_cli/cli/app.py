@@ -35,7 +35,7 @@ HELP = """From a folder of photos to a textured 3D model.
 
 Example:  insaat reconstruct ./photos
 
-makes ./photos-3d with model.glb and report.html. Try it without photos: insaat demo"""
+writes model.glb and report.html to ./photos-3d. No photos at hand? Try: insaat demo"""
 
 app = typer.Typer(
     name="insaat",

@@ -23,7 +23,7 @@ def check_command(
     photos: PhotosArgument,
     recursive: RecursiveOption = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 3 where there is any warning.")
+        bool, typer.Option("--strict", help="Exit with 3 if there is any warning.")
     ] = False,
     threads: ThreadsOption = None,
     json: JsonOption = False,
@@ -46,7 +46,7 @@ def check_command(
 
 def _tell(out: Output, report: CheckReport) -> None:
     used = len(report.looks)
-    out.line(f"looked at {counted(used, 'photo')}", style="bold")
+    out.line(f"checked {counted(used, 'photo')}", style="bold")
     for left in report.photos.left_out:
         out.line(f"  left out: {printable(left.name)}: {left.reason}")
     for advice in report.advice:

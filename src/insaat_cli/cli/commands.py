@@ -55,7 +55,7 @@ COMMANDS = (
     Entry(
         name="doctor",
         where="doctor:doctor_command",
-        help="Check packages, programs and limits; exit code 4 if something needed is missing.",
+        help="Check packages, programs and limits. Exits with 4 if a requirement is missing.",
         only_tells=True,
     ),
     Entry(

@@ -26,11 +26,11 @@ from insaat_cli.reconstruction.options import ReconstructionOptions
 OutputOption = Annotated[
     Path,
     typer.Option(
-        "--output", "-o", parser=given_path, metavar="DIR", help="Where photos and results go."
+        "--output", "-o", parser=given_path, metavar="DIR", help="Write photos and results here."
     ),
 ]
 PhotosOption = Annotated[
-    int, typer.Option(min=MIN_DEMO_PHOTOS, max=500, metavar="N", help="How many photos to make.")
+    int, typer.Option(min=MIN_DEMO_PHOTOS, max=500, metavar="N", help="Number of photos to render.")
 ]
 
 
@@ -60,6 +60,6 @@ def demo_command(
         command=("insaat", *session_of(context).arguments),
     )
     check_output(options, chosen_pipeline(options))  # before the photos are made
-    out.line(f"making {photos} demo photos of a scene that does not exist …")
+    out.line(f"rendering {photos} demo photos …")
     demo_photos(output, photos=photos)
     run_and_tell(options, out)

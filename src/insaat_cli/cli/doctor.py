@@ -31,7 +31,7 @@ def doctor_command(
     endpoint: EndpointOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Check packages, programs and limits; exit code 4 if something needed is missing."""
+    """Check packages, programs and limits. Exits with 4 if a requirement is missing."""
     out = output_for(context, json=json)
     checks = examine_machine(Path.cwd())
     for check in checks:
@@ -58,4 +58,4 @@ def _show(out: Output, check: Check) -> None:
     line = f"{SIGN[check.health]}  {check.name:<{NAME_WIDTH}} {check.found}{needed}"
     out.line(printable(line), style="" if check.health is Health.GOOD else STYLE[check.health])
     if check.advice:
-        out.line(printable(f"    {'':<{NAME_WIDTH}} do: {check.advice}"))
+        out.line(printable(f"    {'':<{NAME_WIDTH}} fix: {check.advice}"))

@@ -29,7 +29,7 @@ Output = Annotated[
     typer.Option("--output", "-o", parser=given_path, metavar="DIR", help="Default: DIR/export."),
 ]
 Formats = Annotated[
-    str, typer.Option("--format", metavar="LIST", help="Any of glb,obj,ply,stl,3mf,usdz.")
+    str, typer.Option("--format", metavar="LIST", help="Any of glb, obj, ply, stl, 3mf, usdz.")
 ]
 Html = Annotated[
     bool, typer.Option("--html", help="Write one self-contained HTML page with the model.")
@@ -41,7 +41,7 @@ MaxFaces = Annotated[int | None, typer.Option(min=4, metavar="N", rich_help_pane
 TextureSize = Annotated[
     int | None,
     typer.Option(
-        min=16, max=16384, metavar="N", help="Longest side, in pixels.", rich_help_panel=SHAPE
+        min=16, max=16384, metavar="N", help="Longest side in pixels.", rich_help_panel=SHAPE
     ),
 ]
 Watertight = Annotated[
@@ -54,12 +54,17 @@ CutGround = Annotated[
     bool, typer.Option("--cut-ground", help="Remove the ground.", rich_help_panel=SHAPE)
 ]
 Base = Annotated[
-    str | None, typer.Option(metavar="HEIGHT", help="Add a plate: 3mm.", rich_help_panel=SHAPE)
+    str | None,
+    typer.Option(
+        metavar="HEIGHT", help="Add a base plate of this thickness: 3mm.", rich_help_panel=SHAPE
+    ),
 ]
 Hollow = Annotated[
     str | None,
     typer.Option(
-        metavar="WALL", help="Walls this thick, and a drain hole: 2mm.", rich_help_panel=SHAPE
+        metavar="WALL",
+        help="Hollow the model, leaving walls this thick and a drain hole: 2mm.",
+        rich_help_panel=SHAPE,
     ),
 ]
 Scale = Annotated[
@@ -72,7 +77,9 @@ Scale = Annotated[
 ]
 Size = Annotated[
     str | None,
-    typer.Option(metavar="LENGTH", help="Of the longest side: 120mm.", rich_help_panel=SCALE),
+    typer.Option(
+        metavar="LENGTH", help="Length of the longest side: 120mm.", rich_help_panel=SCALE
+    ),
 ]
 Distance = Annotated[
     tuple[str, str, str] | None,

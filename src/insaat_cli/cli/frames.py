@@ -28,7 +28,8 @@ def frames_command(
         ),
     ] = None,
     count: Annotated[
-        int | None, typer.Option(min=3, metavar="N", help="Default: two a second, 20 to 150.")
+        int | None,
+        typer.Option(min=3, metavar="N", help="Default: two per second, between 20 and 150."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -50,4 +51,4 @@ def frames_command(
         f"{counted(len(done.files), 'picture')} out of {duration(done.video_seconds)} of video, in "
         f"{printable(str(folder))}"
     )
-    out.line(f"now: insaat reconstruct {printable(str(folder))}")
+    out.line(f"next: insaat reconstruct {printable(str(folder))}")

@@ -50,4 +50,4 @@ def clear_command(context: typer.Context, json: JsonOption = False) -> None:
     count = len(history.read())
     history.clear()
     out.json({"event": "history_cleared", "stages": count})
-    out.line(f"forgot {counted(count, 'stage')}")
+    out.line(f"deleted the measurements of {counted(count, 'stage')}")

@@ -41,7 +41,7 @@ OutputOption = Annotated[
         "-o",
         parser=given_path,
         metavar="DIR",
-        help="Where results go. Default: PHOTOS-3d, beside them.",
+        help="Write results here. Default: PHOTOS-3d, next to the photos.",
     ),
 ]
 PipelineOption = Annotated[
@@ -74,7 +74,7 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="STAGE.KEY=VALUE",
-        help="Change one parameter; can be repeated. `insaat pipelines show` lists them.",
+        help="Set one parameter; repeatable. `insaat pipelines show` lists them.",
         autocompletion=offer_settings,
     ),
 ]
@@ -111,7 +111,7 @@ MemoryOption = Annotated[
     typer.Option(
         metavar="SIZE",
         envvar="INSAAT_MAX_MEMORY",
-        help="Budget of all stages together: 8G, or 60% of the limit (the default).",
+        help="Memory budget for all stages together, such as 8G or 60% (the default).",
         rich_help_panel=RUN_PANEL,
     ),
 ]
@@ -154,7 +154,7 @@ NoDegradeOption = Annotated[
     bool,
     typer.Option(
         "--no-degrade",
-        help="Fail (exit 6) before any work where full quality does not fit the memory.",
+        help="Fail (exit 6) before any work if full quality does not fit in memory.",
         rich_help_panel=RUN_PANEL,
     ),
 ]
@@ -162,7 +162,7 @@ StrictOption = Annotated[
     bool,
     typer.Option(
         "--strict",
-        help="Exit 7 if any photo was left out or not registered, or any setting was lowered. "
+        help="Exit 7 if any photo was left out or not registered, or any setting was reduced. "
         "Results are still written.",
         rich_help_panel=RUN_PANEL,
     ),
@@ -170,7 +170,7 @@ StrictOption = Annotated[
 OverwriteOption = Annotated[
     bool,
     typer.Option(
-        "--overwrite", help="Replace files in the output folder that insaat did not make there."
+        "--overwrite", help="Replace files in the output folder that insaat did not make."
     ),
 ]
 KeepOption = Annotated[

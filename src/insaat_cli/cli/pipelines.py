@@ -61,4 +61,4 @@ def check_command(
     found = find_pipeline(pipeline)
     check_requirements(found)
     out.json({"event": "pipeline_checked", "name": found.name, "stages": len(found.stages)})
-    out.line(f"{found.name}: {len(found.stages)} stages, nothing wrong, nothing missing")
+    out.line(f"{found.name}: {len(found.stages)} stages, valid, all programs found")

@@ -24,7 +24,7 @@ SourceArgument = Annotated[
 def view_command(
     context: typer.Context,
     source: SourceArgument,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in the default browser.")] = True,
     json: JsonOption = False,
 ) -> None:
@@ -40,7 +40,7 @@ def view_command(
         out.json({"event": "viewing", "url": server.url, "note": note})
         if note:
             out.line(f"note: {note}")
-        out.line(f"the model stands at {server.url}")
+        out.line(f"viewer running at {server.url}")
         out.line("press Ctrl-C to stop")
         if browser:
             webbrowser.open(server.url)

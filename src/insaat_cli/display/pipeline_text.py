@@ -13,8 +13,8 @@ from insaat_cli.pipeline.definition import Pipeline, Stage
 from insaat_cli.pipeline.parameters import value_text
 
 EXPLANATION = (
-    "Of each parameter: its default, what it may be, what it means. "
-    "--set STAGE.PARAMETER=VALUE changes one."
+    "Each parameter with its default, range and meaning. Change one with --set "
+    "STAGE.PARAMETER=VALUE."
 )
 INDENT, GAP = 2, 2
 NARROWEST = 12

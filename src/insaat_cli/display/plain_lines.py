@@ -87,7 +87,7 @@ class PlainLines:
         details = ""
         if self._verbose:
             details = (
-                f": {counted(event.threads, 'thread')}, expected "
+                f": {counted(event.threads, 'thread')}, predicted "
                 f"{duration(event.predicted_seconds)} and {size(event.predicted_bytes)}, "
                 f"log {printable(str(event.log))}"
             )
@@ -132,7 +132,7 @@ def planned_words(event: RunPlanned) -> str:
     """What a dry run says of one stage."""
     if event.skipped:
         return "would be reused"
-    changes = f", with {_settings(event.changes)} to fit the memory" if event.changes else ""
+    changes = f", with {_settings(event.changes)} to fit in memory" if event.changes else ""
     return (
         f"about {duration(event.predicted_seconds)}, {size(event.predicted_bytes)}, "
         f"{counted(event.threads, 'thread')}{changes}"

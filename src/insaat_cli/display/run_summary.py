@@ -60,7 +60,7 @@ def _done(run: RunResult) -> str:
         return f"done in {duration(run.seconds)}"
     when = run.reused.started[:16].replace("T", " ")
     whose = f"the run of {when} UTC" if when else "an earlier run"
-    return f"nothing to do, {whose} had done it in {duration(run.seconds)}"
+    return f"nothing to do: already done by {whose} in {duration(run.seconds)}"
 
 
 def _verdict(outcome: Reconstruction) -> str:

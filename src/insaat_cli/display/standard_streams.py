@@ -98,7 +98,7 @@ def _lasting(
 def _say_on_stderr(error: OSError) -> None:
     if not is_reader_gone(error):
         print(
-            f"insaat: cannot write the output: {error.strerror}; going on without it",
+            f"insaat: cannot write to stdout: {error.strerror}; continuing without it",
             file=sys.stderr,
             flush=True,
         )

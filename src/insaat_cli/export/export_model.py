@@ -109,7 +109,7 @@ def parse_formats(text: str) -> tuple[MeshFormat, ...]:
     unknown = [name for name in names if name not in set(MeshFormat)]
     if unknown:
         raise UsageError(
-            f"--format has {unknown[0]!r}", hint=f"it can be any of {','.join(MeshFormat)}"
+            f"invalid --format {unknown[0]!r}", hint=f"choose from {', '.join(MeshFormat)}"
         )
     return tuple(dict.fromkeys(MeshFormat(name) for name in names))
 
@@ -120,7 +120,7 @@ def parse_compression(text: str) -> Compression:
         return Compression(text.strip().lower())
     except ValueError:
         raise UsageError(
-            f"--compress is {text!r}", hint=f"it can be {' or '.join(Compression)}"
+            f"invalid --compress {text!r}", hint=f"choose from {', '.join(Compression)}"
         ) from None
 
 
@@ -157,16 +157,18 @@ def _names(options: ExportOptions, parts: int) -> list[str]:
 def _check(options: ExportOptions) -> None:
     given = [name for name in ("scale", "size", "distance") if getattr(options, name)]
     if len(given) > 1:
-        raise UsageError(f"--{given[0]} and --{given[1]} both set the scale", hint="give one")
+        raise UsageError(
+            f"--{given[0]} and --{given[1]} both set the scale", hint="use only one of them"
+        )
     if not (options.formats or options.html):
-        raise UsageError("nothing to write", hint="give --format or --html")
+        raise UsageError("nothing to export", hint="use --format or --html")
     if options.compress is not Compression.NONE and not (
         options.html or MeshFormat.GLB in options.formats
     ):
         raise UsageError("--compress is for glb and --html", hint="add glb to --format")
     for name in ("base", "hollow"):
         if getattr(options, name) and not options.watertight:
-            raise UsageError(f"--{name} needs a closed body", hint="add --watertight")
+            raise UsageError(f"--{name} needs --watertight", hint="add --watertight")
 
 
 def _default_output(source: Path) -> Path:
@@ -200,7 +202,10 @@ def _known_scale(
         found = scale_from_gps(
             read_facts(folder / "cameras.json"), read_facts(folder / "photos.json")
         )
-        notes.append(f"scale from GPS of {found.photos} photos, {found.error_m:.1f} m off")
+        notes.append(
+            f"scale from the GPS positions of {found.photos} photos, "
+            f"mean error {found.error_m:.1f} m"
+        )
         return found.metres_per_unit
     if options.scale:
         try:
@@ -209,7 +214,7 @@ def _known_scale(
             factor = 0.0
         if not 0 < factor < float("inf"):
             raise UsageError(
-                f"--scale is {options.scale!r}", hint="give metres per model unit, or gps"
+                f"invalid --scale {options.scale!r}", hint="use metres per model unit, or gps"
             )
         return factor
     if folder is not None and not options.size:
@@ -243,7 +248,9 @@ def _solid(model: Model, options: ExportOptions) -> Model:
         ),
     )
     if not is_watertight(*weld(body.vertices, body.faces)):
-        raise InsaatError("the model could not be closed", hint="try it without --max-faces")
+        raise InsaatError(
+            "the mesh could not be made watertight", hint="try it without --max-faces"
+        )
     return replace(model, parts=(colored_like(body.vertices, body.faces, model),))
 
 

@@ -43,7 +43,7 @@ def scale_from_gps(cameras: Mapping[str, Any], photos: Mapping[str, Any]) -> Gps
     pairs = [(i["center"], places[i["name"]]) for i in cameras["images"] if i["name"] in places]
     if len(pairs) < MIN_GPS_PHOTOS:
         raise UsageError(
-            f"{len(pairs)} photos have a position from GPS; {MIN_GPS_PHOTOS} are needed",
+            f"only {len(pairs)} photos have a GPS position, at least {MIN_GPS_PHOTOS} are needed",
             hint="give the scale with --distance or --size",
         )
     centers = np.array([center for center, _ in pairs], np.float64)
@@ -105,15 +105,15 @@ def point_of(text: str, vertices: Floats, faces: Faces, folder: Path | None) -> 
         values = np.empty(0)
     if not np.isfinite(values).all() or len(values) != (2 if name else 3):
         raise UsageError(
-            f"{text!r} is not a point",
-            hint="write x,y,z of the model, or PHOTO.JPG:column,row in pixels",
+            f"invalid point {text!r}",
+            hint="use x,y,z in the model, or PHOTO.JPG:column,row in pixels",
         )
     if not name:
         return values
     origin, direction = _ray(name, values, folder)
     point = first_hit(origin, direction, vertices, faces)
     if point is None:
-        raise UsageError(f"{text!r} does not meet the model")
+        raise UsageError(f"the ray through {text!r} does not hit the model")
     return point
 
 
@@ -176,8 +176,6 @@ def read_facts(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UsageError(
-            f"there is no {path.name} beside the model", hint="name a result folder"
-        ) from None
+        raise UsageError(f"no {path.name} next to the model", hint="use a result folder") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {path.name}: {error}") from error

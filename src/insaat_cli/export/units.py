@@ -16,7 +16,7 @@ def parse_length(text: str, option: str) -> float:
     factor = METRES.get(match[2].lower()) if match else None
     if match is None or factor is None or float(match[1]) <= 0:
         raise UsageError(
-            f"{option} is {text!r}, which is not a length",
+            f"invalid {option} {text!r}",
             hint=f"use a number and a unit ({', '.join(METRES)}), such as 120mm",
         )
     return float(match[1]) * factor

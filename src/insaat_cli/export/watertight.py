@@ -161,7 +161,7 @@ def _hollow(field: Field, grid: Grid, wall: float) -> None:
 def _manifold(vertices: Floats, faces: Faces) -> manifold3d.Manifold:
     body = _as_manifold(vertices, faces)
     if body.status() != manifold3d.Error.NoError:
-        raise InsaatError(f"the surface could not be closed ({body.status().name})")
+        raise InsaatError(f"the mesh could not be made watertight ({body.status().name})")
     return body
 
 

@@ -18,7 +18,9 @@ def choose_backend(wanted: str) -> MappingBackend:
     Raises MissingError that says how to install what is missing.
     """
     if wanted not in (AUTO, PYCOLMAP, PROGRAM):
-        raise UsageError(f"backend is {wanted}", hint=f"it can be {AUTO}, {PYCOLMAP} or {PROGRAM}")
+        raise UsageError(
+            f"invalid backend {wanted}", hint=f"choose from {AUTO}, {PYCOLMAP}, {PROGRAM}"
+        )
     has_package = find_spec("pycolmap") is not None
     if wanted == PYCOLMAP or (wanted == AUTO and has_package):
         if not has_package:
@@ -28,7 +30,7 @@ def choose_backend(wanted: str) -> MappingBackend:
         return PycolmapBackend()
     if locate(COLMAP_PROGRAM) is None:
         raise MissingError(
-            "there is neither pycolmap nor the colmap program"
+            "neither pycolmap nor the colmap program is installed"
             if wanted == AUTO
             else "the colmap program is not installed",
             hint=COLMAP.install,

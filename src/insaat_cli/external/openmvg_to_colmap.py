@@ -141,4 +141,4 @@ def _distortion(camera: Camera) -> tuple[str, tuple[float, ...]]:
         if k["p1"] == 0 and k["p2"] == 0:
             return "pinhole_radial_k3", radial
         return "pinhole_brown_t2", (*radial, k["p1"], k["p2"])
-    raise StageError(f"OpenMVG has no camera model like {camera.model}")
+    raise StageError(f"no OpenMVG camera model corresponds to {camera.model}")

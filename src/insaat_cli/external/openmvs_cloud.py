@@ -79,7 +79,7 @@ def join_clouds(clouds: Mapping[Path, SubScene], target: Path) -> int:
             with path.open("rb") as file:
                 headers.append(_read_header(file))
         if any(header.layout != headers[0].layout for header in headers):
-            raise ValueError("its parts hold different things")
+            raise ValueError("its parts have different properties")
         with TemporaryFile(dir=target.parent) as rows:
             smaller: list[npt.NDArray[np.float64]] = []
             for (path, part), header in zip(parts, headers, strict=True):
@@ -131,7 +131,7 @@ def _read_header(file: IO[bytes]) -> _Header:
             raise ValueError("not a binary little-endian PLY")
         if words[0] == "element":
             if words[1] != "vertex":
-                raise ValueError("holds more than points")
+                raise ValueError("contains more than points")
             count = int(words[2])
         elif words[0] == "property" and words[1] == "list":
             if SIZES[words[2]] != "u1":
@@ -171,7 +171,7 @@ def _list_starts(data: npt.NDArray[np.uint8], header: _Header) -> npt.NDArray[np
             starts[point, number] = position
             position += 1 + item * raw[position]
     if position > len(raw):
-        raise ValueError("the file is cut off")
+        raise ValueError("the file is truncated")
     return starts
 
 

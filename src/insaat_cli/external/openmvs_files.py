@@ -40,7 +40,7 @@ def read_sub_scene(path: Path) -> SubScene:
         data = path.read_bytes()
         ids = _image_ids(_Cursor(data))
         if len(data) < BOX_BYTES:
-            raise ValueError("the file is cut off")
+            raise ValueError("the file is truncated")
     except (OSError, ValueError) as error:
         raise StageError(f"cannot read {path.name}: {error}") from error
     # The box comes last, after its rotation, which is none.
@@ -84,7 +84,7 @@ class _Cursor:
     def take(self, size: int) -> bytes:
         end = self.position + size
         if end > len(self.data):
-            raise ValueError("the file is cut off")
+            raise ValueError("the file is truncated")
         start, self.position = self.position, end
         return self.data[start:end]
 
@@ -101,10 +101,10 @@ class _Cursor:
 
 def _image_ids(scene: _Cursor) -> npt.NDArray[np.uint32]:
     if scene.take(4) != SCENE_MAGIC:
-        raise ValueError("not a scene of OpenMVS in its exchange format")
+        raise ValueError("not an OpenMVS interface file")
     version, _ = scene.numbers("II")
     if not WITH_BOX <= version <= WITH_SCORES:
-        raise ValueError(f"a scene of version {version}")
+        raise ValueError(f"unsupported scene version {version}")
     for _ in range(scene.length()):  # platforms
         scene.skip_text()
         for _ in range(scene.length()):  # cameras

@@ -44,7 +44,7 @@ def read_textured(path: Path) -> TexturedMesh:
 def join_pages(pages: list[Page]) -> TexturedMesh:
     """Lay the pages' textures out in a square grid and move their coordinates along."""
     if not pages:
-        raise ValueError("no mesh in it")
+        raise ValueError("it contains no mesh")
     columns = math.ceil(math.sqrt(len(pages)))
     rows = math.ceil(len(pages) / columns)
     height = max(page.texture.shape[0] for page in pages)

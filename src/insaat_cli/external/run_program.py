@@ -112,14 +112,14 @@ def explain(program: str, status: int, lines: Sequence[str]) -> InsaatError:
         crash = CRASHES[signal.Signals(number)]
         return StageError(f"{program} crashed ({crash})", hint=said)
     if status < 0:
-        return StageError(f"{program} was ended by signal {number}", hint=said)
+        return StageError(f"{program} was killed by signal {number}", hint=said)
     return StageError(f"{program} failed with exit status {status}", hint=said)
 
 
 def other_processor(program: str) -> MissingError:
     """A binary that dies with an illegal instruction."""
     return MissingError(
-        f"{program} was built for another processor (illegal instruction)",
+        f"{program} was built for a different processor (illegal instruction)",
         hint="install a portable build (not built with -march=native elsewhere; AVX only if this "
         "processor has it)",
     )
@@ -142,4 +142,4 @@ def complaint(lines: Sequence[str]) -> str:
     shown = (wrong or useful)[-SHOWN_LINES:]
     if not shown:
         return "no output"
-    return "it said:\n" + "\n".join(f"  {line[:160]}" for line in shown)
+    return "its output:\n" + "\n".join(f"  {line[:160]}" for line in shown)

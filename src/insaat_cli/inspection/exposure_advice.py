@@ -40,7 +40,7 @@ def exposure(photos: Sequence[Named], looks: Sequence[Tone]) -> list[Advice]:
         limit = min(CLIPPED, float(np.median(values)) + CLIPPED_ABOVE_SET)
         clipped = np.flatnonzero(values > limit).tolist()
         if clipped:
-            text = f"large parts are {word} to hold detail: {{photos}}. Correct the exposure"
+            text = f"large areas are {word} to show detail: {{photos}}. Correct the exposure"
             found.append(advice_on(Severity.WARNING, kind, photos, clipped, text))
     stops = np.array([look.brightness_stops for look in looks])
     odd = np.flatnonzero(np.abs(stops - np.median(stops)) > STOPS_FROM_SET).tolist()

@@ -20,7 +20,7 @@ MIN_ERROR_PX = 1.0
 MUCH_UNSEEN = 0.3
 SIDE_UNSEEN = 0.4
 MIN_SIDE_WEIGHT = 0.05
-SEEN_IN_PREVIEW = "as the first picture of the preview shows it"
+SEEN_IN_PREVIEW = "as seen in the first preview picture"
 
 
 def advise(
@@ -49,11 +49,11 @@ def _not_registered(photos: Sequence[PhotoFacts]) -> list[Advice]:
         loose = []  # nothing was registered: that is another fault
     found = []
     if alone:
-        text = "not in the model, as nothing in them matches any other photo: {photos}. Take them "
-        text += "again nearer to their neighbours, each showing two thirds of what the last one did"
+        text = "not registered because nothing in them matches another photo: {photos}. "
+        text += "Retake them closer to their neighbours, overlapping these by two thirds"
         found.append(advice_on(Severity.WARNING, "unmatched", photos, alone, text))
     if loose:
-        text = "not in the model, as they match too little of it: {photos}. Add photos in between"
+        text = "not registered because they match too little: {photos}. Add photos in between"
         found.append(advice_on(Severity.WARNING, "not_registered", photos, loose, text))
     return found
 
@@ -64,8 +64,8 @@ def _gap(photos: Sequence[PhotoFacts], gap: Gap | None) -> list[Advice]:
         return []
     registered = [i for i, photo in enumerate(photos) if photo.registered is not None]
     ends = sorted((registered[gap.before], registered[gap.after]))
-    text = f"no photo over {gap.angle_deg:.0f} degrees around the subject, between {{photos}}: "
-    text += f"add photos of the {gap.side} side, {SEEN_IN_PREVIEW}"
+    text = f"a gap of {gap.angle_deg:.0f} degrees around the subject, between {{photos}}: "
+    text += f"add photos of the {gap.side} side ({SEEN_IN_PREVIEW})"
     return [advice_on(Severity.WARNING, "gap", photos, ends, text)]
 
 
@@ -79,7 +79,7 @@ def _unseen(coverage: Coverage | None) -> list[Advice]:
     ]
     if not sides and coverage.few < MUCH_UNSEEN:
         return []
-    text = f"{coverage.few:.0%} of the surface was seen by two photos or fewer"
+    text = f"{coverage.few:.0%} of the surface is seen by at most two photos"
     if sides:
         text += f": add photos of the {' and the '.join(sides)} ({SEEN_IN_PREVIEW})"
     else:
@@ -99,12 +99,12 @@ def _loose(photos: Sequence[PhotoFacts]) -> list[Advice]:
     rough = [registered[k][0] for k in much_larger(errors) if errors[k] > MIN_ERROR_PX]
     found = []
     if few:
-        text = "registered with few points: {photos}. Add photos beside them"
+        text = "registered with few points: {photos}. Add photos next to them"
         found.append(advice_on(Severity.HINT, "few_points", photos, few, text))
     if rough:
         text = (
             "larger reprojection error than the others: {photos}. "
-            "Something moved, or the zoom was changed"
+            "Something moved, or the zoom changed"
         )
         found.append(advice_on(Severity.HINT, "rough_fit", photos, rough, text))
     return found

@@ -53,15 +53,18 @@ def _cameras(photos: Sequence[Photo]) -> list[Advice]:
     if len(set(kinds)) > 1:
         usual = Counter(kinds).most_common(1)[0][0]
         others = [i for i, kind in enumerate(kinds) if kind != usual]
-        text = f"{len(set(kinds))} cameras or picture sizes; unlike most are {{photos}}. It works, "
-        text += "but one camera at its full size is better, and cropped photos hurt"
+        text = (
+            f"{len(set(kinds))} different cameras or image sizes; the exceptions are {{photos}}. "
+        )
+        text += "This works, but one camera at full resolution is better; avoid cropped photos"
         found.append(advice_on(Severity.HINT, "cameras", photos, others, text))
     focals = [photo.focal_mm and float(f"{photo.focal_mm:.{FOCAL_DIGITS}g}") for photo in photos]
     known = Counter(focal for focal in focals if focal)
     if len(known) > 1:
         usual_focal = known.most_common(1)[0][0]
         zoomed = [i for i, focal in enumerate(focals) if focal and focal != usual_focal]
-        text = f"taken at another zoom than {usual_focal:g} mm: {{photos}}. Do not zoom"
+        text = f"taken at a different zoom than the usual {usual_focal:g} mm: {{photos}}. "
+        text += "Do not zoom between photos"
         found.append(advice_on(Severity.HINT, "focal_length", photos, zoomed, text))
     return found
 
@@ -78,7 +81,7 @@ def _same_places(photos: Sequence[Photo], links: Sequence[Link]) -> list[Advice]
     )
     if not same:
         return []
-    text = "from the same place as another photo: {photos}. Only a step aside shows depth"
+    text = "taken from the same place as another photo: {photos}. Step sideways between photos"
     return [advice_on(Severity.HINT, "same_place", photos, same, text)]
 
 
@@ -92,14 +95,14 @@ def _groups(photos: Sequence[Photo], links: Sequence[Link]) -> list[Advice]:
     apart = np.flatnonzero(labels != largest).tolist()
     if apart:
         enough = sizes[largest] >= MIN_JOINED * count
-        text = f"{{photos}} show nothing that the other {counted(sizes[largest], 'photo')} show. "
-        text += "Add photos in between, each showing at least half of what the last one showed"
+        text = f"{{photos}} do not overlap the other {counted(sizes[largest], 'photo')}. "
+        text += "Add photos in between, each overlapping the previous one by at least half"
         severity = Severity.WARNING if enough else Severity.APART
         return [advice_on(severity, "apart", photos, apart, text)]
     degree = np.bincount(ends.ravel(), minlength=count)
     weak = np.flatnonzero(degree < MIN_LINKS).tolist()
     if weak and count > MIN_LINKS:
-        text = "seen together with one other photo only: {photos}. Add photos beside them"
+        text = "overlapping only one other photo: {photos}. Add photos next to them"
         return [advice_on(Severity.WARNING, "few_neighbours", photos, weak, text)]
     return []
 
@@ -116,12 +119,12 @@ def _gaps(photos: Sequence[Photo], links: Sequence[Link]) -> list[Advice]:
     found = []
     for i in sorted(set(range(count - 1)) - steps):
         if detour[i, i + 1] > far:
-            text = "the step between {photos} is large: take one or two photos in between"
+            text = "large gap between {photos}: add one or two photos in between"
             found.append(advice_on(Severity.WARNING, "gap", photos, [i, i + 1], text))
     if count >= 2 * MIN_WALK and not found and detour[0, count - 1] > count // 3:
         text = (
-            "the first and the last photos have nothing in common ({photos}). If you meant to walk "
-            "around the subject, the side between them is missing"
+            "the first and last photos do not overlap ({photos}). If you walked around the "
+            "subject, the side between them is missing"
         )
         found.append(advice_on(Severity.HINT, "open_ring", photos, [0, count - 1], text))
     return found

@@ -71,13 +71,13 @@ def _chunks(path: Path, data: bytes) -> tuple[dict[str, Any], memoryview]:
     if magic != MAGIC or version != VERSION:
         raise refused(path, "it is not a GLB of version 2")
     if length != len(data):
-        raise refused(path, f"it says {length} bytes and has {len(data)}")
+        raise refused(path, f"it declares {length} bytes but contains {len(data)}")
     view, at = memoryview(data), 12
     found: dict[int, memoryview] = {}
     while at + 8 <= length:
         size, kind = struct.unpack_from("<II", data, at)
         if at + 8 + size > length:
-            raise refused(path, "a chunk ends after the file")
+            raise refused(path, "a chunk extends past the end of the file")
         found.setdefault(kind, view[at + 8 : at + 8 + size])
         at += 8 + size
     text = found.get(JSON_CHUNK)
@@ -111,7 +111,7 @@ class _Checker:
         views = []
         for image in self._list("images", MAX_TEXTURES):
             if "uri" in image:
-                raise refused(self.path, "a texture lies outside the file")
+                raise refused(self.path, "a texture is in another file")
             views.append(self._natural(image["bufferView"]))
         for index in set(views):
             self._check_picture(index)
@@ -121,7 +121,7 @@ class _Checker:
         faces = sum(n * counts[mesh][1] for mesh, n in uses.items())
         self._limit(vertices, faces)
         if not vertices:
-            raise refused(self.path, "it holds no mesh")
+            raise refused(self.path, "it contains no mesh")
         return GlbFacts(
             faces=faces, vertices=vertices, textures=len(self.document.get("images", []))
         )
@@ -139,18 +139,18 @@ class _Checker:
     def _check_buffers(self) -> None:
         buffers = self._list("buffers", 1)
         if any("uri" in buffer for buffer in buffers):
-            raise refused(self.path, "its data lies in another file")
+            raise refused(self.path, "its data is in another file")
         if buffers and self._natural(buffers[0]["byteLength"]) > len(self.binary):
             raise refused(self.path, "its buffer is larger than the file")
 
     def _natural(self, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise refused(self.path, f"{str(value)[:40]!r} stands where a count belongs")
+            raise refused(self.path, f"{str(value)[:40]!r} is not a count")
         return value
 
     def _index(self, value: Any, items: list[Any]) -> Any:
         if self._natural(value) >= len(items):
-            raise refused(self.path, f"it refers to item {value}, which is not there")
+            raise refused(self.path, f"it refers to a missing item {value}")
         return items[value]
 
     def _view(self, index: Any) -> tuple[memoryview, int]:
@@ -160,7 +160,7 @@ class _Checker:
             raise refused(self.path, "it is compressed")
         start, size = self._natural(view.get("byteOffset", 0)), self._natural(view["byteLength"])
         if view.get("buffer", 0) != 0 or start + size > len(self.binary):
-            raise refused(self.path, "a part of it lies outside its buffer")
+            raise refused(self.path, "a part of it is outside its buffer")
         return self.binary[start : start + size], self._natural(view.get("byteStride", 0))
 
     def _check_picture(self, view: int) -> None:
@@ -191,7 +191,7 @@ class _Checker:
         row = size * COMPONENTS[accessor["type"]]
         data, stride = self._view(accessor["bufferView"])
         if count and start + (count - 1) * (stride or row) + row > len(data):
-            raise refused(self.path, f"it says {count} items and has fewer")
+            raise refused(self.path, f"it declares {count} items but contains fewer")
 
     def _check_meshes(self) -> list[tuple[int, int]]:
         """Vertices and faces of each, drawn or not: whoever opens the file reads them all."""
@@ -213,7 +213,7 @@ class _Checker:
             self._limit(vertices, faces)  # before more is looked at
             mode = primitive.get("mode", TRIANGLES)
             if mode not in (TRIANGLES, POINTS) or primitive.get("targets"):
-                raise refused(self.path, "it holds lines, strips or moving shapes")
+                raise refused(self.path, "it contains lines, strips or morph targets")
             if DRACO in primitive.get("extensions", {}):
                 points, triangles = self._check_draco(primitive)
                 vertices, faces = vertices + points, faces + triangles
@@ -238,7 +238,7 @@ class _Checker:
             raise refused(self.path, "it is compressed")
         data, _ = self._view(packed["bufferView"])
         if bytes(data[: len(DRACO_MAGIC)]) != DRACO_MAGIC:
-            raise refused(self.path, "its compressed part is not Draco's")
+            raise refused(self.path, "its compressed data is not Draco")
         accessors = self.document.get("accessors", [])
         counts = {
             self._natural(self._index(index, accessors)["count"])
@@ -248,7 +248,7 @@ class _Checker:
         if len(counts) != 1 or "POSITION" not in packed["attributes"]:
             raise refused(self.path, "its vertices are incomplete")
         if max(*counts, drawn) > MAX_PER_DRACO_BYTE * len(data):
-            raise refused(self.path, "it says more vertices than it can hold")
+            raise refused(self.path, "it declares more vertices than it can contain")
         return counts.pop(), drawn // 3
 
     def _check_indices(self, index: Any, vertices: int) -> int:
@@ -256,7 +256,7 @@ class _Checker:
         if index not in self._largest:
             self._largest[index] = self._largest_index(accessor)
         if self._largest[index] >= vertices:
-            raise refused(self.path, "a face refers to a vertex that is not there")
+            raise refused(self.path, "a face refers to a missing vertex")
         return int(accessor["count"])
 
     def _largest_index(self, accessor: dict[str, Any]) -> int:
@@ -276,7 +276,7 @@ class _Checker:
             for child in node.get("children", []):
                 self._index(child, nodes)
                 if child in parents:
-                    raise refused(self.path, "its nodes form no tree")
+                    raise refused(self.path, "its nodes do not form a tree")
                 parents.add(child)
         uses: dict[int, int] = {}
         reached = 0
@@ -290,5 +290,5 @@ class _Checker:
                     uses[mesh] = uses.get(mesh, 0) + 1
             level = [child for i in level for child in nodes[i].get("children", [])]
         if reached != len(nodes):
-            raise refused(self.path, "its nodes form a cycle, or lie too deep")
+            raise refused(self.path, "its nodes form a cycle or are nested too deeply")
         return uses

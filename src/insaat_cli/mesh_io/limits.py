@@ -19,6 +19,6 @@ MAX_HEADER_BYTES = 64 << 10
 def refused(path: Path, reason: str) -> UsageError:
     """The error for a model file that is broken, or made to do harm."""
     return UsageError(
-        f"{path.name!r} is refused: {reason}",
-        hint="a model from `insaat reconstruct`, or a self-contained GLB or PLY, can be opened",
+        f"cannot open {path.name!r}: {reason}",
+        hint="use a model from `insaat reconstruct`, or a self-contained GLB or PLY",
     )

@@ -89,7 +89,7 @@ def read_model(path: Path) -> Model:
     parts = tuple(_part(mesh) for mesh in meshes if isinstance(mesh, trimesh.Trimesh))
     parts = tuple(part for part in parts if len(part.faces))
     if not parts:
-        raise UsageError(f"{path.name!r} holds no faces", hint="a mesh is needed here")
+        raise UsageError(f"{path.name!r} contains no faces", hint="use a mesh, not a point cloud")
     if not all(np.isfinite(part.vertices).all() for part in parts):
         raise refused(path, "some of its coordinates are not numbers")
     return Model(parts=parts)
@@ -99,7 +99,7 @@ def read_checked(path: Path, *, compressed: bool = False) -> bytes:
     """The bytes of a GLB or PLY that passed its check; only the viewer reads `compressed` ones."""
     kind = path.suffix.lower()
     if kind not in (".glb", ".ply"):
-        raise UsageError(f"{path.name!r} is neither .glb nor .ply", hint="name a GLB or a PLY")
+        raise UsageError(f"{path.name!r} is neither .glb nor .ply", hint="use a GLB or a PLY file")
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -118,8 +118,8 @@ def find_model(source: Path) -> Path:
         return path
     if source.is_dir():
         raise UsageError(
-            f"there is no {MODEL_NAME} in {str(source)!r}",
-            hint="name the folder that `insaat reconstruct` wrote, or a model file",
+            f"no {MODEL_NAME} in {str(source)!r}",
+            hint="use a folder written by `insaat reconstruct`, or a model file",
         )
     raise UsageError(f"file or folder not found: {str(source)!r}")
 

@@ -49,7 +49,7 @@ def read_cloud(path: Path) -> Cloud:
         name, count, dtype = elements[0]
         rows = np.fromfile(file, dtype, count)
     if name != "vertex" or len(rows) != count:
-        raise ValueError(f"{path.name} is cut off or not a point cloud")
+        raise ValueError(f"{path.name} is truncated or not a point cloud")
     return Cloud(
         points=np.stack([rows[c] for c in ("x", "y", "z")], 1).astype(np.float32),
         normals=np.stack([rows[c] for c in ("nx", "ny", "nz")], 1).astype(np.float32),
@@ -97,7 +97,7 @@ def read_classed_mesh(path: Path) -> tuple[Floats, Faces, Classes | None]:
         rows = np.fromfile(file, vertex_type, vertex_count)
         triangles = np.fromfile(file, face_type, face_count)
     if len(triangles) != face_count or (len(triangles) and np.any(triangles["count"] != 3)):
-        raise ValueError(f"{path.name} is cut off or has faces that are not triangles")
+        raise ValueError(f"{path.name} is truncated or has faces other than triangles")
     vertices = np.stack([rows[c] for c in ("x", "y", "z")], 1).astype(np.float32)
     classes = triangles["class"].astype(np.uint8) if "class" in (face_type.names or ()) else None
     return vertices, triangles["index"].astype(np.int32), classes

@@ -35,7 +35,7 @@ def check_ply(path: Path, data: bytes) -> dict[str, int]:
         least = dict.fromkeys(counts, 2)  # a digit and a newline
     needed = sum(count * least[name] for name, count in counts.items())
     if needed > body or any(count and not least[name] for name, count in counts.items()):
-        raise refused(path, f"it says {needed} bytes of data and has {body}")
+        raise refused(path, f"it declares {needed} bytes of data but contains {body}")
     for name, limit in LIMITS.items():
         if counts.get(name, 0) > limit:
             raise refused(path, f"it has {counts[name]} items of kind {name!r}")
@@ -65,7 +65,7 @@ def _parse(path: Path, lines: list[str]) -> tuple[str, dict[str, int], dict[str,
                 least[current] += SIZES[item]
                 properties += 1
             case _:
-                raise refused(path, f"its header has the line {line[:60]!r}")
+                raise refused(path, f"unexpected line in its header: {line[:60]!r}")
     if not kind or properties > MAX_PROPERTIES:
         raise refused(path, "its header is incomplete, or too long")
     return kind, counts, least

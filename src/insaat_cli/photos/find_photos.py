@@ -121,7 +121,7 @@ def _candidates(
             raise UsageError(
                 f"{'nothing matches' if pattern else 'file or folder not found:'} "
                 f"{printable(str(source))}",
-                hint="give a folder of photos, photo files, or a pattern such as 'photos/*.jpg'",
+                hint="use a folder of photos, photo files, or a pattern such as 'photos/*.jpg'",
             )
         for match in matches:
             yield from _files_of(match, recursive, exclude)
@@ -241,5 +241,5 @@ def _too_few(photos: PhotoSet, sources: Sequence[Path], recursive: bool) -> Phot
         lines.append(f"  … and {counted(len(reasons), 'other reason')}")
     hint = "take 10 to 20 or more overlapping photos from all around the subject"
     if count == 0 and not photos.left_out and not recursive:
-        hint = "--recursive looks into folders inside the folder as well"
+        hint = "use --recursive to include subfolders"
     return PhotosError("\n".join(lines), hint=hint)

@@ -57,7 +57,7 @@ def with_masks(photos: PhotoSet, folder: Path) -> PhotoSet:
             mask_of[photo] = file
     if not mask_of:
         raise UsageError(
-            f"no file in {printable(str(folder))} has the name of a photo",
+            f"no mask in {printable(str(folder))} matches a photo's name",
             hint=f"the mask of {photos.used[0].name} is {Path(photos.used[0].name).stem}.png",
         )
     with picture_readers():
@@ -93,7 +93,7 @@ def _too_much_hidden(hidden: Sequence[Photo], photos: int) -> UsageError:
         f"the masks hide {len(hidden)} of {counted(photos, 'photo')} completely: "
         f"{shown}{more} are entirely black",
         hint="black pixels are ignored, white ones are used; invert the masks if they are the "
-        "other way round",
+        "wrong way round",
     )
 
 

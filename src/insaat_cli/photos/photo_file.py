@@ -125,7 +125,7 @@ def _read_header(
     with image:
         kind = image.format or "?"
         if kind not in PHOTO_FORMATS:
-            raise UnusableError(f"a {kind} picture, which is not read: convert it to JPEG or PNG")
+            raise UnusableError(f"a {kind} picture is not supported: convert it to JPEG or PNG")
         _check_size(image.size, max_pixels)
         _check_single(image)
         facts = read_exif(image)
@@ -166,7 +166,7 @@ def _check_single(image: Image.Image) -> None:
     for page in range(1, frames):
         image.seek(page)
         if image.size[0] * image.size[1] > REDUCED_PAGE * first:
-            raise UnusableError(f"holds {frames} pictures: save each as a separate file")
+            raise UnusableError(f"contains {frames} pictures: save each as a separate file")
     image.seek(0)
 
 

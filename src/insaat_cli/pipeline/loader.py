@@ -216,8 +216,8 @@ class _Reader(ParameterReader):
         if not STAGE_NAME.match(name):
             raise self.fail(
                 fields["name"],
-                f"{name!r} is no stage name",
-                "use a-z, 0-9, _ and -, a letter first",
+                f"{name!r} is not a valid stage name",
+                "use a-z, 0-9, _ and -, starting with a letter",
             )
         return name
 
@@ -314,7 +314,7 @@ class _Reader(ParameterReader):
                 rung[key] = max(1, self.scalar(value_node, int, key))
             elif text.startswith("*"):
                 if key in described and not described[key].kind.is_number:
-                    raise self.fail(value_node, f"{key} is no number, it cannot be multiplied")
+                    raise self.fail(value_node, f"{key} is not a number and cannot be multiplied")
                 with self.blaming(value_node):
                     rung[key] = Multiplier(float(text[1:]))
             elif key not in described:

@@ -76,7 +76,7 @@ class ParameterReader(NodeReader):
         if None not in (found.minimum, found.maximum) and found.minimum > found.maximum:  # type: ignore[operator]
             raise self.fail(fields["max"], f"{what}: max is below min")
         if kind is Kind.LIST and not found.choices:
-            raise self.fail(fields["type"], f"{what} is a list, it needs 'choices'")
+            raise self.fail(fields["type"], f"{what} is a list and needs 'choices'")
         return found
 
     def _kind(self, node: yaml.Node, what: str) -> Kind:
@@ -91,7 +91,7 @@ class ParameterReader(NodeReader):
         if key not in fields:
             return None
         if not kind.is_number:
-            raise self.fail(fields[key], f"{what} is no number, it cannot have {key!r}")
+            raise self.fail(fields[key], f"{what} is not a number and cannot have {key!r}")
         number: float = self.scalar(
             fields[key], int if kind is Kind.INT else float, f"{what}.{key}"
         )

@@ -121,7 +121,7 @@ class Parameter:
             range_ = self._range()
             words = f"{type_name} {'from ' if self._is_closed else ''}{range_}".strip()
         elif self.kind is Kind.LIST:
-            words = f"one or more of {self._choices()}, with commas between them"
+            words = f"one or more of {self._choices()}, separated by commas"
         else:
             words = self._choices()
         return f"{words}, or null" if self.nullable else words

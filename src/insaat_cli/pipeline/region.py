@@ -11,9 +11,10 @@ PARAMETER = "roi"
 """A stage that can leave out the background has a parameter of this name."""
 FRAME = (
     "xmin,ymin,zmin,xmax,ymax,zmax in the frame of cameras.json and model.glb: Y up, the subject "
-    "over the origin, ground at y = 0; in metres where photos have GPS, else the subject is 2 large"
+    "over the origin, ground at y = 0; in metres if the photos have GPS, else the subject is 2 "
+    "units large"
 )
-HINT = f"give auto, off, or a box: {FRAME}"
+HINT = f"use auto, off, or a box: {FRAME}"
 
 Corner = tuple[float, float, float]
 

@@ -76,7 +76,7 @@ def region_settings(pipeline: Pipeline, choice: str) -> tuple[str, ...]:
     if not stages and choice not in (AUTO, OFF):
         raise UsageError(
             f"pipeline {pipeline.name} does not support --roi",
-            hint="--pipeline embedded can; or cut the model in another program",
+            hint="use --pipeline embedded, or crop the model in another program",
         )
     # The default is left to the pipeline file, and to --set.
     return () if choice == AUTO else tuple(f"{name}.{PARAMETER}={choice}" for name in stages)

@@ -151,7 +151,7 @@ def parse_options(kind: type[Options], params: Mapping[str, Any]) -> Options:
     if unknown:
         raise UsageError(
             f"unknown parameter {', '.join(unknown)}",
-            hint=f"it has {', '.join(sorted(hints))}",
+            hint=f"choose from {', '.join(sorted(hints))}",
         )
     return kind(**{key: _convert(key, hints[key], value) for key, value in params.items()})
 

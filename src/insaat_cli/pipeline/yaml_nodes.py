@@ -58,11 +58,9 @@ class NodeReader:
         for key_node, value_node in node.value:
             key = self.scalar(key_node, str, f"a key of {what}")
             if key in found:
-                raise self.fail(key_node, f"{what} has the key {key!r} twice")
+                raise self.fail(key_node, f"{what}: duplicate key {key!r}")
             if known is not None and key not in known:
-                raise self.fail(
-                    key_node, f"{what} has the unknown key {key!r}", suggestion(key, known)
-                )
+                raise self.fail(key_node, f"{what}: unknown key {key!r}", suggestion(key, known))
             found[key] = value_node
         return found
 

@@ -107,7 +107,7 @@ class History:
             self._known, self._version = known, version
 
     def clear(self) -> None:
-        with explain_disk(self.path, hint="INSAAT_STATE_DIR names another folder for it"):
+        with explain_disk(self.path, hint="set INSAAT_STATE_DIR to a writable folder"):
             self.path.unlink(missing_ok=True)
 
 

@@ -151,7 +151,7 @@ def _check_outputs(sets: Mapping[str, ReconstructionOptions]) -> None:
             raise UsageError(
                 f"the photo sets {printable(taken[output])} and {printable(name)} would both "
                 f"write to {printable(output)}",
-                hint="give each its own output, in a jobs file or with -o",
+                hint="give each its own output folder, with -o or in a jobs file",
             )
         taken[output] = name
 

@@ -61,7 +61,7 @@ def sets_in(folder: Path, common: Options, output: Path | None) -> dict[str, Opt
     if not inner:
         raise UsageError(
             f"{printable(str(folder))} contains no folders of photos",
-            hint="insaat reconstruct makes one model of one folder",
+            hint="to make one model from one folder, use insaat reconstruct",
         )
     return sets_of_folders(inner, common, output)
 
@@ -88,7 +88,7 @@ def read_jobs(file: Path, common: Options, output: Path | None) -> dict[str, Opt
             raise UsageError(f"{where} has no 'photos'")
         name = str(job.get("name") or options.sources[0].resolve().name or "photos")
         if "name" in job and name in sets:
-            raise UsageError(f"{where}: there are two jobs of the name {printable(name)}")
+            raise UsageError(f"{where}: duplicate job name {printable(name)}")
         name = _unused(name, sets)
         if options.output is None and output is not None:
             options = replace(options, output=output / name)
@@ -104,7 +104,7 @@ def _load(file: Path) -> Any:
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise UsageError(f"{file} is no YAML: {error}") from error
+        raise UsageError(f"{file} is not valid YAML: {error}") from error
 
 
 def _mapping(value: Any, where: str) -> dict[str, Any]:
@@ -116,14 +116,16 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
 def _known(fields: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:
     for key in fields:
         if key not in allowed:
-            raise UsageError(f"{where}: unknown key {key!r}", hint=f"there is {', '.join(allowed)}")
+            raise UsageError(
+                f"{where}: unknown key {key!r}", hint=f"choose from {', '.join(allowed)}"
+            )
 
 
 def _apply(options: Options, key: str, value: Any, base: Path, where: str) -> Options:
     try:
         return FIELDS[key](options, value, base)
     except (TypeError, ValueError, KeyError):
-        raise UsageError(f"{where}: {key} cannot be {value!r}") from None
+        raise UsageError(f"{where}: invalid {key}: {value!r}") from None
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -110,7 +110,7 @@ def _prepare(
     pipeline = chosen_pipeline(options)
     if options.masks is not None and not any(s.run == MASKING_RUN for s in pipeline.stages):
         raise UsageError(
-            f"pipeline {pipeline.name} does not use masks", hint="--pipeline embedded does"
+            f"pipeline {pipeline.name} does not support masks", hint="use --pipeline embedded"
         )
     if to_run:
         check_output(options, pipeline)
@@ -220,7 +220,7 @@ def _check_apart(output: Path, sources: tuple[Path, ...]) -> None:
     earlier = is_workspace(output) and len(same) < len(sources)  # from a pattern such as photos/*
     if same and not earlier:
         raise UsageError(
-            f"{printable(str(output))} is both the folder of the photos and the output folder",
+            f"the output folder {printable(str(output))} is also the photo folder",
             hint="choose another output folder with -o; one inside it is fine",
         )
 
@@ -231,7 +231,7 @@ def _masks_among(options: ReconstructionOptions) -> list[Path]:
         return []
     if any(source.resolve() == options.masks.resolve() for source in options.sources):
         raise UsageError(
-            f"{printable(str(options.masks))} is both the folder of the photos and of the masks",
+            f"the mask folder {printable(str(options.masks))} is also the photo folder",
             hint="put the masks in a separate folder",
         )
     return [options.masks.resolve()]

@@ -54,7 +54,7 @@ class Shortfall:
             found.append(f"{counted(len(self.left_out), 'photo')} left out: {shown}{rest}")
         if self.lowered:
             count = counted(len(self.lowered), "setting")
-            found.append(f"{count} lowered on the way, see the report")
+            found.append(f"{count} reduced during the run, see the report")
         return found
 
     def error(self) -> IncompleteError:

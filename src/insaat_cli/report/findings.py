@@ -101,7 +101,7 @@ def _sides(facts: Mapping[str, Any]) -> Markup | None:
     if not isinstance(few, Mapping) or not few:
         return None
     words = ", ".join(f"{side} {_share(share)}" for side, share in few.items())
-    text = f"Seen by two photos or fewer, by side as the first picture shows it: {words}."
+    text = f"Seen by at most two photos, by side as seen in the first picture: {words}."
     return element("p", printable(text), class_="muted below")
 
 

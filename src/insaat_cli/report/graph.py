@@ -88,7 +88,7 @@ def _line(
 def _dot(place: tuple[float, float], name: str, registered: bool) -> Markup:
     return element(
         "circle",
-        element("title", printable(name if registered else f"{name}: not in the model")),
+        element("title", printable(name if registered else f"{name}: not registered")),
         cx=f"{place[0]:.1f}",
         cy=f"{place[1]:.1f}",
         r="3.6",

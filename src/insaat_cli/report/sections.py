@@ -37,7 +37,7 @@ def heading(run: RunData) -> Markup:
     if until := record.get("until"):
         words.append(f"only until {until}")
     if record.get("reused"):
-        words.append("nothing to do, the figures are those of the run that made it")
+        words.append("nothing to do; the figures are from the run that made it")
     return element(
         "header",
         element("h1", printable(run.workspace.name)),
@@ -153,7 +153,7 @@ def warnings(run: RunData) -> Markup | None:
         )
         for stage, kind, text in items
     ]
-    return element("section", element("h2", "Worth knowing"), element("ul", *rows), class_="notes")
+    return element("section", element("h2", "Notes"), element("ul", *rows), class_="notes")
 
 
 def cameras(run: RunData) -> Markup | None:
@@ -248,7 +248,7 @@ def _stage_row(stage: Mapping[str, Any], longest_s: float) -> Markup:
     status = str(stage.get("status"))
     texts = stage.get("degraded")
     lowered = [
-        element("p", printable(f"lowered: {text}"), class_="lowered")
+        element("p", printable(f"reduced: {text}"), class_="lowered")
         for text in (texts if isinstance(texts, list) else ())
     ]
     return element(

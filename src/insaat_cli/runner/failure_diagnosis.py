@@ -39,12 +39,10 @@ MEMORY_TEXT = re.compile(
 MISSING_TEXT = re.compile(r"^ModuleNotFoundError: (.*)$|^.*: (No module named .*)$", re.MULTILINE)
 STACK_LINE = re.compile(r"\s*@\s+(0x|\()")
 """As glog prints them, in COLMAP and others; they tell a user nothing."""
-MEMORY_HINT = (
-    "give it more with --max-memory, close other programs, or use smaller photos (--preset draft)"
-)
+MEMORY_HINT = "raise --max-memory, close other programs, or use smaller photos (--preset draft)"
 SIGNAL_MEANING = {
     signal.SIGSEGV: "it crashed (segmentation fault)",
-    signal.SIGABRT: "it crashed (aborted itself)",
+    signal.SIGABRT: "it crashed (aborted)",
     signal.SIGBUS: "it crashed (bus error)",
     signal.SIGFPE: "it crashed (arithmetic error)",
     signal.SIGILL: "this program was built for a different processor (illegal instruction)",

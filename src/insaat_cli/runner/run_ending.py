@@ -24,7 +24,7 @@ def place_results(
     for name in record.results.edited(workspace.root):
         if name in names:
             aside = workspace.set_aside(name)
-            notes.append(f"{name} had been changed: it was kept as {aside.name}")
+            notes.append(f"{name} had been changed; the changed file was kept as {aside.name}")
     results = workspace.place_results(stage.name, outputs, overwrite=plan.overwrite)
     for path in results:
         record.results.place(path, run=stage.run, stage=stage.name, fingerprint=stage.fingerprint)

@@ -24,7 +24,7 @@ def with_suspects(error: InsaatError, stage: Stage, planner: Planner) -> InsaatE
 
 
 def _settings(stage: Stage, planner: Planner) -> list[str]:
-    """One line for what the user has set, one for what was lowered, up to and in `stage`."""
+    """One line for what the user has set, one for what was reduced, up to and in `stage`."""
     pipeline = planner.pipeline
     usual = planner.plan.usual or pipeline
     chosen, lowered = [], []
@@ -40,7 +40,7 @@ def _settings(stage: Stage, planner: Planner) -> list[str]:
             lowered += [f"{name}.{key} (to {value})" for key, value in in_force.items()]
     lines = []
     if chosen:
-        lines.append(f"or leave out {', '.join(chosen)}")
+        lines.append(f"or drop {', '.join(chosen)}")
     if lowered:
-        lines.append(f"or raise --max-memory: to fit it, {', '.join(lowered)} was lowered")
+        lines.append(f"or raise --max-memory: to fit in memory, {', '.join(lowered)} was reduced")
     return lines

@@ -33,7 +33,7 @@ def main(request: StageRequest, events: Events) -> Metrics:
     )  # fmt: skip
     shutil.rmtree(output / "colmap")
     if not (output / "scene.mvs").exists():
-        raise StageError("InterfaceCOLMAP wrote no scene", hint="see the stage's log")
+        raise StageError("InterfaceCOLMAP wrote no scene", hint="see the stage log")
     return {"photos": len(model.images), "points": len(model.points)}
 
 

@@ -84,7 +84,7 @@ def make_depth_maps(
     chosen = [index for index, others in enumerate(neighbours) if others]
     if not chosen:
         raise DoNotFitError(
-            "no two photos see enough of the same points to measure depth",
+            "no two photos share enough points to measure depth",
             hint="take photos with more overlap",
         )
     entries = _index_entries(scene, chosen, neighbours, options.max_side)
@@ -130,8 +130,8 @@ def chosen_stereo(wanted: Stereo) -> Stereo:
     if wanted is Stereo.CUDA:
         raise StageError(
             f"dense.stereo is cuda, but {missing}",
-            hint="install pycolmap-cuda12 in place of pycolmap, with a driver for the card;"
-            " or leave out --set dense.stereo",
+            hint="install pycolmap-cuda12 instead of pycolmap, and the driver of the card; or drop "
+            "--set dense.stereo",
         )
     return Stereo.OWN
 

@@ -85,7 +85,7 @@ def run_in_own_process(folder: Path, job: CudaJob, progress: Callable[[float], N
     if process.wait() != 0:
         raise StageError(
             "COLMAP's PatchMatch failed on the graphics card",
-            hint="see the stage's log, or use --set dense.stereo=own",
+            hint="see the stage log, or use --set dense.stereo=own",
         )
 
 

@@ -71,7 +71,7 @@ def check_opens(path: Path, faces: int) -> None:
     found = len(getattr(loaded, "faces", ()))
     if found != faces:
         raise StageError(
-            f"{path.name} holds {found} faces instead of {faces}",
+            f"{path.name} has {found} faces instead of {faces}",
             hint="is the disk full? rerun with --from export",
         )
 
@@ -81,7 +81,7 @@ def find_input(inputs: Mapping[str, Path], name: str) -> Path:
     for folder in inputs.values():
         if (folder / name).is_file():
             return folder / name
-    raise StageError(f"no stage wrote {name}", hint="run again with --restart")
+    raise StageError(f"no stage wrote {name}", hint="rerun with --restart")
 
 
 def main(request: StageRequest, events: Events) -> Metrics:

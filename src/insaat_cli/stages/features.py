@@ -67,7 +67,7 @@ def find_features(
     if len(photos) - len(poor) < MIN_PHOTOS:
         raise _too_poor(photos, folder, poor)
     if poor:
-        events.warning(f"hardly any features in {some_of(poor)}: black, blank or out of focus")
+        events.warning(f"too few features in {some_of(poor)}: black, blank or out of focus")
     return {
         "photos": len(photos),
         "features": sum(counts),
@@ -87,8 +87,8 @@ def _too_poor(photos: Sequence[WorkingPhoto], folder: Path, poor: Sequence[str])
             "and are not inverted",
         )
     return PhotosError(
-        f"{len(poor)} of {len(photos)} photos show nothing to hold on to: "
-        "they are black, blank or out of focus",
+        f"no usable features in {len(poor)} of {len(photos)} photos: they are black, blank or out "
+        "of focus",
         hint="take sharp, well lit photos of a subject with visible texture",
     )
 

@@ -100,7 +100,7 @@ def fuse_depth_maps(
             raise OutsideError(inside=measured - outside, measured=measured)
         raise DoNotFitError(
             "hardly any depth is consistent between photos",
-            hint="take sharper photos with more overlap of a subject with some texture",
+            hint="take sharper photos with more overlap; plain or shiny surfaces do not work",
         )
     write_cloud(output, cloud)
     return {
@@ -211,8 +211,8 @@ def describe_removal(region: Region, share: float) -> str:
     """One sentence on what was left out, for the board and the report."""
     why = "photos taken around a subject" if region.capture else "as asked"
     return (
-        f"background removed ({why}): {share:.0%} of what was measured lies outside "
-        f"the box {region.box}; --roi off keeps it"
+        f"background removed ({why}): {share:.0%} of the depths lie outside the box {region.box}; "
+        "use --roi off to keep them"
     )
 
 

@@ -77,7 +77,7 @@ def match_photos(
     matched = {photo for pair in inliers for photo in pair}
     alone = [photo.source for index, photo in enumerate(photos) if index not in matched]
     if alone:
-        events.warning(f"no other photo shows the same as {some_of(alone)}")
+        events.warning(f"no other photo matches {some_of(alone)}")
     return {
         "photos": len(photos),
         "pairs": len(pairs),

@@ -33,11 +33,11 @@ def main(request: StageRequest, events: Events) -> Metrics:
     (request.output / "sfm_data.json").unlink()
     photos = read_photos(resized)
     if not counts:
-        raise StageError("OpenMVG wrote no features", hint="see the stage's log")
+        raise StageError("OpenMVG wrote no features", hint="see the stage log")
     found = {photo.source: counts.get(Path(photo.name).stem, 0) for photo in photos}
     poor = [source for source, count in found.items() if count < MIN_FEATURES]
     if poor:
-        events.warning(f"hardly any features in {some_of(poor)}: black, blank or out of focus")
+        events.warning(f"too few features in {some_of(poor)}: black, blank or out of focus")
     return {
         "photos": len(photos),
         "photos_with_features": len(photos) - len(poor),

@@ -64,7 +64,7 @@ def list_photos(
     """Write `sfm_data.json` for `photos`. Raises StageError where OpenMVG leaves photos out."""
     if options.camera_model not in KIND_OF_MODEL:
         raise UsageError(
-            f"camera_model is {options.camera_model}", hint="it can be 1, 2, 3, 4 or 5"
+            f"invalid camera_model {options.camera_model}", hint="choose from 1, 2, 3, 4, 5"
         )
     ratio = options.focal_px or options.focal_ratio * max(photos[0].width, photos[0].height)
     arguments = ["-i", str(images), "-o", str(output), "-f", f"{ratio:.6f}"]
@@ -81,13 +81,13 @@ def list_photos(
     listed = read_sfm_data(output / LISTING)
     missing = sorted({p.name for p in photos} - {view.name for view in listed.views.values()})
     if missing:
-        raise StageError(f"OpenMVG listed no {some_of(missing)}", hint="see the stage's log")
+        raise StageError(f"OpenMVG did not list {some_of(missing)}", hint="see the stage log")
     guessed = [] if options.focal_px else [p.source for p in photos if p.focal_px is None]
     if guessed:
         events.warning(
             f"focal length unknown for {len(guessed)} of {len(photos)} photos, taken as "
             f"{options.focal_ratio:g} times their longest side: {some_of(guessed)}; "
-            "--set listing.focal_px=PIXELS says better"
+            "set it with --set listing.focal_px=PIXELS"
         )
     write_sfm_data(with_cameras(listed, photos, options), output / LISTING)
     return {

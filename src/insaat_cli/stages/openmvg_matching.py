@@ -37,8 +37,8 @@ def main(request: StageRequest, events: Events) -> Metrics:
     mode = pair_mode(options.pair_mode, len(photos))
     if mode != "EXHAUSTIVE" and options.pair_mode == "AUTO":
         events.warning(
-            f"{len(photos)} photos: each was matched with the next {options.contiguous_count} "
-            "only; --set matching.pair_mode=EXHAUSTIVE matches all pairs"
+            f"each of {len(photos)} photos was matched only with the next "
+            f"{options.contiguous_count}; --set matching.pair_mode=EXHAUSTIVE matches all pairs"
         )
     putative, verified = match_features(output, len(photos), options, progress=events.progress)
     for name in (PUTATIVE, VERIFIED):
@@ -51,7 +51,7 @@ def main(request: StageRequest, events: Events) -> Metrics:
     matched = {view for pair, found in verified.items() if len(found) for view in pair}
     alone = [source_of[view.name] for key, view in listing.views.items() if key not in matched]
     if alone:
-        events.warning(f"no other photo shows the same as {some_of(sorted(alone))}")
+        events.warning(f"no other photo matches {some_of(sorted(alone))}")
     sizes = [len(found) for found in verified.values() if len(found)]
     before = sum(len(found) for found in putative.values())
     return {

@@ -48,7 +48,7 @@ def main(request: StageRequest, events: Events) -> Metrics:
     if written < len(scene.poses):
         raise StageError(
             f"OpenMVG undistorted {written} of {len(scene.poses)} photos",
-            hint="is the disk full? see the stage's log",
+            hint="is the disk full? see the stage log",
         )
     return {"photos": written}
 

@@ -196,14 +196,14 @@ def check_belief(model: Model, explained: float, options: OpenmvgSparseOptions) 
     error = model.mean_error_px()
     if not error <= options.max_error_px:
         raise StageError(
-            f"OpenMVG's cameras are {error:.2f} pixels off their own points on average, "
-            f"{options.max_error_px:g} at most are believed",
+            f"OpenMVG's mean reprojection error is {error:.2f} px, "
+            f"the limit is {options.max_error_px:g}",
             hint="--set sparse.engine=OWN registers the photos without OpenMVG",
         )
     if explained < options.min_explained:
         raise StageError(
-            f"OpenMVG's points account for {explained:.0%} of the verified matches, "
-            f"{options.min_explained:.0%} at least are needed to believe its cameras",
+            f"OpenMVG's points explain {explained:.0%} of the verified matches, at least "
+            f"{options.min_explained:.0%} is required",
             hint="--set sparse.engine=OWN registers the photos without OpenMVG",
         )
 

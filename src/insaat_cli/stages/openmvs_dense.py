@@ -74,12 +74,12 @@ def densify(
                 events.warning("fused as a whole: only depth maps can be fused in sub-scenes")
             run(SCENE, replace(options, sub_scene_area=0.0), until=0.95)
     if not (output / DENSE_CLOUD).exists():
-        raise StageError("DensifyPointCloud ended without an error, but wrote no cloud")
+        raise StageError("DensifyPointCloud finished without an error but wrote no cloud")
     cloud = read_mvs_cloud(output / DENSE_CLOUD)
     if not len(cloud.points):
         raise DoNotFitError(
-            "DensifyPointCloud ended without an error, but its cloud is empty",
-            hint="take sharper photos with more overlap of a subject with some texture",
+            "DensifyPointCloud finished without an error but its cloud is empty",
+            hint="take sharper photos with more overlap; plain or shiny surfaces do not work",
         )
     write_cloud(output / "cloud.ply", cloud)
     low, high = np.percentile(cloud.points, [5.0, 95.0], axis=0)

@@ -73,7 +73,7 @@ def paint_mesh(
             progress=lambda share: events.progress(0.5 * share),
         )  # fmt: skip
     if not (output / PAINTED).exists():
-        raise StageError("TextureMesh ended without an error, but wrote no mesh")
+        raise StageError("TextureMesh finished without an error but wrote no mesh")
     textured = read_textured(output / PAINTED)
     events.progress(0.8)
     write_glb(textured, output / "model.glb", jpeg_quality=JPEG_QUALITY)

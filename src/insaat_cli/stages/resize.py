@@ -179,7 +179,7 @@ def resize_photos(
     if len(entries) < MIN_PHOTOS:
         raise _too_few(left_out, len(photos))
     if masked and whole:
-        events.warning(f"no mask for {some_of(whole)}: used as a whole")
+        events.warning(f"no mask for {some_of(whole)}: the whole photo is used")
     text = json.dumps({"images": entries}, indent=1, ensure_ascii=False)
     (output / "images.json").write_text(text, encoding="utf-8")
     return {

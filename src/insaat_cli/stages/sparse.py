@@ -41,12 +41,12 @@ from insaat_cli.pipeline.stage_contract import (
 MAPPING_SHARE = 0.9
 """Share of the work that mapping takes, for the progress."""
 NO_PARALLAX = (
-    "the photos show no parallax: they were taken from one place, or are copies of one another"
+    "the photos show no parallax: they were taken from one place, or are copies of each other"
 )
 NO_PARALLAX_HINT = "walk around the subject, a step or more between photos"
 DEPTH_IS_OPEN = (
-    "all photos look along one direction and state no focal length: the model may be too deep or "
-    "too flat; add photos that look at the subject from the side, or keep the EXIF data"
+    "all photos look in one direction and have no EXIF focal length: the model may be too deep or "
+    "too flat; add photos from the side, or keep the EXIF data"
 )
 OVERLAP_HINT = "take more photos, each overlapping the next by two thirds"
 
@@ -201,13 +201,13 @@ def _check(
         detail = f": {_describe_groups(groups)}" if len(groups) > 1 else ""
         raise DoNotFitError(
             f"only {best.registered} of {len(photos)} photos could be registered together{detail}",
-            hint=OVERLAP_HINT + ", and reconstruct each subject by itself",
+            hint=OVERLAP_HINT + ", and reconstruct each subject separately",
         )
 
 
 def _describe_groups(groups: list[list[str]]) -> str:
     parts = [f"({len(group)}) {some_of(group)}" for group in groups[:5]]
-    return f"the photos fall into {len(groups)} groups that do not meet: " + "; ".join(parts)
+    return f"the photos form {len(groups)} groups that do not overlap: " + "; ".join(parts)
 
 
 def registration_figures(model: Model, source_of: dict[str, str]) -> Metrics:

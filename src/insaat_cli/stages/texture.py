@@ -116,7 +116,7 @@ def main(request: StageRequest, events: Events) -> Metrics:
     )
     if summary.texels_per_pixel < 0.7 and options.size < LARGEST_SIZE:
         events.warning(
-            f"the texture holds {summary.texels_per_pixel:.0%} of the photos' resolution; "
+            f"the texture has {summary.texels_per_pixel:.0%} of the photos' resolution; "
             f"--set texture.size={min(2 * options.size, LARGEST_SIZE)} keeps more"
         )
     return asdict(summary)

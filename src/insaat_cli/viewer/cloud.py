@@ -90,7 +90,7 @@ def _layout(header: str) -> tuple[np.dtype[np.void], int]:
     first = next(i for i, words in enumerate(lines) if words[:1] == ["element"])
     _, name, count = lines[first]
     if name != "vertex":
-        raise ValueError("no vertices first")
+        raise ValueError("vertices are not the first element")
     fields = []
     for words in lines[first + 1 :]:
         if words[0] != "property":

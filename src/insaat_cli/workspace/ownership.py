@@ -57,7 +57,7 @@ def check_folder(
     if foreign and not overwrite:
         raise UsageError(
             f"{printable(str(folder))} holds {_listed(foreign)}, which insaat {maker} did not make",
-            hint=f"{CHOOSE}, or let what is there be replaced with --overwrite",
+            hint=f"{CHOOSE}, or replace what is there with --overwrite",
         )
 
 

@@ -35,7 +35,9 @@ def path_error(error: OSError) -> InsaatError | None:
     try:
         Path.cwd()
     except OSError:
-        return UsageError("the current folder is gone", hint="change to one that is there")
+        return UsageError(
+            "the current folder no longer exists", hint="change to an existing folder"
+        )
     try:
         tempfile.gettempdir()
     except OSError:

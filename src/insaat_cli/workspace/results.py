@@ -122,7 +122,7 @@ def older_results(workspace: Path) -> dict[str, str]:
         stale = file.request != str(last.get("request", ""))
         if os.path.lexists(workspace / name) and (stale or unfinished):
             until = record.get("until")
-            how = unfinished or (f"ended after {until}" if until else "did not write it")
+            how = unfinished or (f"stopped after {until}" if until else "did not write it")
             other = ", with other photos or settings," if stale and file.request else ""
             said[name] = f"{_of_run(name, runs.get(file.run))}; the last run{other} {how}"
     return said
@@ -139,10 +139,10 @@ def older_model(model: Path) -> str | None:
 
 def _of_run(name: str, run: Mapping[str, Any] | None) -> str:
     if run is None:
-        return f"{printable(name)} is of an earlier run"
+        return f"{printable(name)} is from an earlier run"
     when = str(run.get("started", ""))[:16].replace("T", " ")
     photos = counted(int(run.get("photos") or 0), "photo")
-    return printable(f"{name} is of the run of {when} UTC ({run.get('preset')}, {photos})")
+    return printable(f"{name} is from the run of {when} UTC ({run.get('preset')}, {photos})")
 
 
 def _unfinished(record: Mapping[str, Any]) -> str:

@@ -52,7 +52,7 @@ BAD_NAME = (errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 """Some network file systems have no locks; then nothing keeps two runs apart."""
 ELSEWHERE_HINT = "choose another folder with -o"
-DISK_FULL_HINT = "free some space, then run the same command again: finished stages are kept"
+DISK_FULL_HINT = "free some space, then run the same command again: finished stages are reused"
 
 
 class Workspace:

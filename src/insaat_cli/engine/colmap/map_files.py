@@ -22,10 +22,10 @@ def read_map(path: Path) -> npt.NDArray[np.float32]:
     try:
         width, height, channels = (int(part) for part in parts[:3])
     except ValueError:
-        raise StageError(f"{path.name} is no map of COLMAP") from None
+        raise StageError(f"{path.name} is not a COLMAP map file") from None
     start = sum(len(part) + 1 for part in parts[:3])
     if min(width, height, channels) < 1 or len(content) - start != 4 * width * height * channels:
-        raise StageError(f"{path.name} is not whole", hint="is the disk full?")
+        raise StageError(f"{path.name} is incomplete", hint="is the disk full?")
     values = np.frombuffer(content, "<f4", offset=start).reshape(channels, height, width)
     return np.ascontiguousarray(np.moveaxis(values, 0, -1), np.float32)
 

@@ -140,7 +140,7 @@ def _cameras(data: bytes) -> Iterator[tuple[int, Camera]]:
         camera_id, number, width, height = CAMERA.unpack_from(data, at)
         at += CAMERA.size
         if not 0 <= number < len(names):
-            raise ValueError(f"camera model {number} is unknown")
+            raise ValueError(f"unknown camera model {number}")
         model = names[number]
         params = struct.unpack_from(f"<{len(PARAMETERS[model])}d", data, at)
         at += 8 * len(params)
@@ -197,7 +197,7 @@ def _points(data: bytes) -> Points:
 
 def _array(data: bytes, kind: np.dtype[np.void], count: int, at: int) -> npt.NDArray[np.void]:
     if at + count * kind.itemsize > len(data):
-        raise ValueError("the file is cut off")
+        raise ValueError("the file is truncated")
     return np.frombuffer(data, kind, count, at)
 
 

@@ -69,8 +69,8 @@ def register_photos(job: RegistrationJob, *, escalate: bool) -> tuple[Attempt, l
             break  # several subjects, each whole
         if len(attempts) == 1:
             job.on_escalation(
-                f"{best.registered} of {len(job.photos)} photos registered at first; "
-                "retrying with more features and pairs"
+                f"only {best.registered} of {len(job.photos)} photos registered; retrying with "
+                "more features and pairs"
             )
     assert best is not None
     return best, attempts

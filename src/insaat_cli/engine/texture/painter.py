@@ -81,7 +81,7 @@ def paint(
     if not pairs:
         raise StageError(
             "no photo sees the surface",
-            hint="rerun with --from sparse: cameras and mesh differ",
+            hint="cameras and mesh do not match: rerun with --from sparse",
         )
     rejected = int(reject_outliers(candidates).sum()) if options.reject_outliers else 0
     labels = choose_photos(candidates, adjacency, smoothness=options.smoothness)
