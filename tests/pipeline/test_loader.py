@@ -84,7 +84,7 @@ def test_every_field_is_read() -> None:
         ("max: all", "max: 0", 16, "at least 1"),
         ("needs: [one]", "needs: [oen]", 23, "unknown stage 'oen'"),
         ("needs: [one]", "needs: [two]", 23, "which comes after it"),
-        ("name: two", "name: one", 21, "duplicate key"),
+        ("name: two", "name: one", 21, "twice"),
         ("name: two", "name: ../two", 21, "not a valid stage name"),
         ("{output}", "{outptu}", 22, "unknown placeholder {outptu}"),
         ("{output}", "{inputs.two}", 22, "unknown placeholder"),
