@@ -7,11 +7,12 @@ MD5 (a part's ETag where the server does not encrypt), so only missing or differ
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from insaat_cli.remote.store.parallel import in_parallel, no_check
 from insaat_cli.remote.store.protocol import Progress
 
 MULTIPART_FROM_BYTES = 32 << 20
@@ -30,10 +31,13 @@ class _Part:
 def upload_parts(
     client: Any, target: dict[str, str], path: Path, progress: Progress | None
 ) -> None:
-    """Send `path` to the object `target` (Bucket, Key); it appears when its last part is there."""
-    upload_id, known = _resume(client, target)
+    """Send `path` to the object `target` (Bucket, Key); it appears when its last part is there.
 
-    def send(part: _Part) -> dict[str, Any]:
+    What `progress` raises stops it; the parts that are there stay for the next time."""
+    upload_id, known = _resume(client, target)
+    etags: dict[int, str] = {}
+
+    def send(part: _Part) -> None:
         with path.open("rb") as file:
             file.seek(part.offset)
             body = file.read(part.size)
@@ -45,11 +49,13 @@ def upload_parts(
             )["ETag"]
         if progress:
             progress(part.size)
-        return {"PartNumber": part.number, "ETag": etag}
+        etags[part.number] = etag
 
-    parts = _cut(path.stat().st_size)
-    with ThreadPoolExecutor(PARALLEL_PARTS) as pool:
-        sent = list(pool.map(send, parts))
+    actions = [partial(send, part) for part in _cut(path.stat().st_size)]
+    in_parallel(
+        actions, threads=PARALLEL_PARTS, check=partial(progress, 0) if progress else no_check
+    )
+    sent = [{"PartNumber": number, "ETag": etags[number]} for number in sorted(etags)]
     client.complete_multipart_upload(**target, UploadId=upload_id, MultipartUpload={"Parts": sent})
 
 

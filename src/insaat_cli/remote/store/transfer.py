@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from insaat_cli.remote.store.manifest import FileEntry, sha256_of
+from insaat_cli.remote.store.parallel import Check, in_parallel, no_check
 from insaat_cli.remote.store.protocol import CorruptError, Progress, Store, UncertainError
 from insaat_cli.remote.store.safe_paths import inside
 
@@ -18,8 +18,6 @@ PARALLEL = 8
 TRIES = 4
 PAUSE_S = 0.5
 PART_SUFFIX = ".part"
-Check = Callable[[], None]
-"""Called before each file; raises to stop a transfer."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +27,6 @@ class Move:
     key: str
     path: Path
     entry: FileEntry
-
-
-def no_check() -> None:
-    """Nothing to stop for."""
 
 
 def upload_missing(
@@ -45,17 +39,19 @@ def upload_missing(
     """Send content-addressed files that the store lacks; the bytes that were really sent."""
     unique = {move.key: move for move in moves}
     sent: list[int] = []
+    told = _checking(check, progress)
 
     def send(move: Move) -> None:
         check()
         # A truncated object under this hash is one that a broken tool left: it is replaced.
         if store.size(move.key) != move.entry.size:
-            _repeat(partial(store.upload, move.key, move.path, progress))
+            _repeat(partial(store.upload, move.key, move.path, told))
             sent.append(move.entry.size)
         elif progress:
             progress(move.entry.size)
 
-    _in_parallel(partial(send, move) for move in unique.values())
+    actions = [partial(send, move) for move in unique.values()]
+    in_parallel(actions, threads=PARALLEL, check=check)
     return sum(sent)
 
 
@@ -64,9 +60,9 @@ def upload(store: Store, moves: Sequence[Move], *, check: Check = no_check) -> N
 
     def send(move: Move) -> None:
         check()
-        _repeat(partial(store.upload, move.key, move.path))
+        _repeat(partial(store.upload, move.key, move.path, _checking(check, None)))
 
-    _in_parallel(partial(send, move) for move in moves)
+    in_parallel([partial(send, move) for move in moves], threads=PARALLEL, check=check)
 
 
 def download(
@@ -84,6 +80,7 @@ def download(
     what the hash promises, StoreError if a name leads out of the folder; then nothing is written.
     """
     targets = [(entry, inside(folder, entry.path)) for entry in entries]
+    told = _checking(check, progress)
 
     def bring(entry: FileEntry, target: Path) -> None:
         check()
@@ -92,9 +89,10 @@ def download(
                 progress(entry.size)
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        _repeat(partial(_fetch, store, prefix_of(entry), entry, target, progress))
+        _repeat(partial(_fetch, store, prefix_of(entry), entry, target, told))
 
-    _in_parallel(partial(bring, entry, target) for entry, target in targets)
+    actions = [partial(bring, entry, target) for entry, target in targets]
+    in_parallel(actions, threads=PARALLEL, check=check)
 
 
 def is_there(entry: FileEntry, folder: Path) -> bool:
@@ -107,16 +105,14 @@ def is_there(entry: FileEntry, folder: Path) -> bool:
     )
 
 
-def _fetch(
-    store: Store, key: str, entry: FileEntry, target: Path, progress: Progress | None
-) -> None:
+def _fetch(store: Store, key: str, entry: FileEntry, target: Path, progress: Progress) -> None:
     name = hashlib.sha256(f"{entry.path} {entry.sha256}".encode()).hexdigest()[:24]
     part = target.with_name(f".{name}{PART_SUFFIX}")
     have = part.stat().st_size if part.exists() else 0
     if have > entry.size:
         part.unlink()
         have = 0
-    if have and progress:
+    if have:
         progress(have)
     if have < entry.size or entry.size == 0:
         part.touch()
@@ -146,11 +142,12 @@ def _repeat(action: Callable[[], None]) -> None:
             return
 
 
-def _in_parallel(actions: Iterable[Callable[[], None]]) -> None:
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        futures = [pool.submit(action) for action in actions]
-        done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in waiting:
-            future.cancel()
-        for future in done:
-            future.result()
+def _checking(check: Check, progress: Progress | None) -> Progress:
+    """`progress` that looks at every chunk whether the transfer should go on."""
+
+    def transferred(size: int) -> None:
+        check()
+        if progress:
+            progress(size)
+
+    return transferred

@@ -24,8 +24,9 @@ from insaat_cli.errors import StoreError
 from insaat_cli.remote.queue.keys import checkpoint_prefix
 from insaat_cli.remote.store.manifest import FileEntry
 from insaat_cli.remote.store.manifest import sha256_of as hash_of
+from insaat_cli.remote.store.parallel import Check, no_check
 from insaat_cli.remote.store.protocol import CorruptError, NotThereError, Store
-from insaat_cli.remote.store.transfer import Check, download, no_check
+from insaat_cli.remote.store.transfer import download
 from insaat_cli.workspace.workspace import MARKER_NAME
 
 STAGE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,60}")
@@ -65,14 +66,16 @@ def restore(
             continue
         check()
         try:
-            _restore_one(store, entry.key, match["stage"], stages, scratch)
+            _restore_one(store, entry.key, match["stage"], stages, scratch, check)
         except (NotThereError, CorruptError, FileNotFoundError, tarfile.TarError):
             continue  # FileNotFoundError: an archive of something else
         restored.append(match["stage"])
     return restored
 
 
-def _restore_one(store: Store, pointer_key: str, stage: str, stages: Path, scratch: Path) -> None:
+def _restore_one(
+    store: Store, pointer_key: str, stage: str, stages: Path, scratch: Path, check: Check
+) -> None:
     blob = store.get(pointer_key)
     if blob is None:
         raise NotThereError(pointer_key)
@@ -86,7 +89,7 @@ def _restore_one(store: Store, pointer_key: str, stage: str, stages: Path, scrat
         raise CorruptError(f"invalid checkpoint {pointer_key}") from error
     if not ARCHIVE.fullmatch(key.removeprefix(pointer_key.rpartition("/")[0])):
         raise CorruptError(f"invalid checkpoint {pointer_key}: it names no archive")
-    download(store, lambda _: key, [archive], scratch)
+    download(store, lambda _: key, [archive], scratch, check=check)
     path = scratch / archive.path
     try:
         unpack(path, scratch / "unpacked")
