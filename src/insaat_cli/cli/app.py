@@ -73,6 +73,10 @@ def top(
 
 def main() -> None:
     """Entry point of the program."""
+    if os.getpid() == 1:
+        from insaat_cli.machine.first_process import go_on_below_the_first
+
+        go_on_below_the_first()
     outlast_readers()
     sys.exit(run(sys.argv[1:]))
 
