@@ -45,9 +45,9 @@ class CountingStore(MemoryStore):
         self.kinds[kind] += number
         self.seconds[int(self.now)] += number
 
-    def get(self, key: str) -> Any:
+    def get(self, key: str, **limit: int) -> Any:
         self._count("GET")
-        return super().get(key)
+        return super().get(key, **limit)
 
     def put(self, key: str, body: bytes) -> None:
         self._count("PUT")

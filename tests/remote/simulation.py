@@ -18,7 +18,13 @@ from typing import Any
 
 from insaat_cli.remote.queue.job_state import JobState, Status
 from insaat_cli.remote.store.memory_store import MemoryStore
-from insaat_cli.remote.store.protocol import Blob, ConflictError, Entry, UncertainError
+from insaat_cli.remote.store.protocol import (
+    MAX_OBJECT_BYTES,
+    Blob,
+    ConflictError,
+    Entry,
+    UncertainError,
+)
 
 LATENCY_S = 1.0
 TURN_SECONDS = 30.0
@@ -243,8 +249,8 @@ class ActorStore:
     def describe(self) -> str:
         return "simulated"
 
-    def get(self, key: str) -> Blob | None:
-        return self._do(f"get {key}", False, lambda: self._raw.get(key))
+    def get(self, key: str, *, limit: int = MAX_OBJECT_BYTES) -> Blob | None:
+        return self._do(f"get {key}", False, lambda: self._raw.get(key, limit=limit))
 
     def put(self, key: str, body: bytes) -> None:
         self._do(f"put {key}", True, lambda: self._raw.put(key, body))

@@ -30,7 +30,7 @@ from insaat_cli.display.job_text import (
     state_fields,
     status_lines,
 )
-from insaat_cli.formatting import counted, size
+from insaat_cli.formatting import counted, printable, size
 from insaat_cli.remote.queue.job_state import Status
 
 
@@ -44,11 +44,15 @@ def jobs_command(
     """List the jobs of a queue, newest first."""
     out = output_for(context, json=json)
     client = client_of(remote, endpoint)
-    states = [state for state in client.jobs() if status in {None, state.status}]
+    found = client.survey()
+    states = [state for state in found.states if status in {None, state.status}]
     for state in states:
         out.json(state_fields(state))
         out.line(job_line(state))
-    if not states:
+    for job, why in found.unreadable.items():
+        out.json({"event": "unreadable_job", "job": job, "message": why})
+        out.line(printable(f"{job}  unreadable: {why}; delete it with insaat rm {job}"))
+    if not states and not found.unreadable:
         out.line(f"no jobs in {client.store.describe()}")
 
 

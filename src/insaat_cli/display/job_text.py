@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -38,7 +37,7 @@ class TransferMeter:
 
 def state_fields(state: JobState) -> dict[str, Any]:
     """Return the fields of a state for --json, without those that only the protocol needs."""
-    fields = dataclasses.asdict(state)
+    fields = state.fields()
     for name in ("txn", "recent"):
         del fields[name]
     return {"event": "job", **fields}

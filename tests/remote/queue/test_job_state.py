@@ -147,6 +147,59 @@ def test_a_damaged_state_is_a_store_error(body: bytes) -> None:
         JobState.from_bytes(body)
 
 
+def test_fields_of_newer_versions_are_kept_on_every_way() -> None:
+    """Versions work side by side while a fleet changes: a step of ours must not lose theirs."""
+    raw = json.loads(RUNNING.to_bytes())
+    raw["needs"] = {"memory": [1, {"x": None}]}
+    raw["progress"]["photos"] = 7
+    raw["problem"] = {**dataclasses.asdict(BOOM), "since": "noon"}
+    state = JobState.from_bytes(json.dumps(raw).encode())
+    assert json.loads(state.to_bytes()) == raw
+    asked = json.loads(transitions.cancel(state).to_bytes())
+    assert asked["needs"] == raw["needs"] and asked["problem"] == raw["problem"]
+    done = json.loads(succeed(state).to_bytes())
+    assert done["needs"] == raw["needs"] and done["problem"] is None
+    assert done["progress"] == dataclasses.asdict(Progress(share=1.0)), "said of another moment"
+
+
+ODD = {
+    "job": 7, "status": "ASLEEP", "revision": "1", "epoch": 10**7, "priority": True,
+    "tags": "gpu", "tries": -1, "owner": None, "lease_s": "60", "heartbeat": 1.5,
+    "progress": [], "failures": {}, "losses": None, "releases": -5, "cancel": 0,
+    "removing": "no", "problem": {"fault": "none"}, "result": {"epoch": 1},
+    "submitted_at": 3, "changed_at": [], "txn": {}, "recent": [1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(ODD))
+@pytest.mark.parametrize("how", ["odd", "missing", "deep"])
+def test_a_field_of_another_type_is_a_store_error(name: str, how: str) -> None:
+    raw = json.loads(RUNNING.to_bytes())
+    deep: object = 1
+    for _ in range(60):
+        deep = [deep]
+    raw[name] = ODD[name] if how == "odd" else deep
+    if how == "missing":
+        del raw[name]
+    with pytest.raises(StoreError):
+        JobState.from_bytes(json.dumps(raw).encode())
+
+
+def test_a_state_stays_small_whatever_its_programs_say() -> None:
+    loud = Problem(fault=Fault.STAGE, message="\U0001f4f7" * 10**6, hint="h" * 10**6)
+    state = transitions.fail(RUNNING, **ME, problem=loud)
+    assert len(state.to_bytes()) < transitions.MAX_STATE_BYTES / 2
+    assert JobState.from_bytes(state.to_bytes()) == state
+
+
+def test_a_job_ends_after_a_bounded_number_of_tries_whatever_it_says() -> None:
+    state = dataclasses.replace(QUEUED, tries=10**9)
+    for epoch in range(1, transitions.MAX_TRIES + 1):
+        assert state.status is Status.QUEUED
+        state = transitions.lose(transitions.claim(state, owner="w", lease_s=60), epoch=epoch)
+    assert state.status is Status.FAILED
+
+
 @pytest.mark.parametrize("job", ["", "../x", JOB + "/..", JOB.upper(), "a" * 3000, JOB + "\n"])
 def test_odd_ids_never_become_keys(job: str) -> None:
     with pytest.raises(StoreError):

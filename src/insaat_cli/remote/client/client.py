@@ -13,8 +13,14 @@ from insaat_cli.errors import JobStateError, NoJobError, UsageError
 from insaat_cli.photos.photo_set import LeftOut
 from insaat_cli.reconstruction.shortfall import Shortfall, shortfall_of_record
 from insaat_cli.remote.doorbell.doorbell import Doorbell
-from insaat_cli.remote.queue.job_spec import JobSpec
-from insaat_cli.remote.queue.job_state import JobState, Status, check_id
+from insaat_cli.remote.queue.job_spec import JobSpec, read_spec
+from insaat_cli.remote.queue.job_state import (
+    JobState,
+    NewerStateError,
+    Status,
+    UnreadableStateError,
+    check_id,
+)
 from insaat_cli.remote.queue.keys import (
     JOBS,
     QUEUED,
@@ -24,13 +30,12 @@ from insaat_cli.remote.queue.keys import (
     manifest_key,
     parse_marker,
     result_key,
-    spec_key,
     state_key,
 )
 from insaat_cli.remote.queue.published_result import share_link
 from insaat_cli.remote.queue.queue import Queue
 from insaat_cli.remote.queue.refusals import Refusal, read_refusals
-from insaat_cli.remote.queue.state_writes import read
+from insaat_cli.remote.queue.state_writes import Held, read
 from insaat_cli.remote.store.manifest import FileEntry, Manifest
 from insaat_cli.remote.store.protocol import CorruptError, NotThereError, Progress, Store
 from insaat_cli.remote.store.transfer import download, is_there
@@ -51,6 +56,14 @@ class Fetched:
     files: tuple[FileEntry, ...]
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What a queue holds, newest first; `unreadable`: why, by job."""
+
+    states: list[JobState]
+    unreadable: dict[str, str]
+
+
 class Client:
     """The jobs of one store, as their user sees them."""
 
@@ -66,11 +79,28 @@ class Client:
 
     def jobs(self) -> list[JobState]:
         """All jobs, newest first; submissions that were never completed are not jobs."""
-        names = [name for name in self.store.folders(JOBS) if _is_id(name)]
+        return self.survey().states
+
+    def survey(self) -> Survey:
+        """All jobs, newest first, and what stands in place of others and cannot be read."""
+        names = sorted((name for name in self.store.folders(JOBS) if _is_id(name)), reverse=True)
+
+        def look(name: str) -> Held | UnreadableStateError | None:
+            try:
+                return read(self.store, name)
+            except UnreadableStateError as error:
+                return error
+
         with ThreadPoolExecutor(READERS) as pool:
-            found = list(pool.map(lambda name: read(self.store, name), names))
-        states = [held.state for held in found if held is not None]
-        return sorted(states, key=lambda state: state.job, reverse=True)
+            found = dict(zip(names, pool.map(look, names), strict=True))
+        return Survey(
+            states=[one.state for one in found.values() if isinstance(one, Held)],
+            unreadable={
+                name: one.message
+                for name, one in found.items()
+                if isinstance(one, UnreadableStateError)
+            },
+        )
 
     def status(self, job: str) -> JobState:
         return self.queue.read(job).state
@@ -80,10 +110,10 @@ class Client:
         return read_refusals(self.store, state) if state.status is Status.QUEUED else []
 
     def spec(self, job: str) -> JobSpec:
-        blob = self.store.get(spec_key(check_id(job)))
-        if blob is None:
+        spec = read_spec(self.store, check_id(job))
+        if spec is None:
             raise NotThereError(f"the spec of job {job} is missing from the store")
-        return JobSpec.from_bytes(blob.body)
+        return spec
 
     def follow(
         self, job: str, *, every_s: float, wait: Callable[[float], object]
@@ -197,7 +227,12 @@ class Client:
 
         The state goes last, so that a removal that was cut off can be repeated. Photos stay: other
         jobs may use them."""
-        self.queue.mark_removing(job)
+        try:
+            self.queue.mark_removing(job)
+        except NewerStateError:
+            raise
+        except UnreadableStateError:
+            pass  # nobody can run it, and this is the way to be rid of it
         keys = [entry.key for entry in self.store.list(job_prefix(check_id(job)))]
         keys += [
             entry.key

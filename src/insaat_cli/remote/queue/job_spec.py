@@ -24,8 +24,11 @@ from insaat_cli.pipeline.defaults import (
 from insaat_cli.pipeline.definition import Pipeline
 from insaat_cli.pipeline.loader import find_pipeline, shipped_pipelines
 from insaat_cli.pipeline.settings import with_preset, with_settings
+from insaat_cli.remote.queue.keys import spec_key
 from insaat_cli.remote.queue.mail_address import check_address
+from insaat_cli.remote.store.json_body import read_json
 from insaat_cli.remote.store.manifest import FileEntry, file_entries
+from insaat_cli.remote.store.protocol import Store
 
 FORMAT = 1
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,60}")
@@ -36,6 +39,8 @@ SETTING = re.compile(
 MAX_SETTINGS = 100
 MAX_TITLE = 200
 MAX_SIDE = 1_000_000
+MAX_SPEC_BYTES = 32 << 20
+"""100,000 photos with long names have less."""
 
 
 class OutdatedError(MachineError, StoreError):
@@ -67,13 +72,15 @@ class JobSpec:
         """Raises StoreError for what cannot be read, UsageError for what may not be asked,
         OutdatedError for what a newer version than this one has written."""
         try:
-            raw = json.loads(body)
+            raw = read_json(body)
             version = raw.pop("format")
-            raw.setdefault("sizes", [])  # specs of earlier versions do not say
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError) as error:
             raise StoreError(f"the job's spec.json cannot be read: {error}") from error
+        raw.setdefault("sizes", [])  # specs of earlier versions do not say
         known = {field.name for field in dataclasses.fields(cls)}
-        if type(version) is int and version > FORMAT:
+        newer = type(version) is int and version > FORMAT
+        if newer or (version == FORMAT and set(raw) > known):
+            # What it asks for beyond may matter: somebody else may know.
             raise OutdatedError(
                 "this insaat is too old for the job: a newer version submitted it",
                 hint="update insaat on the workers",
@@ -92,6 +99,12 @@ class JobSpec:
             photos=photos,
             sizes=_sizes(raw["sizes"], len(photos)),
         )
+
+
+def read_spec(store: Store, job: str) -> JobSpec | None:
+    """What was asked for; None where there is nothing. Raises as `JobSpec.from_bytes` does."""
+    blob = store.get(spec_key(job), limit=MAX_SPEC_BYTES)
+    return None if blob is None else JobSpec.from_bytes(blob.body)
 
 
 class NotAllowedError(MachineError, UsageError):

@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Any
 
 from insaat_cli.errors import Fault, NoJobError, StoreError
+from insaat_cli.remote.store.json_body import Fields, read_json
 
 FORMAT = 1
 REMEMBERED_TXNS = 16
@@ -25,7 +26,17 @@ REMEMBERED_TXNS = 16
 ID_PATTERN = re.compile(r"[0-9]{8}-[0-9]{6}-[a-z2-7]{8}")
 TAG_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 MAX_PRIORITY = 99
-LOG_LINE_CHARACTERS = 300
+MAX_TAGS = 5
+MAX_TRIES = 10
+"""More is not granted, whatever a state says."""
+MAX_LEASE_S = 3600.0
+"""A job is taken from a silent owner after so long, whatever its owner said."""
+MAX_EPOCH = 999_998
+"""The next claim still fits the six digits of a marker."""
+MAX_COUNT = 2**53
+MAX_STATE_BYTES = 256 << 10
+MAX_TEXT = 4000
+MAX_NAME = 500
 FINAL_FAULTS = {Fault.USAGE, Fault.PHOTOS, Fault.DO_NOT_FIT, Fault.MISSING}
 """Faults that another attempt would meet again."""
 
@@ -44,6 +55,14 @@ class Status(StrEnum):
 
 class RefusedError(Exception):
     """The state does not allow this change."""
+
+
+class UnreadableStateError(StoreError):
+    """What stands at the key of a state is none that this version understands."""
+
+
+class NewerStateError(UnreadableStateError):
+    """A newer version wrote the state, and may be at work on the job."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +84,12 @@ class Problem:
     hint: str = ""
     stage: str = ""
 
+    def __post_init__(self) -> None:
+        """Programs may say any number of lines, but a state must stay small."""
+        for name in ("message", "hint"):
+            object.__setattr__(self, name, getattr(self, name)[:MAX_TEXT])
+        object.__setattr__(self, "stage", self.stage[:MAX_NAME])
+
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
@@ -72,6 +97,10 @@ class Result:
 
     epoch: int
     manifest_sha256: str
+
+
+Extra = Mapping[str, Any]
+"""Fields of newer versions, kept as they came."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,31 +131,33 @@ class JobState:
     changed_at: str = ""
     txn: str = ""
     recent: tuple[str, ...] = ()
+    extra: Extra = field(default_factory=dict, hash=False)
+    """What newer versions say of the job and, below a name of ours, of what it holds."""
+
+    def fields(self) -> dict[str, Any]:
+        """As JSON knows it, unknown fields included."""
+        own = dataclasses.asdict(self)
+        extra = own.pop("extra")
+        for name in NESTED:
+            if own[name] is not None:
+                own[name] |= extra.get(name, {})
+        return {**own, **{name: value for name, value in extra.items() if name not in NESTED}}
 
     def to_bytes(self) -> bytes:
-        fields = {"format": FORMAT, **dataclasses.asdict(self)}
-        return json.dumps(fields, indent=1, ensure_ascii=False).encode()
+        fields = {"format": FORMAT, **self.fields()}
+        return json.dumps(fields, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
     @classmethod
     def from_bytes(cls, body: bytes) -> JobState:
-        """Raises StoreError if `body` is not a state that this version understands."""
+        """Raises UnreadableStateError if `body` is not a state that this version understands.
+
+        Fields that it does not know are kept: versions work side by side while a fleet changes."""
         try:
-            raw = json.loads(body)
-            if raw.pop("format") != FORMAT:
-                raise ValueError("unsupported format")
-            return cls(
-                **{
-                    **raw,
-                    "status": Status(raw["status"]),
-                    "tags": tuple(raw["tags"]),
-                    "recent": tuple(raw["recent"]),
-                    "progress": Progress(**raw["progress"]),
-                    "problem": _problem(raw["problem"]),
-                    "result": None if raw["result"] is None else Result(**raw["result"]),
-                }
-            )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(
+            if len(body) > MAX_STATE_BYTES:
+                raise ValueError(f"it is larger than {MAX_STATE_BYTES} bytes")
+            return _state(Fields(read_json(body)))
+        except ValueError as error:
+            raise UnreadableStateError(
                 f"a job's state.json cannot be read: {error}",
                 hint="it was written by another version of insaat or is damaged",
             ) from error
@@ -142,8 +173,81 @@ class JobState:
         return self.status is Status.RUNNING and self.owner == owner and self.epoch == epoch
 
 
-def _problem(raw: Mapping[str, Any] | None) -> Problem | None:
-    return None if raw is None else Problem(**{**raw, "fault": Fault(raw["fault"])})
+NESTED = ("progress", "problem", "result")
+
+
+def _state(fields: Fields) -> JobState:
+    """Raises ValueError."""
+    version = fields.take("format")
+    if type(version) is int and version > FORMAT:
+        raise NewerStateError(
+            "a newer version of insaat wrote a job's state.json", hint="update insaat"
+        )
+    if version != FORMAT:
+        raise ValueError("unsupported format")
+
+    def nested(name: str) -> Fields | None:
+        raw = fields.take(name)
+        return None if raw is None else Fields(raw)
+
+    progress, problem, result = (nested(name) for name in NESTED)
+    if progress is None:
+        raise ValueError("progress is missing")
+    state = JobState(
+        job=fields.text("job", most=MAX_NAME),
+        status=Status(fields.text("status", most=MAX_NAME)),
+        revision=fields.whole("revision", most=MAX_COUNT),
+        epoch=fields.whole("epoch", most=MAX_EPOCH),
+        priority=fields.whole("priority", most=MAX_PRIORITY),
+        tags=fields.texts("tags", most=MAX_TAGS, each=MAX_NAME),
+        tries=fields.whole("tries", most=MAX_COUNT),
+        owner=fields.text("owner", most=MAX_NAME),
+        lease_s=fields.number("lease_s"),
+        heartbeat=fields.whole("heartbeat", most=MAX_COUNT),
+        progress=_progress(progress),
+        failures=fields.whole("failures", most=MAX_COUNT),
+        losses=fields.whole("losses", most=MAX_COUNT),
+        releases=fields.whole("releases", most=MAX_COUNT),
+        cancel=fields.flag("cancel"),
+        removing=fields.flag("removing"),
+        problem=None if problem is None else read_problem(problem),
+        result=None if result is None else _result(result),
+        submitted_at=fields.text("submitted_at", most=MAX_TEXT),
+        changed_at=fields.text("changed_at", most=MAX_NAME),
+        txn=fields.text("txn", most=MAX_NAME),
+        recent=fields.texts("recent", most=REMEMBERED_TXNS, each=MAX_NAME),
+    )
+    if not all(TAG_PATTERN.fullmatch(tag) for tag in state.tags):
+        raise ValueError("a tag is invalid")
+    found = zip(NESTED, (progress, problem, result), strict=True)
+    extra = {name: rest for name, one in found if one is not None and (rest := one.rest())}
+    return dataclasses.replace(state, extra={**fields.rest(), **extra})
+
+
+def _progress(fields: Fields) -> Progress:
+    return Progress(
+        stage=fields.text("stage", most=MAX_NAME),
+        share=fields.number("share"),
+        seconds_left=fields.number("seconds_left") if fields.has("seconds_left") else None,
+        line=fields.text("line", most=MAX_TEXT),
+    )
+
+
+def read_problem(fields: Fields) -> Problem:
+    """Raises ValueError."""
+    return Problem(
+        fault=Fault(fields.text("fault", most=MAX_NAME)),
+        message=fields.text("message", most=MAX_STATE_BYTES),
+        hint=fields.text("hint", most=MAX_STATE_BYTES),
+        stage=fields.text("stage", most=MAX_STATE_BYTES),
+    )
+
+
+def _result(fields: Fields) -> Result:
+    return Result(
+        epoch=fields.whole("epoch", most=MAX_EPOCH),
+        manifest_sha256=fields.text("manifest_sha256", most=MAX_NAME),
+    )
 
 
 def new_txn() -> str:
@@ -275,15 +379,17 @@ def abandoned(job: str) -> JobState:
 def _give_up_or_queue(state: JobState, *, final: bool) -> JobState:
     if state.cancel:
         return dataclasses.replace(state, status=Status.CANCELLED, owner="")
-    if final or state.failures + state.losses >= state.tries:
+    if final or state.failures + state.losses >= min(state.tries, MAX_TRIES):
         return dataclasses.replace(state, status=Status.FAILED, owner="")
     return dataclasses.replace(state, status=Status.QUEUED, owner="")
 
 
 def _next(state: JobState, **changes: Any) -> JobState:
     recent = (state.txn, *state.recent)[:REMEMBERED_TXNS] if state.txn else state.recent
+    # What newer versions said of a problem is nothing that they say of the next one.
+    extra = {name: value for name, value in state.extra.items() if name not in changes}
     return dataclasses.replace(
-        state, revision=state.revision + 1, txn=new_txn(), recent=recent, **changes
+        state, revision=state.revision + 1, txn=new_txn(), recent=recent, extra=extra, **changes
     )
 
 

@@ -9,13 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from insaat_cli.errors import JobStateError, NoJobError, StoreError
 from insaat_cli.remote.queue import job_state as transitions
-from insaat_cli.remote.queue.job_state import JobState, Problem, Progress, RefusedError, Status
+from insaat_cli.remote.queue.job_state import (
+    MAX_LEASE_S,
+    JobState,
+    Problem,
+    Progress,
+    RefusedError,
+    Status,
+    UnreadableStateError,
+)
 from insaat_cli.remote.queue.keys import (
     QUEUED,
     RUNNING,
@@ -26,6 +35,7 @@ from insaat_cli.remote.queue.keys import (
     running_marker,
     spec_key,
 )
+from insaat_cli.remote.queue.set_aside import SetAside
 from insaat_cli.remote.queue.state_writes import Held, LostRaceError, Pause, change, create, read
 from insaat_cli.remote.store.protocol import Entry, Store, UncertainError
 
@@ -37,6 +47,7 @@ CHOICE = 16
 WATCH_LISTED = 1000
 ABANDONED_AFTER_S = 3600.0
 Step = Callable[[JobState], JobState]
+log = logging.getLogger("insaat.worker")
 
 
 @dataclass
@@ -63,6 +74,7 @@ class Queue:
         self._random = choose or random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._choice = CHOICE
         self._seen: dict[str, _Sighting] = {}
+        self._aside = SetAside(clock)
         self._unborn: dict[str, float] = {}
 
     # Submitting and steering -----------------------------------------------------------------
@@ -102,7 +114,12 @@ class Queue:
         markers = (parse_marker(entry.key) for entry in self.store.list(QUEUED))
         fitting = list(
             itertools.islice(
-                (found for found in markers if found and offered.issuperset(found.tags)), CANDIDATES
+                (
+                    found
+                    for found in markers
+                    if found and offered.issuperset(found.tags) and not self._aside.holds(found.key)
+                ),
+                CANDIDATES,
             )
         )
         first = [found for found in fitting[: self._choice] if found.rank == fitting[0].rank]
@@ -111,7 +128,11 @@ class Queue:
 
     def claim(self, marker: Marker, *, owner: str, lease_s: float) -> Held | None:
         """Make `owner` the owner, or None if the job is not to be had."""
-        held = read(self.store, marker.job)
+        try:
+            held = read(self.store, marker.job)
+        except UnreadableStateError as error:
+            self._set_aside(marker, error)
+            return None
         if held is None:
             self._abandon_if_old(marker)
             return None
@@ -194,7 +215,7 @@ class Queue:
         alive = {marker.key: marker for marker in markers}
         self._seen = {key: seen for key, seen in self._seen.items() if key in alive}
         room = max(limit - len(self._seen), 0)
-        fresh = [key for key in alive if key not in self._seen]
+        fresh = [key for key in alive if key not in self._seen and not self._aside.holds(key)]
         chosen = self._random.sample(fresh, min(room, len(fresh)))
         taken = []
         for key in [*self._seen, *chosen]:
@@ -216,7 +237,12 @@ class Queue:
         return [marker for entry in entries if (marker := parse_marker(entry.key))]
 
     def _look(self, marker: Marker, *, keep: bool) -> list[JobState]:
-        held = read(self.store, marker.job)
+        try:
+            held = read(self.store, marker.job)
+        except UnreadableStateError as error:
+            self._seen.pop(marker.key, None)
+            self._set_aside(marker, error)
+            return []
         if held is None or not held.state.owned_by(held.state.owner, marker.epoch):
             self._seen.pop(marker.key, None)
             if held is not None:
@@ -231,7 +257,7 @@ class Queue:
             else:
                 self._seen[marker.key] = _Sighting(state.epoch, state.revision, now)
             return []
-        if now - seen.since < state.lease_s:
+        if now - seen.since < min(state.lease_s, MAX_LEASE_S):
             return []
         with contextlib.suppress(LostRaceError, RefusedError):
             lost = self._change(held, lambda now: transitions.lose(now, epoch=marker.epoch))
@@ -239,6 +265,13 @@ class Queue:
             del self._seen[marker.key]
             return [lost.state]
         return []
+
+    def _set_aside(self, marker: Marker, error: UnreadableStateError) -> None:
+        """One job that cannot be read must not keep anybody from the others."""
+        known = self._aside.knows(marker.key)
+        self._aside.put(marker.key)
+        if not known:
+            log.warning("job %s: left out: %s", marker.job, error.message)
 
     def _abandon_if_old(self, marker: Marker) -> None:
         """A marker without a state: a submission under way, or one whose submitter died."""

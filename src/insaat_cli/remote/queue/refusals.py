@@ -18,11 +18,18 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from insaat_cli.errors import Fault
 from insaat_cli.formatting import counted
-from insaat_cli.remote.queue.job_state import JobState, Problem
+from insaat_cli.remote.queue.job_state import (
+    MAX_COUNT,
+    MAX_NAME,
+    MAX_STATE_BYTES,
+    JobState,
+    Problem,
+    read_problem,
+)
 from insaat_cli.remote.queue.keys import refusal_key, refusal_prefix
-from insaat_cli.remote.store.protocol import Store
+from insaat_cli.remote.store.json_body import Fields, read_json
+from insaat_cli.remote.store.protocol import Store, TooLargeError
 
 MAX_RETURNED = 6
 """Attempts, of all machines together, that a fault of the machine ended."""
@@ -54,14 +61,16 @@ class Refusal:
     def from_bytes(cls, body: bytes) -> Refusal | None:
         """None for what is no refusal: then it was never counted, and no harm is done."""
         try:
-            raw = json.loads(body)
-            problem = {**raw.pop("problem")}
-            problem["fault"] = Fault(problem["fault"])
-            refusal = cls(**raw, problem=Problem(**problem))
-        except (ValueError, KeyError, TypeError, AttributeError):
+            fields = Fields(read_json(body))
+            return cls(
+                machine=fields.text("machine", most=MAX_NAME),
+                life=fields.whole("life", least=-MAX_COUNT, most=MAX_COUNT),
+                declined=fields.whole("declined", most=MAX_COUNT),
+                returned=fields.whole("returned", most=MAX_COUNT),
+                problem=read_problem(Fields(fields.take("problem"))),
+            )
+        except ValueError:
             return None
-        counts = (refusal.life, refusal.declined, refusal.returned)
-        return refusal if all(type(count) is int for count in counts) else None
 
 
 def machine_name() -> str:
@@ -74,7 +83,10 @@ def read_refusals(store: Store, state: JobState) -> list[Refusal]:
     """Those of the present life of the job."""
     found = []
     for entry in itertools.islice(store.list(refusal_prefix(state.job)), MAX_READ):
-        blob = store.get(entry.key)
+        try:
+            blob = store.get(entry.key, limit=MAX_STATE_BYTES)
+        except TooLargeError:
+            continue
         refusal = None if blob is None else Refusal.from_bytes(blob.body)
         if refusal is not None and refusal.life == state.life:
             found.append(refusal)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from insaat_cli.errors import NoJobError, StoreError
-from insaat_cli.remote.queue.job_state import JobState
+from insaat_cli.remote.queue.job_state import MAX_STATE_BYTES, JobState, UnreadableStateError
 from insaat_cli.remote.queue.keys import state_key
-from insaat_cli.remote.store.protocol import ConflictError, Store, UncertainError
+from insaat_cli.remote.store.protocol import ConflictError, Store, TooLargeError, UncertainError
 
 TRIES = 5
 FIRST_PAUSE_S = 0.2
@@ -50,8 +50,17 @@ class Pause:
 
 
 def read(store: Store, job: str) -> Held | None:
-    blob = store.get(state_key(job))
-    return None if blob is None else Held(JobState.from_bytes(blob.body), blob.tag)
+    """Raises UnreadableStateError for what is no state of `job`."""
+    try:
+        blob = store.get(state_key(job), limit=MAX_STATE_BYTES)
+    except TooLargeError as error:
+        raise UnreadableStateError(f"the state of job {job} cannot be read: it is huge") from error
+    if blob is None:
+        return None
+    state = JobState.from_bytes(blob.body)
+    if state.job != job:
+        raise UnreadableStateError(f"the state of job {job} is that of another job")
+    return Held(state, blob.tag)
 
 
 def change(store: Store, before: Held, after: JobState, pause: Pause) -> Held:

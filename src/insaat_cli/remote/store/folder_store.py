@@ -17,6 +17,7 @@ from pathlib import Path
 
 from insaat_cli.errors import StoreError
 from insaat_cli.remote.store.protocol import (
+    MAX_OBJECT_BYTES,
     Blob,
     ConflictError,
     Entry,
@@ -24,6 +25,7 @@ from insaat_cli.remote.store.protocol import (
     Progress,
     UncertainError,
     check_key,
+    check_length,
 )
 
 CHUNK_BYTES = 1 << 20
@@ -44,10 +46,12 @@ class LocalStore:
     def describe(self) -> str:
         return str(self.root)
 
-    def get(self, key: str) -> Blob | None:
+    def get(self, key: str, *, limit: int = MAX_OBJECT_BYTES) -> Blob | None:
         with self._faults("read"):
             try:
-                body = self._path(key).read_bytes()
+                with self._path(key).open("rb") as file:
+                    check_length(key, os.fstat(file.fileno()).st_size, limit)
+                    body = file.read(limit)
             except FileNotFoundError:
                 return None
         return Blob(body, _tag(body))

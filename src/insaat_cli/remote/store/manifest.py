@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from insaat_cli.errors import StoreError
+from insaat_cli.remote.store.json_body import read_json
 from insaat_cli.remote.store.safe_paths import contained
 
 CHUNK_BYTES = 1 << 20
@@ -47,7 +48,7 @@ class Manifest:
     def from_bytes(cls, body: bytes) -> Manifest:
         """Raises StoreError for anything but a manifest whose paths all stay inside."""
         try:
-            raw = json.loads(body)
+            raw = read_json(body)
             job, epoch, files = str(raw["job"]), int(raw["epoch"]), raw["files"]
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"the job's manifest cannot be read: {error}") from error

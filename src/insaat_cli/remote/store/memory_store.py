@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from insaat_cli.remote.store.protocol import (
+    MAX_OBJECT_BYTES,
     Blob,
     ConflictError,
     Entry,
     NotThereError,
     Progress,
     check_key,
+    check_length,
 )
 
 PAGE = 1000
@@ -32,10 +34,13 @@ class MemoryStore:
     def describe(self) -> str:
         return "memory"
 
-    def get(self, key: str) -> Blob | None:
+    def get(self, key: str, *, limit: int = MAX_OBJECT_BYTES) -> Blob | None:
         with self._lock:
             body = self._objects.get(check_key(key))
-        return None if body is None else Blob(body, _tag(body))
+        if body is None:
+            return None
+        check_length(key, len(body), limit)
+        return Blob(body, _tag(body))
 
     def put(self, key: str, body: bytes) -> None:
         with self._lock:

@@ -18,6 +18,8 @@ from typing import Protocol
 from insaat_cli.errors import InsaatError, StoreError
 
 KEY_PATTERN = re.compile(r"[A-Za-z0-9!_.+=-]+(/[A-Za-z0-9!_.+=-]+)*")
+MAX_OBJECT_BYTES = 64 << 20
+"""What is read as a whole is smaller: the longest manifest has some 20 MB."""
 Progress = Callable[[int], None]
 """Called with the number of bytes that were just transferred."""
 
@@ -36,6 +38,10 @@ class NotThereError(StoreError):
 
 class CorruptError(StoreError):
     """An object's bytes are not those that its hash promises."""
+
+
+class TooLargeError(CorruptError):
+    """An object is larger than anything that can be meant for its key."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,10 @@ class Store(Protocol):
     def describe(self) -> str:
         """The store's address for messages, without credentials."""
 
-    def get(self, key: str) -> Blob | None:
-        """The whole object (small ones: states, specs, manifests), or None."""
+    def get(self, key: str, *, limit: int = MAX_OBJECT_BYTES) -> Blob | None:
+        """The whole object (small ones: states, specs, manifests), or None.
+
+        TooLargeError, before its bytes are read, if there are more than `limit` of them."""
 
     def put(self, key: str, body: bytes) -> None:
         """Write without condition; repeated after a fault, so only for what may be repeated."""
@@ -98,6 +106,12 @@ class Store(Protocol):
 
     def link(self, key: str, *, seconds: int, filename: str) -> str | None:
         """A link that anybody can open for `seconds`, or None if this store has no such thing."""
+
+
+def check_length(key: str, length: int, limit: int) -> None:
+    """Raises TooLargeError."""
+    if length > limit:
+        raise TooLargeError(f"{key} is too large: {length} bytes, at most {limit} are read")
 
 
 def check_key(key: str) -> str:

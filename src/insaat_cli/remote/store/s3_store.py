@@ -7,6 +7,7 @@ was lost would look like a lost race. Credentials come from boto3's own chain an
 
 from __future__ import annotations
 
+import contextlib
 import mimetypes
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,15 @@ from typing import Any
 
 from insaat_cli.errors import StoreError, UsageError
 from insaat_cli.remote.store.aws import check_endpoint, check_region, open_session
-from insaat_cli.remote.store.protocol import Blob, Entry, NotThereError, Progress, check_key
+from insaat_cli.remote.store.protocol import (
+    MAX_OBJECT_BYTES,
+    Blob,
+    Entry,
+    NotThereError,
+    Progress,
+    check_key,
+    check_length,
+)
 from insaat_cli.remote.store.s3_errors import conditional_faults, faults
 from insaat_cli.remote.store.s3_multipart import MULTIPART_FROM_BYTES, upload_parts
 
@@ -82,7 +91,7 @@ class S3Store:
         at = f" at {self.address.endpoint}" if self.address.endpoint else ""
         return f"s3://{self.address.bucket}/{self.address.prefix}".rstrip("/") + at
 
-    def get(self, key: str) -> Blob | None:
+    def get(self, key: str, *, limit: int = MAX_OBJECT_BYTES) -> Blob | None:
         from botocore.exceptions import ClientError
 
         with faults("read", self.describe()):
@@ -92,7 +101,9 @@ class S3Store:
                 if error.response.get("Error", {}).get("Code") in {"NoSuchKey", "404"}:
                     return None
                 raise
-            return Blob(reply["Body"].read(), reply["ETag"])
+            with contextlib.closing(reply["Body"]) as body:
+                check_length(key, int(reply["ContentLength"]), limit)
+                return Blob(body.read(), reply["ETag"])
 
     def put(self, key: str, body: bytes) -> None:
         with faults("write to", self.describe()):

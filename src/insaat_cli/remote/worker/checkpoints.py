@@ -18,10 +18,10 @@ import shutil
 import tarfile
 import threading
 from pathlib import Path
-from typing import Any
 
 from insaat_cli.errors import StoreError
 from insaat_cli.remote.queue.keys import checkpoint_prefix
+from insaat_cli.remote.store.json_body import read_json
 from insaat_cli.remote.store.manifest import FileEntry
 from insaat_cli.remote.store.manifest import sha256_of as hash_of
 from insaat_cli.remote.store.parallel import Check, no_check
@@ -29,6 +29,7 @@ from insaat_cli.remote.store.protocol import CorruptError, NotThereError, Store
 from insaat_cli.remote.store.transfer import download
 from insaat_cli.workspace.workspace import MARKER_NAME
 
+MAX_POINTER_BYTES = 64 << 10
 STAGE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,60}")
 ARCHIVE = re.compile(r"/data/[a-z0-9_-]+\.tar")
 POINTER = re.compile(r"(?P<stage>[a-z][a-z0-9_-]{0,60})-[0-9a-f]{64}\.json")
@@ -76,11 +77,11 @@ def restore(
 def _restore_one(
     store: Store, pointer_key: str, stage: str, stages: Path, scratch: Path, check: Check
 ) -> None:
-    blob = store.get(pointer_key)
+    blob = store.get(pointer_key, limit=MAX_POINTER_BYTES)
     if blob is None:
         raise NotThereError(pointer_key)
     try:
-        pointer: dict[str, Any] = json.loads(blob.body)
+        pointer = read_json(blob.body)
         key = str(pointer["key"])
         archive = FileEntry(
             path=f"{stage}.tar", size=int(pointer["size"]), sha256=str(pointer["sha256"])

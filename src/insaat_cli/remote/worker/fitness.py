@@ -16,10 +16,9 @@ from insaat_cli.pipeline.definition import Pipeline
 from insaat_cli.pipeline.loader import find_pipeline
 from insaat_cli.planning.forecast import Forecast
 from insaat_cli.planning.history import History
-from insaat_cli.remote.queue.job_spec import JobSpec, check_spec
-from insaat_cli.remote.queue.keys import spec_key
+from insaat_cli.remote.queue.job_spec import JobSpec, check_spec, read_spec
 from insaat_cli.remote.store.manifest import FileEntry
-from insaat_cli.remote.store.protocol import Store
+from insaat_cli.remote.store.protocol import Store, UncertainError
 from insaat_cli.remote.worker.admission import Choice, Grant
 from insaat_cli.remote.worker.job_forecast import forecast_job
 from insaat_cli.remote.worker.scratch import Scratch
@@ -56,16 +55,17 @@ class Fitness:
 
     def look(self, choice: Choice, *, held_bytes: int) -> Fit:
         """`held_bytes`: of the disk, for the jobs that run already. May raise StoreError."""
-        blob = self._store.get(spec_key(choice.marker.job))
-        if blob is None:
-            return Fit()
         try:
-            spec = JobSpec.from_bytes(blob.body)
+            spec = read_spec(self._store, choice.marker.job)
+            if spec is None:
+                return Fit()
             pipeline = check_spec(spec, self._allowed)
             check_requirements(pipeline)
             disk_bytes = self._needed_disk_bytes(spec, pipeline, choice.grant)
         except MachineError as error:
             return Fit(problem=error)
+        except UncertainError:
+            raise
         except InsaatError:
             return Fit()
         return Fit(problem=self._scratch.problem(disk_bytes + held_bytes), disk_bytes=disk_bytes)

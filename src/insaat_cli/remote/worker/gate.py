@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from insaat_cli.errors import DiskFullError, Fault, InsaatError
-from insaat_cli.remote.queue.job_state import Problem, RefusedError, Status
+from insaat_cli.remote.queue.job_state import Problem, RefusedError, Status, UnreadableStateError
 from insaat_cli.remote.queue.keys import Marker
 from insaat_cli.remote.queue.queue import Queue
 from insaat_cli.remote.queue.refusals import nobody_can, refuse
@@ -118,7 +118,10 @@ class Gate:
             pause_s,
             problem.message,
         )
-        held = read(self._queue.store, marker.job)
+        try:
+            held = read(self._queue.store, marker.job)
+        except UnreadableStateError:
+            return None
         if held is None or held.state.status is not Status.QUEUED:
             return None
         refusals = refuse(

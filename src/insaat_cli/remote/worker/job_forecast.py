@@ -13,9 +13,9 @@ from insaat_cli.planning.forecast import Forecast, forecast_within_budget
 from insaat_cli.planning.history import History
 from insaat_cli.planning.run_plan import RunPlan
 from insaat_cli.planning.scheduler import Budget, Option, Task
-from insaat_cli.remote.queue.job_spec import JobSpec, check_spec
-from insaat_cli.remote.queue.keys import Marker, spec_key
-from insaat_cli.remote.store.protocol import Store
+from insaat_cli.remote.queue.job_spec import JobSpec, check_spec, read_spec
+from insaat_cli.remote.queue.keys import Marker
+from insaat_cli.remote.store.protocol import Store, UncertainError
 from insaat_cli.remote.worker.admission import Admission, EqualShares, Grant
 from insaat_cli.workspace.workspace import Workspace
 
@@ -70,12 +70,13 @@ class PredictedNeeds:
     def task(self, marker: Marker) -> Task[str]:
         """A job whose need is not known, or more than the budget, runs alone; one whose spec is
         unusable needs nothing, because it ends at once."""
-        blob = self._store.get(spec_key(marker.job))
-        if blob is None:
-            return Task(key=marker.key, options=(self._least(),))
         try:
-            spec = JobSpec.from_bytes(blob.body)
+            spec = read_spec(self._store, marker.job)
+            if spec is None:
+                return Task(key=marker.key, options=(self._least(),))
             pipeline = check_spec(spec, self._allowed)
+        except UncertainError:
+            raise
         except (UsageError, StoreError):
             return Task(key=marker.key, options=(self._least(),))
         options = tuple(self._options(spec, pipeline)) if spec.sizes else ()

@@ -25,7 +25,7 @@ from insaat_cli.errors import (
     StoreError,
     UsageError,
 )
-from insaat_cli.remote.queue.job_spec import JobSpec, OutdatedError, check_spec
+from insaat_cli.remote.queue.job_spec import JobSpec, OutdatedError, check_spec, read_spec
 from insaat_cli.remote.queue.job_state import JobState, Problem, Progress, RefusedError
 from insaat_cli.remote.queue.keys import (
     attempt_prefix,
@@ -35,13 +35,12 @@ from insaat_cli.remote.queue.keys import (
     log_key,
     manifest_key,
     result_key,
-    spec_key,
 )
 from insaat_cli.remote.queue.lease import Lease, LetGo
 from insaat_cli.remote.queue.published_result import VIEWER_NAME
 from insaat_cli.remote.queue.refusals import nobody_can, refuse
 from insaat_cli.remote.store.manifest import Manifest, describe
-from insaat_cli.remote.store.protocol import Store
+from insaat_cli.remote.store.protocol import Store, UncertainError
 from insaat_cli.remote.store.transfer import Move, download, upload
 from insaat_cli.remote.worker import checkpoints
 from insaat_cli.remote.worker.admission import Grant
@@ -184,15 +183,14 @@ class JobRun:
     def _read_spec(self) -> JobSpec:
         """Raises UsageError for a spec that no worker will ever accept, MachineError for one that
         others may."""
-        blob = self.store.get(spec_key(self.lease.job))
-        if blob is None:
-            raise UsageError("the job's spec.json is missing")
         try:
-            spec = JobSpec.from_bytes(blob.body)
-        except OutdatedError:
+            spec = read_spec(self.store, self.lease.job)
+        except (OutdatedError, UncertainError):
             raise
         except StoreError as error:
             raise UsageError(error.message, hint=error.hint) from error
+        if spec is None:
+            raise UsageError("the job's spec.json is missing")
         if spec.job != self.lease.job:
             raise UsageError("the job's spec.json belongs to another job")
         check_spec(spec, self.context.allowed)

@@ -7,9 +7,8 @@ import smtplib
 from dataclasses import dataclass
 
 from insaat_cli.errors import InsaatError
-from insaat_cli.remote.queue.job_spec import JobSpec
+from insaat_cli.remote.queue.job_spec import read_spec
 from insaat_cli.remote.queue.job_state import JobState, Status
-from insaat_cli.remote.queue.keys import spec_key
 from insaat_cli.remote.queue.published_result import share_link
 from insaat_cli.remote.store.protocol import Store
 from insaat_cli.remote.worker.mail import MailServer, one_line
@@ -52,8 +51,7 @@ class Notifier:
     def _send_mail(self, state: JobState, link: str) -> None:
         if self.mail is None:
             return
-        blob = self.store.get(spec_key(state.job))
-        spec = JobSpec.from_bytes(blob.body) if blob else None
+        spec = read_spec(self.store, state.job)
         if spec is None or not spec.notify:
             return
         lines = [f"Job {state.job} ({one_line(spec.title)}): {state.status.value}"]
