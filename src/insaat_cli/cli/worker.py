@@ -102,6 +102,7 @@ def worker_command(
     SIGTERM and Ctrl-C return jobs to the queue at once; SIGUSR1 finishes them first.
     """
     from insaat_cli.remote.connections import open_bell, open_store
+    from insaat_cli.remote.store.folder_store import LocalStore
 
     output_for(context)
     _log_to_stderr()
@@ -113,6 +114,7 @@ def worker_command(
     options = WorkerOptions(
         lease_s=lease,
         poll_s=poll,
+        start_spread_s=0.0 if isinstance(store, LocalStore) else poll,
         sweep_s=sweep,
         concurrency=_concurrency(concurrency),
         max_memory=max_memory,

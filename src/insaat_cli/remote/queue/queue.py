@@ -12,12 +12,10 @@ import itertools
 import logging
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from insaat_cli.errors import JobStateError, NoJobError, StoreError
 from insaat_cli.remote.queue import job_state as transitions
 from insaat_cli.remote.queue.job_state import (
-    MAX_LEASE_S,
     JobState,
     Problem,
     Progress,
@@ -27,8 +25,6 @@ from insaat_cli.remote.queue.job_state import (
 )
 from insaat_cli.remote.queue.keys import (
     QUEUED,
-    RUNNING,
-    SHARDS,
     Marker,
     parse_marker,
     queued_marker,
@@ -37,24 +33,19 @@ from insaat_cli.remote.queue.keys import (
 )
 from insaat_cli.remote.queue.set_aside import SetAside
 from insaat_cli.remote.queue.state_writes import Held, LostRaceError, Pause, change, create, read
-from insaat_cli.remote.store.protocol import Entry, Store, UncertainError
+from insaat_cli.remote.queue.watch import Watch
+from insaat_cli.remote.store.protocol import Store, UncertainError
 
 CHANGE_TRIES = 20
 CANDIDATES = 200
 """Queued markers read in one scan."""
 CHOICE = 16
 """Workers pick at random among so many of the first jobs, so that they seldom collide."""
-WATCH_LISTED = 1000
 ABANDONED_AFTER_S = 3600.0
+STALE_AFTER_S = 30.0
+"""For so long a marker of the past must have stood before anybody but its owner deletes it."""
 Step = Callable[[JobState], JobState]
 log = logging.getLogger("insaat.worker")
-
-
-@dataclass
-class _Sighting:
-    epoch: int
-    revision: int
-    since: float
 
 
 class Queue:
@@ -73,9 +64,11 @@ class Queue:
         self._pause = pause or Pause()
         self._random = choose or random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._choice = CHOICE
-        self._seen: dict[str, _Sighting] = {}
+        self.races_lost = 0
+        """Claims that came too late: what was listed is no longer true."""
         self._aside = SetAside(clock)
         self._unborn: dict[str, float] = {}
+        self._watch = Watch(store, self, clock, self._random)
 
     # Submitting and steering -----------------------------------------------------------------
 
@@ -97,7 +90,7 @@ class Queue:
 
     def cancel(self, job: str) -> JobState:
         held = self._apply(job, transitions.cancel)
-        self._tidy(queued_marker(held.state), held.state)
+        self.tidy(queued_marker(held.state), held.state)
         return held.state
 
     def retry(self, job: str) -> JobState:
@@ -131,14 +124,18 @@ class Queue:
         try:
             held = read(self.store, marker.job)
         except UnreadableStateError as error:
-            self._set_aside(marker, error)
+            self.set_aside(marker, error)
             return None
         if held is None:
             self._abandon_if_old(marker)
             return None
         if held.state.status is not Status.QUEUED or held.state.epoch != marker.epoch:
-            self._tidy(marker, held.state)
+            self.races_lost += 1
+            # The winner deletes it. Thousands of losers would delete it once more each.
+            if self._aside.put(marker.key) >= STALE_AFTER_S:
+                self.tidy(marker, held.state)
             return None
+        self._aside.clear(marker.key)
         announced = running_marker(marker.job, marker.epoch + 1)
         self.store.put(announced.key, b"")
         try:
@@ -150,15 +147,16 @@ class Queue:
             )
         except (LostRaceError, RefusedError) as lost:
             # Many workers, few jobs: spread out.
+            self.races_lost += 1
             self._choice = min(self._choice * 2, CANDIDATES)
             if isinstance(lost, LostRaceError):
                 # The winner may have ended the job, and its marker, before ours was written.
-                self._tidy(announced, lost.current.state)
+                self.tidy(announced, lost.current.state)
             return None
         self._choice = CHOICE
         if not claimed.state.owned_by(owner, marker.epoch + 1):
             return None
-        self._tidy(marker, claimed.state)
+        self.tidy(marker, claimed.state)
         return claimed
 
     def renew(self, held: Held, *, progress: Progress) -> Held:
@@ -207,71 +205,26 @@ class Queue:
     # Watching --------------------------------------------------------------------------------
 
     def watch(self, limit: int) -> list[JobState]:
-        """Look at up to `limit` running jobs; return those that this call took from lost workers.
-
-        A job is lost when its revision stood still, as seen by this observer's own clock, for the
-        whole lease that its owner named. The same jobs are looked at until they move or end."""
-        markers = self._running()
-        alive = {marker.key: marker for marker in markers}
-        self._seen = {key: seen for key, seen in self._seen.items() if key in alive}
-        room = max(limit - len(self._seen), 0)
-        fresh = [key for key in alive if key not in self._seen and not self._aside.holds(key)]
-        chosen = self._random.sample(fresh, min(room, len(fresh)))
-        taken = []
-        for key in [*self._seen, *chosen]:
-            with contextlib.suppress(UncertainError):
-                taken += self._look(alive[key], keep=len(alive) <= limit)
-        return taken
+        """Look at up to `limit` running jobs; those that this call took from lost workers."""
+        return self._watch.look(limit)
 
     def suspect(self, state: JobState) -> None:
         """Watch this running job from now on."""
-        self._look(running_marker(state.job, state.epoch), keep=True)
+        self._watch.suspect(state)
 
-    def _running(self) -> list[Marker]:
-        """Markers of running jobs; of a large fleet's, those of one shard drawn by chance."""
-        entries = list(self.store.list(RUNNING, limit=WATCH_LISTED))
-        if len(entries) == WATCH_LISTED:
-            entries = list(self.store.list(RUNNING + self._random.choice(SHARDS)))
-            # What is watched already stays watched, whatever shard was drawn.
-            entries += [Entry(key, 0) for key in self._seen]
-        return [marker for entry in entries if (marker := parse_marker(entry.key))]
+    def lose(self, held: Held, epoch: int) -> Held:
+        """Take the job from the silent owner of `epoch`. Raises LostRaceError, RefusedError."""
+        return self._change(held, lambda state: transitions.lose(state, epoch=epoch))
 
-    def _look(self, marker: Marker, *, keep: bool) -> list[JobState]:
-        try:
-            held = read(self.store, marker.job)
-        except UnreadableStateError as error:
-            self._seen.pop(marker.key, None)
-            self._set_aside(marker, error)
-            return []
-        if held is None or not held.state.owned_by(held.state.owner, marker.epoch):
-            self._seen.pop(marker.key, None)
-            if held is not None:
-                self._tidy(marker, held.state)
-            return []
-        state, now = held.state, self._clock()
-        seen = self._seen.get(marker.key)
-        if seen is None or (seen.epoch, seen.revision) != (state.epoch, state.revision):
-            if seen is not None and not keep:
-                # It lives: make room for another job, so that in time all are looked at.
-                del self._seen[marker.key]
-            else:
-                self._seen[marker.key] = _Sighting(state.epoch, state.revision, now)
-            return []
-        if now - seen.since < min(state.lease_s, MAX_LEASE_S):
-            return []
-        with contextlib.suppress(LostRaceError, RefusedError):
-            lost = self._change(held, lambda now: transitions.lose(now, epoch=marker.epoch))
-            self._tidy(marker, lost.state)
-            del self._seen[marker.key]
-            return [lost.state]
-        return []
-
-    def _set_aside(self, marker: Marker, error: UnreadableStateError) -> None:
+    def set_aside(self, marker: Marker, error: UnreadableStateError) -> None:
         """One job that cannot be read must not keep anybody from the others."""
         known = self._aside.knows(marker.key)
         self._aside.put(marker.key)
         if not known:
             log.warning("job %s: left out: %s", marker.job, error.message)
+
+    def is_aside(self, marker: Marker) -> bool:
+        return self._aside.holds(marker.key)
 
     def _abandon_if_old(self, marker: Marker) -> None:
         """A marker without a state: a submission under way, or one whose submitter died."""
@@ -280,7 +233,7 @@ class Queue:
         if now - since >= ABANDONED_AFTER_S:
             with contextlib.suppress(LostRaceError):
                 held = create(self.store, transitions.abandoned(marker.job), self._pause)
-                self._tidy(marker, held.state)
+                self.tidy(marker, held.state)
             self._unborn.pop(marker.key, None)
 
     # Changing --------------------------------------------------------------------------------
@@ -294,7 +247,7 @@ class Queue:
 
     def _finish(self, held: Held, step: Step) -> Held:
         done = self._insist(held, step)
-        self._tidy(running_marker(held.state.job, held.state.epoch), done.state)
+        self.tidy(running_marker(held.state.job, held.state.epoch), done.state)
         return done
 
     def _insist(self, held: Held, step: Step) -> Held:
@@ -313,7 +266,7 @@ class Queue:
             self.store.put(queued_marker(after).key, b"")
         return change(self.store, held, after, self._pause)
 
-    def _tidy(self, marker: Marker, state: JobState) -> None:
+    def tidy(self, marker: Marker, state: JobState) -> None:
         """Delete a marker of the past; if that fails, the next scan that meets it does it."""
         if marker.is_past(state):
             with contextlib.suppress(StoreError):

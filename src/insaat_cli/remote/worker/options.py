@@ -18,6 +18,9 @@ class WorkerOptions:
 
     lease_s: float = DEFAULT_LEASE_S
     poll_s: float = DEFAULT_POLL_S
+    start_spread_s: float = 0.0
+    """The first look comes at a moment drawn from so long: a fleet that is started at once, by a
+    scaler or after a power cut, would race for the same few jobs."""
     sweep_s: float = DEFAULT_SWEEP_S
     """Between looks into the queue where a doorbell rings for every job."""
     concurrency: int | None = 1

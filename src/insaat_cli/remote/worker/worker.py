@@ -50,6 +50,10 @@ WATCHES_PER_LEASE = 4
 HEALTHY_POLLS = 6
 FIRST_PAUSE_POLLS = 6
 """Of the first rest after a fault of this machine."""
+MAX_RACES_A_LOOK = 3
+"""After so many claims that came too late the queue is listed again rather than worked through."""
+LATE_SHARE = 0.25
+"""Of the usual pause, before that."""
 MAX_DECLINED_A_LOOK = 16
 """Each costs a look into its spec; the others come at the next."""
 log = logging.getLogger("insaat.worker")
@@ -116,6 +120,8 @@ class Worker:
         self.draining = False
         self.code = ExitCode.DONE
         self._taken = 0
+        self._is_late = False
+        """Others were faster than this worker at its last look."""
         self._wake = Waker()
         self._has_bell = bell is not None
         self._sweep_s = options.sweep_s if self._has_bell else 0.0
@@ -137,6 +143,7 @@ class Worker:
         with self._signals():
             try:
                 self.inbox.start()
+                self._wake.wait(self.options.start_spread_s * random.random())  # noqa: S311
                 while not self._is_over():
                     self._collect()
                     self._look()
@@ -213,8 +220,9 @@ class Worker:
 
     def _fill(self) -> None:
         """Claim what fits beside what runs, the best first, until nothing more does."""
-        declined = 0
-        while self._may_claim() and declined < MAX_DECLINED_A_LOOK:
+        declined, races = 0, self.queue.races_lost
+        self._is_late = False
+        while self._may_claim() and declined < MAX_DECLINED_A_LOOK and not self._is_late:
             choices = self.admission.choose(
                 [marker for marker in self._markers.values() if self.gate.admits(marker)]
             )
@@ -234,6 +242,9 @@ class Worker:
                     del self._markers[choice.marker.key]
                     if self._claim(choice, fit.disk_bytes):
                         idle.discard(choice.marker.key)
+                    self._is_late = self.queue.races_lost - races >= MAX_RACES_A_LOOK
+                    if self._is_late:
+                        break
             finally:
                 for key in idle:
                     self.admission.ended(key)
@@ -300,7 +311,8 @@ class Worker:
         """Until the next look; with jitter, so that a fleet spreads itself over time."""
         if self.options.once and not self.running:
             return 0.0
-        return self.options.poll_s * random.uniform(0.7, 1.3)  # noqa: S311
+        pause_s = self.options.poll_s * random.uniform(0.7, 1.3)  # noqa: S311
+        return pause_s * LATE_SHARE if self._is_late else pause_s
 
     def _is_over(self) -> bool:
         self._collect()
