@@ -13,6 +13,7 @@ from insaat_cli.photos.downscale import resized_copy
 from insaat_cli.photos.find_photos import find_photos
 from insaat_cli.remote.client.client import Client
 from insaat_cli.remote.queue.job_state import JobState, Status, new_txn
+from insaat_cli.remote.queue.keys import state_key
 from insaat_cli.remote.queue.queue import Queue
 from insaat_cli.remote.store.memory_store import MemoryStore
 
@@ -49,6 +50,36 @@ def test_many_jobs_for_others_do_not_hide_the_own() -> None:
     ]  # fmt: skip
     queue = queue_with(MemoryStore(), *jobs, job(9))
     assert [found.job for found in queue.candidates()] == [job(9).job]
+
+
+def test_markers_without_a_state_starve_nobody() -> None:
+    """Five hundred that sort before it, from submitters that died or mean ill."""
+    store, now = MemoryStore(), [0.0]
+    queue = Queue(store, clock=lambda: now[0], choose=random.Random(1))
+    for number in range(500):
+        store.put(f"queued/00-20260101-{number:06d}-bbbbbbbb-000000", b"")
+    queue.submit(job(9), b"{}")
+    looks = 0
+    for now[0] in range(0, 60, 10):
+        for marker in queue.candidates():
+            looks += 1
+            if queue.claim(marker, owner="w", lease_s=60) is not None:
+                assert now[0] <= 30 and looks <= 600
+                return
+    raise AssertionError("an hour would be needed")
+
+
+def test_a_submission_under_way_is_found_at_the_next_look() -> None:
+    store, now = MemoryStore(), [0.0]
+    queue = Queue(store, clock=lambda: now[0], choose=random.Random(1))
+    (marker,) = queue_with(store, job(9)).candidates()
+    state = store.get(state_key(marker.job))
+    assert state is not None
+    store.delete(state_key(marker.job))
+    assert queue.claim(marker, owner="w", lease_s=60) is None
+    store.put(state_key(marker.job), state.body)
+    now[0] = 10.0
+    assert next(queue.claim(found, owner="w", lease_s=60) for found in queue.candidates())
 
 
 def test_removing_leaves_nothing_but_photos() -> None:

@@ -8,7 +8,6 @@ process may die between any two of them and nothing is lost.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import random
 from collections.abc import Callable, Iterable
@@ -39,6 +38,8 @@ from insaat_cli.remote.store.protocol import Store, UncertainError
 CHANGE_TRIES = 20
 CANDIDATES = 200
 """Queued markers read in one scan."""
+AGAIN = 8
+"""Of the markers that led nowhere before, how many are tried again in one scan."""
 CHOICE = 16
 """Workers pick at random among so many of the first jobs, so that they seldom collide."""
 ABANDONED_AFTER_S = 3600.0
@@ -67,7 +68,6 @@ class Queue:
         self.races_lost = 0
         """Claims that came too late: what was listed is no longer true."""
         self._aside = SetAside(clock)
-        self._unborn: dict[str, float] = {}
         self._watch = Watch(store, self, clock, self._random)
 
     # Submitting and steering -----------------------------------------------------------------
@@ -102,22 +102,23 @@ class Queue:
     # Working ---------------------------------------------------------------------------------
 
     def candidates(self, tags: Iterable[str] = ()) -> list[Marker]:
-        """Markers of queued jobs whose tags are among `tags`, best first, the first few mixed."""
+        """Markers of queued jobs whose tags are among `tags`, best first, the first few mixed.
+
+        Those that led nowhere before come last, and only now and then."""
         offered = frozenset(tags)
-        markers = (parse_marker(entry.key) for entry in self.store.list(QUEUED))
-        fitting = list(
-            itertools.islice(
-                (
-                    found
-                    for found in markers
-                    if found and offered.issuperset(found.tags) and not self._aside.holds(found.key)
-                ),
-                CANDIDATES,
-            )
-        )
+        fitting: list[Marker] = []
+        again: list[Marker] = []
+        for entry in self.store.list(QUEUED):
+            found = parse_marker(entry.key)
+            if found is None or not offered.issuperset(found.tags) or self.is_aside(found):
+                continue
+            # What led nowhere before comes last: however many there are, they hide no job.
+            (again if self._aside.knows(found.key) else fitting).append(found)
+            if len(fitting) == CANDIDATES:
+                break
         first = [found for found in fitting[: self._choice] if found.rank == fitting[0].rank]
         self._random.shuffle(first)
-        return first + fitting[len(first) :]
+        return first + fitting[len(first) :] + again[:AGAIN]
 
     def claim(self, marker: Marker, *, owner: str, lease_s: float) -> Held | None:
         """Make `owner` the owner, or None if the job is not to be had."""
@@ -228,13 +229,11 @@ class Queue:
 
     def _abandon_if_old(self, marker: Marker) -> None:
         """A marker without a state: a submission under way, or one whose submitter died."""
-        now = self._clock()
-        since = self._unborn.setdefault(marker.key, now)
-        if now - since >= ABANDONED_AFTER_S:
+        if self._aside.put(marker.key) >= ABANDONED_AFTER_S:
             with contextlib.suppress(LostRaceError):
                 held = create(self.store, transitions.abandoned(marker.job), self._pause)
                 self.tidy(marker, held.state)
-            self._unborn.pop(marker.key, None)
+            self._aside.clear(marker.key)
 
     # Changing --------------------------------------------------------------------------------
 
