@@ -266,6 +266,13 @@ class ActorStore:
             f"list {prefix}", False, lambda: list(self._raw.list(prefix, limit=limit))
         )
 
+    def folders(self, prefix: str, *, after: str = "", limit: int | None = None) -> Iterator[str]:
+        yield from self._do(
+            f"folders {prefix}",
+            False,
+            lambda: list(self._raw.folders(prefix, after=after, limit=limit)),
+        )
+
     def delete(self, key: str) -> None:
         self._do(f"delete {key}", True, lambda: self._raw.delete(key))
 

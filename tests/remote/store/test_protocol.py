@@ -39,6 +39,19 @@ def test_only_the_first_creator_wins(store: Store) -> None:
     assert blob is not None and (blob.body, blob.tag) == (b"1", tag)
 
 
+def test_folders_are_told_a_part_at_a_time(store: Store) -> None:
+    names = [f"20260101-00000{number}-aaaaaaaa" for number in range(7)]
+    for name in names:
+        for below in ("state.json", "attempts/1/log.txt"):
+            store.put(f"jobs/{name}/{below}", b"")
+    assert list(store.folders("jobs/")) == names
+    found: list[str] = []
+    while part := list(store.folders("jobs/", after=found[-1] if found else "", limit=3)):
+        assert len(part) <= 3
+        found += part
+    assert found == names
+
+
 def test_swap_needs_the_current_tag(store: Store) -> None:
     tag = store.put_if_absent("k", b"1")
     newer = store.swap("k", b"2", tag)

@@ -30,6 +30,7 @@ from insaat_cli.remote.queue.keys import (
     running_marker,
     spec_key,
 )
+from insaat_cli.remote.queue.patrol import Patrol
 from insaat_cli.remote.queue.set_aside import SetAside
 from insaat_cli.remote.queue.state_writes import Held, LostRaceError, Pause, change, create, read
 from insaat_cli.remote.queue.watch import Watch
@@ -68,6 +69,7 @@ class Queue:
         self.races_lost = 0
         """Claims that came too late: what was listed is no longer true."""
         self._aside = SetAside(clock)
+        self._patrol = Patrol(store, self._random)
         self._watch = Watch(store, self, clock, self._random)
 
     # Submitting and steering -----------------------------------------------------------------
@@ -212,6 +214,10 @@ class Queue:
     def suspect(self, state: JobState) -> None:
         """Watch this running job from now on."""
         self._watch.suspect(state)
+
+    def patrol(self) -> list[JobState]:
+        """Look at a few states, whether any marker announces them; those where none did."""
+        return self._patrol.step()
 
     def lose(self, held: Held, epoch: int) -> Held:
         """Take the job from the silent owner of `epoch`. Raises LostRaceError, RefusedError."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import secrets
 import sys
@@ -89,13 +90,14 @@ class LocalStore:
             with contextlib.suppress(FileNotFoundError):
                 yield Entry(key, path.stat().st_size)
 
-    def folders(self, prefix: str) -> Iterator[str]:
+    def folders(self, prefix: str, *, after: str = "", limit: int | None = None) -> Iterator[str]:
         with self._faults("list"):
             try:
                 names = sorted(entry.name for entry in os.scandir(self.root / prefix))
             except FileNotFoundError:
                 return
-        yield from (name for name in names if (self.root / prefix / name).is_dir())
+        found = (name for name in names if name > after and (self.root / prefix / name).is_dir())
+        yield from itertools.islice(found, limit)
 
     def delete(self, key: str) -> None:
         path = self._path(key)

@@ -74,10 +74,11 @@ class MemoryStore:
                 return
             after, left = keys[-1], None if left is None else left - room
 
-    def folders(self, prefix: str) -> Iterator[str]:
+    def folders(self, prefix: str, *, after: str = "", limit: int | None = None) -> Iterator[str]:
         with self._lock:
             below = [key[len(prefix) :] for key in self._below(prefix)]
-        yield from sorted({name.split("/")[0] for name in below if "/" in name})
+        names = sorted({name.split("/")[0] for name in below if "/" in name})
+        yield from [name for name in names if name > after][:limit]
 
     def delete(self, key: str) -> None:
         with self._lock:

@@ -85,8 +85,10 @@ class Store(Protocol):
     def list(self, prefix: str, *, limit: int | None = None) -> Iterator[Entry]:
         """Objects whose key starts with `prefix`, in the order of their keys."""
 
-    def folders(self, prefix: str) -> Iterator[str]:
-        """Names of the folders directly below `prefix` (which ends with /)."""
+    def folders(self, prefix: str, *, after: str = "", limit: int | None = None) -> Iterator[str]:
+        """Names of the folders directly below `prefix` (which ends with /), in their order.
+
+        At most `limit` of those that come after the name `after`."""
 
     def delete(self, key: str) -> None:
         """Remove; no error if it is not there."""

@@ -126,10 +126,21 @@ class S3Store:
             for found in page.get("Contents", []):
                 yield Entry(self._without_prefix(found["Key"]), int(found["Size"]))
 
-    def folders(self, prefix: str) -> Iterator[str]:
-        for page in self._pages(prefix, delimiter="/", limit=None):
+    def folders(self, prefix: str, *, after: str = "", limit: int | None = None) -> Iterator[str]:
+        left = limit
+        # "0" comes right after "/": so everything below the folder `after` comes before.
+        start = f"{prefix}{after}0" if after else ""
+        for page in self._pages(prefix, delimiter="/", limit=None, start=start):
             for found in page.get("CommonPrefixes", []):
-                yield self._without_prefix(found["Prefix"]).removeprefix(prefix).rstrip("/")
+                name = self._without_prefix(found["Prefix"]).removeprefix(prefix).rstrip("/")
+                if name <= after:
+                    continue
+                if left == 0:
+                    return
+                left = None if left is None else left - 1
+                yield name
+            if left == 0:
+                return
 
     def delete(self, key: str) -> None:
         with faults("delete from", self.describe()):
@@ -204,7 +215,7 @@ class S3Store:
         return key.removeprefix(f"{self.address.prefix}/") if self.address.prefix else key
 
     def _pages(
-        self, prefix: str, *, delimiter: str | None, limit: int | None
+        self, prefix: str, *, delimiter: str | None, limit: int | None, start: str = ""
     ) -> Iterator[dict[str, Any]]:
         arguments: dict[str, Any] = {
             "Bucket": self.address.bucket,
@@ -212,6 +223,8 @@ class S3Store:
         }
         if delimiter:
             arguments["Delimiter"] = delimiter
+        if start:
+            arguments["StartAfter"] = self._with_prefix(start)
         left = limit
         while left is None or left > 0:
             arguments["MaxKeys"] = 1000 if left is None else min(left, 1000)

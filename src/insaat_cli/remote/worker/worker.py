@@ -47,6 +47,8 @@ WATCHED_IDLE = 16
 WATCHED_BUSY = 4
 """Jobs of others that are watched at a time: in a large fleet each job has a few watchers."""
 WATCHES_PER_LEASE = 4
+PATROL_S = 300.0
+"""Between looks at states that no marker may announce."""
 HEALTHY_POLLS = 6
 FIRST_PAUSE_POLLS = 6
 """Of the first rest after a fault of this machine."""
@@ -132,6 +134,7 @@ class Worker:
         """Jobs that were in the queue at the last sweep, and not taken."""
         self.inbox = self._open_inbox(bell)
         self._busy_at = self._scanned_at = self._watched_at = time.monotonic()
+        self._patrol_at = self._busy_at + PATROL_S * random.random()  # noqa: S311
 
     def run(self) -> ExitCode:
         """Raises StoreError if the store cannot hold a queue or cannot be reached at the start."""
@@ -166,6 +169,7 @@ class Worker:
             if now - self._watched_at >= self.options.lease_s / WATCHES_PER_LEASE:
                 self._watched_at = now
                 self._watch()
+            self._walk(now)
             looked = self._learn()
             self._fill()
             self.inbox.settle(slot.lease.job for slot in self.running)
@@ -190,6 +194,15 @@ class Worker:
                 self.notifier.job_ended(state)
             else:
                 self.inbox.queued_again(state.job)
+
+    def _walk(self, now: float) -> None:
+        """Look for jobs that no marker announces."""
+        if now < self._patrol_at:
+            return
+        self._patrol_at = now + PATROL_S * random.uniform(0.7, 1.3)  # noqa: S311
+        for state in self.queue.patrol():
+            self.metrics.add("markers_restored_total")
+            log.warning("job %s: its marker was missing; put back", state.job)
 
     def _count_queue(self) -> None:
         """For autoscaling; said by busy workers, too."""

@@ -1,0 +1,83 @@
+"""A job whose marker was lost is found all the same, only later."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from insaat_cli.remote.queue import job_state as transitions
+from insaat_cli.remote.queue.job_state import JobState, Status, new_txn
+from insaat_cli.remote.queue.keys import queued_marker, running_marker
+from insaat_cli.remote.queue.queue import Queue
+from insaat_cli.remote.queue.state_writes import Pause, create
+from insaat_cli.remote.store.memory_store import MemoryStore
+from insaat_cli.remote.worker.notification import Notifier
+from insaat_cli.remote.worker.options import WorkerOptions
+from insaat_cli.remote.worker.worker import PATROL_S, Worker
+
+JOB = "20260101-000000-aaaaaaaa"
+FIRST = JobState(job=JOB, status=Status.QUEUED, txn="t")
+
+
+def ended(number: int) -> JobState:
+    job = f"20250101-{number:06d}-aaaaaaaa"
+    return JobState(job=job, status=Status.CANCELLED, txn=new_txn())
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_a_worker_puts_back_a_lost_marker(running: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the worker's own turns, so that nobody forgets to call it."""
+    store = MemoryStore()
+    worker = Worker(
+        store, WorkerOptions(), allowed={}, notifier=Notifier(store=store, mail=None, webhook=None)
+    )
+    state = transitions.claim(FIRST, owner="dead", lease_s=60) if running else FIRST
+    create(store, state, Pause())
+    now = [0.0]
+    monkeypatch.setattr("insaat_cli.remote.worker.worker.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(worker, "_may_claim", lambda: False)
+    for now[0] in (worker._scanned_at + step for step in range(0, int(2 * PATROL_S), 30)):
+        worker._look()
+    marker = running_marker(JOB, 1) if running else queued_marker(FIRST)
+    assert [entry.key for entry in store.list("")] == sorted([f"jobs/{JOB}/state.json", marker.key])
+
+
+def test_a_dead_workers_job_without_a_marker_is_taken_from_it() -> None:
+    store, now = MemoryStore(), [0.0]
+    queue = Queue(store, clock=lambda: now[0], choose=random.Random(1))
+    queue.submit(FIRST, b"{}")
+    held = queue.claim(queue.candidates()[0], owner="dead", lease_s=60)
+    assert held is not None
+    store.delete(running_marker(JOB, 1).key)
+    lost = []
+    for now[0] in range(0, 300, 30):
+        lost += queue.watch(10)
+        if now[0] == 60:
+            assert [state.job for state in queue.patrol()] == [JOB]
+            assert queue.patrol() == []
+    assert [state.status for state in lost] == [Status.QUEUED]
+
+
+def test_ended_jobs_are_read_once_and_then_known() -> None:
+    class Counting(MemoryStore):
+        reads = 0
+
+        def get(self, key: str, **limit: int) -> object:  # type: ignore[override]
+            self.reads += 1
+            return super().get(key, **limit)
+
+    store = Counting()
+    for number in range(2500):
+        create(store, ended(number), Pause())
+    create(store, FIRST, Pause())
+    queue = Queue(store, clock=lambda: 0.0, choose=random.Random(1))
+    steps = 0
+    while not queue.patrol():
+        steps += 1
+        assert steps < 3 * 60
+    assert store.reads <= 2501
+    before = store.reads
+    for _ in range(3):
+        queue.patrol()
+    assert store.reads - before <= 60
