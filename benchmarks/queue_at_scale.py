@@ -31,6 +31,7 @@ from insaat_cli.remote.queue.lease import BEATS_PER_LEASE
 from insaat_cli.remote.queue.queue import Queue
 from insaat_cli.remote.queue.state_writes import Held, Pause
 from insaat_cli.remote.store.memory_store import MemoryStore
+from insaat_cli.remote.store.probe import needs_probe
 from insaat_cli.remote.store.protocol import Entry
 from insaat_cli.remote.worker import worker as real
 from insaat_cli.remote.worker.options import DEFAULT_LEASE_S, DEFAULT_POLL_S
@@ -195,6 +196,7 @@ class Fleet:
 
     def work(self, number: int) -> None:
         queue, mortal = self.queue(), self.chance.random() < DEAD_SHARE
+        needs_probe(self.store)
         watched_at = self.clock.now
         while True:
             try:

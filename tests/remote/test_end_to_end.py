@@ -14,6 +14,7 @@ import pytest
 from insaat_cli.errors import StoreError
 from insaat_cli.remote.queue.job_state import Status
 from insaat_cli.remote.store.folder_store import LocalStore
+from insaat_cli.remote.store.probe import PASSED_KEY
 from insaat_cli.remote.store.protocol import Store
 from insaat_cli.remote.store.s3_store import S3Address, S3Store
 from tests.remote.fake_pipeline import write_pipeline
@@ -67,7 +68,7 @@ def test_submit_work_fetch(place: tuple[Store, str, str | None], tmp_path: Path)
         # A worker slow to start may still be probing the store while the other does its work.
         prefixes = ("queued/", "running/", "probe/")
         wait_for(
-            lambda: not [entry for prefix in prefixes for entry in store.list(prefix)],
+            lambda: {e.key for prefix in prefixes for e in store.list(prefix)} <= {PASSED_KEY},
             seconds=20,
             about="an empty index",
         )

@@ -111,6 +111,7 @@ def worker_command(
             "--lease, --poll or --sweep is too short",
             hint=f"--lease takes {MIN_LEASE_S:g} s or more, --poll and --sweep more than 0",
         )
+    store = open_store({"remote": remote, "endpoint": endpoint})
     options = WorkerOptions(
         lease_s=lease,
         poll_s=poll,
@@ -128,7 +129,6 @@ def worker_command(
         metrics_host=metrics_host,
         metrics_port=metrics_port,
     )
-    store = open_store({"remote": remote, "endpoint": endpoint})
     bell = open_bell({"queue_url": queue_url})
     raise typer.Exit(_run(store, bell, options, allow_pipeline))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from insaat_cli.remote.queue.job_state import JobState, Status, new_txn
 from insaat_cli.remote.queue.queue import Queue
 from insaat_cli.remote.store.memory_store import MemoryStore
+from insaat_cli.remote.store.probe import PASSED_KEY, needs_probe, probe_for_all
 
 BENCHMARK = Path(__file__).resolve().parents[3] / "benchmarks" / "queue_at_scale.py"
 JOB = "20260101-000000-aaaaaaaa"
@@ -61,3 +62,15 @@ def test_only_the_winner_deletes_the_marker_unless_it_cannot() -> None:
             for found in loser.candidates():
                 loser.claim(found, owner="loser", lease_s=60)
     assert store.deleted == {marker.key: 2} and not list(store.list("queued/"))
+
+
+def test_one_worker_tests_the_store_for_all_on_a_day() -> None:
+    """Fifty requests each would be more than all that a herd does otherwise."""
+    store = Counting()
+    assert needs_probe(store)
+    probe_for_all(store, now=lambda: 1e9)
+    assert not needs_probe(store, now=lambda: 1e9 + 3600)
+    assert needs_probe(store, now=lambda: 1e9 + 2 * 86400)
+    for body in (b"", b"[]", b'{"at": "noon"}'):
+        store.put(PASSED_KEY, body)
+        assert needs_probe(store)

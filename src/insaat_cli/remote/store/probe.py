@@ -7,21 +7,43 @@ steps, so that racing writers both win. On such a store two workers would run th
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 
 from insaat_cli.errors import StoreError
+from insaat_cli.remote.store.json_body import read_json
 from insaat_cli.remote.store.protocol import ConflictError, Store, UncertainError
 
 RACERS = 8
 ROUNDS = 2
 TRIES = 4
+PASSED_KEY = "probe/passed.json"
+PASSED_FOR_S = 24 * 3600
 HINT = (
     "use a server whose conditional writes hold under concurrent writers: AWS S3, SeaweedFS 4, "
     "MinIO, Cloudflare R2 and recent Ceph document this"
 )
+
+
+def needs_probe(store: Store, now: Callable[[], float] = time.time) -> bool:
+    """Whether nobody has tested `store` for a day: a thousand workers that start together need not
+    make fifty requests each. The time of day only says how often, so it may be wrong."""
+    blob = store.get(PASSED_KEY)
+    try:
+        said = None if blob is None else read_json(blob.body).get("at")
+    except ValueError:
+        return True
+    return type(said) is not int or abs(now() - said) > PASSED_FOR_S
+
+
+def probe_for_all(store: Store, now: Callable[[], float] = time.time) -> None:
+    """Test `store` as `probe` does, and write down for others that it passed."""
+    probe(store)
+    store.put(PASSED_KEY, json.dumps({"at": int(now())}).encode())
 
 
 def probe(store: Store) -> None:

@@ -30,7 +30,7 @@ from insaat_cli.remote.queue.lease import Lease
 from insaat_cli.remote.queue.queue import Queue
 from insaat_cli.remote.queue.refusals import machine_name
 from insaat_cli.remote.queue.state_writes import Pause
-from insaat_cli.remote.store.probe import probe
+from insaat_cli.remote.store.probe import needs_probe, probe_for_all
 from insaat_cli.remote.store.protocol import Store
 from insaat_cli.remote.worker.admission import Choice, Grant, part_of
 from insaat_cli.remote.worker.fitness import Fitness, too_small_for_any
@@ -138,15 +138,19 @@ class Worker:
 
     def run(self) -> ExitCode:
         """Raises StoreError if the store cannot hold a queue or cannot be reached at the start."""
-        probe(self.store)
-        self._busy_at = self._scanned_at = time.monotonic()  # the probe may have taken its time
+        if needs_probe(self.store):  # a store that cannot be read says so at once
+            self._spread_start()
+            if needs_probe(self.store):
+                probe_for_all(self.store)
+        else:
+            self._spread_start()
+        self._busy_at = self._scanned_at = time.monotonic()
         log.info("worker %s: %s", self.name, self.store.describe())
         self.gate.open()
         server = self._status_server()
         with self._signals():
             try:
                 self.inbox.start()
-                self._wake.wait(self.options.start_spread_s * random.random())  # noqa: S311
                 while not self._is_over():
                     self._collect()
                     self._look()
@@ -158,6 +162,10 @@ class Worker:
                 self.scratch.close()
         self._wake.close()
         return self.code
+
+    def _spread_start(self) -> None:
+        with self._signals():
+            self._wake.wait(self.options.start_spread_s * random.random())  # noqa: S311
 
     # One turn --------------------------------------------------------------------------------
 
