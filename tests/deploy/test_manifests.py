@@ -45,6 +45,17 @@ def test_pods_have_few_rights(document: dict[str, Any]) -> None:
         assert container["resources"]["limits"]["memory"]
 
 
+def test_workers_may_talk_to_names_and_the_store_only() -> None:
+    policy = yaml.safe_load((DEPLOY / "network-policy.yaml").read_text())["spec"]
+    labels = [item.values[0]["spec"]["template"]["metadata"]["labels"] for item in pods()]
+    assert policy["podSelector"]["matchLabels"] in labels
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    for rule in policy["egress"]:
+        assert all("ipBlock" not in peer for peer in rule["to"]), "nobody outside the cluster"
+    named = [peer for rule in policy["egress"] for peer in rule["to"] if "podSelector" in peer]
+    assert [peer["podSelector"]["matchLabels"] in labels for peer in named] == [True]
+
+
 @pytest.mark.parametrize("name", ["scaled-object.yaml", "scaled-object-sqs.yaml"])
 def test_scaling_is_of_the_workers_and_slow_to_shrink(name: str) -> None:
     found = {d["kind"]: d for d in yaml.safe_load_all((DEPLOY / name).read_text())}

@@ -6,10 +6,14 @@ does beyond writing its output can be asked for in a file that the test changes 
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
+import socket
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -45,6 +49,9 @@ def main(name: str, output: str, seconds: str, deeds: str, starts: str) -> None:
     wanted = Path(deeds).read_text().split() if Path(deeds).exists() else []
     if wanted[:1] == [name]:
         deed(wanted[1], Path(output))
+        if wanted[1] == "spy":
+            spied = {"secrets": secrets_of_ancestors(wanted[2]), "calls": calls(int(wanted[3]))}
+            Path(deeds).with_name("spied").write_text(json.dumps(spied))
     time.sleep(float(seconds))
     Path(output, f"{name}.bin").write_bytes(name.encode() * 1000)
 
@@ -63,6 +70,44 @@ def deed(what: str, output: Path) -> None:
         (output / "large").write_bytes(bytes(100_000_000))
     if what == "hang":
         time.sleep(600)
+
+
+def secrets_of_ancestors(secret: str) -> list[str]:
+    """Which files of which process show the secret (its hex, so that we do not find ourselves)."""
+    wanted = bytes.fromhex(secret)
+    found = []
+    for process in psutil.Process().parents():
+        root = Path("/proc", str(process.pid))
+        for name in ("environ", "cmdline", "mem"):
+            with contextlib.suppress(OSError, ValueError):
+                shown = memory(root) if name == "mem" else [(root / name).read_bytes()]
+                if any(wanted in part for part in shown):
+                    found.append(f"{name} of {process.name()} {process.pid}")
+    return found
+
+
+def memory(root: Path) -> Iterator[bytes]:
+    """What the process wrote into its own memory."""
+    with (root / "mem").open("rb") as file:
+        for line in (root / "maps").read_text().splitlines():
+            place, rights, *_ = line.split()
+            if rights.startswith("rw"):
+                start, end = (int(text, 16) for text in place.split("-"))
+                with contextlib.suppress(OSError, ValueError, OverflowError):
+                    file.seek(start)
+                    yield file.read(end - start)
+
+
+def calls(port: int) -> dict[str, str]:
+    """What becomes of a connection, by the address that it asks for."""
+    became = {}
+    for host in ("127.0.0.1", "::1"):
+        try:
+            socket.create_connection((host, port), timeout=2).close()
+            became[host] = "connected"
+        except OSError as error:
+            became[host] = type(error).__name__
+    return became
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,10 +58,12 @@ class WorkerProcess:
         endpoint: str | None = None,
         lease_s: float = LEASE_S,
         environment: dict[str, str] | None = None,
+        within: Sequence[str] = (),
     ) -> None:
+        """`within`: a program that starts it, and becomes it."""
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / f"worker-{time.monotonic_ns()}.log"
-        command = [sys.executable, "-m", "insaat_cli", "worker", "--remote", remote]
+        command = [*within, sys.executable, "-m", "insaat_cli", "worker", "--remote", remote]
         command += ["--lease", str(lease_s), "--poll", str(POLL_S), "--checkpoint-min", "0"]
         command += ["--allow-pipeline", str(pipeline), "--work-folder", str(folder)]
         command += ["--max-memory", "500M", "--threads", "1", "--stop", "2", *options]

@@ -18,13 +18,14 @@ from insaat_cli.runner.process import ChildProcess, ChildSpec, child_environment
 WAIT_S = 20.0
 
 
-def start(tmp_path: Path, code: str) -> ChildProcess:
+def start(tmp_path: Path, code: str, *, network: bool = True) -> ChildProcess:
     return ChildProcess(
         ChildSpec(
             arguments=(sys.executable, "-c", code),
             folder=tmp_path,
             log=tmp_path / "log.txt",
             threads=2,
+            network=network,
         )
     )
 
@@ -177,10 +178,36 @@ time.sleep(60)
 
 def test_credentials_stay_with_us() -> None:
     ours = {"AWS_ACCESS_KEY_ID": "x", "GITHUB_TOKEN": "x", "DB_PASSWORD": "x", "MY_SECRET_X": "x"}
-    kept = child_environment({**ours, "PATH": "/bin", "LANG": "C", "TOKENIZERS": "1"}, 3)
+    ours |= {"INSAAT_BROKER": "amqp://us:them@rabbit:5672/", "HTTPS_PROXY": "http://u:p%40@proxy/"}
+    others = {"PATH": "/bin", "LANG": "C", "TOKENIZERS": "1", "PAGE": "http://host:80/a@b"}
+    kept = child_environment({**ours, **others}, 3)
     assert not set(ours) & set(kept)
-    assert (kept["PATH"], kept["LANG"], kept["TOKENIZERS"]) == ("/bin", "C", "1")
+    assert others.items() <= kept.items()
     assert kept["NUMBA_NUM_THREADS"] == "3"
+
+
+SOCKETS = """
+import socket, subprocess, sys
+for family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
+    try:
+        socket.socket(family).close()
+        print(family.name, "opened")
+    except PermissionError:
+        print(family.name, "refused")
+if len(sys.argv) == 1:  # and what it starts fares no better
+    subprocess.run([sys.executable, *sys.orig_argv[1:], "again"], check=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
+@pytest.mark.parametrize(("network", "word"), [(True, "opened"), (False, "refused")])
+def test_a_child_without_network_has_the_sockets_of_this_machine_only(
+    network: bool, word: str, tmp_path: Path
+) -> None:
+    child = start(tmp_path, SOCKETS, network=network)
+    assert wait(child) == 0
+    once = f"AF_INET {word}\nAF_INET6 {word}\nAF_UNIX opened\n"
+    assert (tmp_path / "log.txt").read_text() == 2 * once
 
 
 COUNTING = """

@@ -73,10 +73,19 @@ def top(
 
 def main() -> None:
     """Entry point of the program."""
+    may_hold_credentials = "worker" in sys.argv[1:]
+    if may_hold_credentials:
+        from insaat_cli.remote.worker.credentials import begin_again_without_credentials
+
+        begin_again_without_credentials()
     if os.getpid() == 1:
         from insaat_cli.machine.first_process import go_on_below_the_first
 
         go_on_below_the_first()
+    if may_hold_credentials:
+        from insaat_cli.remote.worker.credentials import take_credentials
+
+        take_credentials()
     outlast_readers()
     sys.exit(run(sys.argv[1:]))
 

@@ -89,6 +89,9 @@ def worker_command(
     poll: PollOption = DEFAULT_POLL_S,
     stop: StopOption = 8.0,
     checkpoint_min: CheckpointOption = 2.0,
+    stage_network: Annotated[
+        bool, typer.Option("--stage-network", help="Let stages use the network (never needed).")
+    ] = False,
     max_memory: MemoryOption = None,
     threads: ThreadsOption = None,
     work_folder: WorkFolderOption = None,
@@ -124,6 +127,7 @@ def worker_command(
         once=once,
         idle_exit_s=idle_exit,
         stop_s=stop,
+        network=stage_network,
         checkpoint_min_s=checkpoint_min,
         work_folder=work_folder,
         metrics_host=metrics_host,

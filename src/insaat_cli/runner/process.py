@@ -37,6 +37,7 @@ LONGEST_EVENT_BYTES = 1_000_000
 CREDENTIAL = re.compile(
     r"AWS_.*|.*_TOKEN|.*_PASSWORD|.*_API_KEY|.*_ACCESS_KEY|.*SECRET.*|.*CREDENTIAL.*", re.IGNORECASE
 )
+URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@]*:[^/\s]*@.*", re.IGNORECASE)
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -56,11 +57,18 @@ class ChildSpec:
     log: Path
     """Its stdout and stderr are appended here."""
     threads: int
+    network: bool = True
+    """Whether it may open sockets that lead beyond this machine (Linux; see `no_network`)."""
+
+
+def is_credential(name: str, value: str) -> bool:
+    """Whether a variable of the environment holds a secret, or says where one is."""
+    return bool(CREDENTIAL.fullmatch(name) or URL_WITH_PASSWORD.fullmatch(value))
 
 
 def child_environment(inherited: Mapping[str, str], threads: int) -> dict[str, str]:
     """`inherited` without credentials, with thread pools of the given size."""
-    kept = {name: value for name, value in inherited.items() if not CREDENTIAL.fullmatch(name)}
+    kept = {name: value for name, value in inherited.items() if not is_credential(name, value)}
     kept |= dict.fromkeys(THREAD_VARIABLES, str(threads))
     return kept | {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONIOENCODING": "utf-8"}
 
@@ -76,7 +84,7 @@ class ChildProcess:
         try:
             with spec.log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    guarded(spec.arguments, lifeline_read),
+                    guarded(spec.arguments, lifeline_read, network=spec.network),
                     cwd=spec.folder,
                     env=environment,
                     stdin=subprocess.DEVNULL,
@@ -217,10 +225,11 @@ class ChildProcess:
             self.events_fd = -1
 
 
-def guarded(arguments: Sequence[str], lifeline: int) -> list[str]:
+def guarded(arguments: Sequence[str], lifeline: int, *, network: bool) -> list[str]:
     """The command that runs `arguments` behind the guard."""
     script = str(Path(guard.__file__))
-    return [sys.executable, "-I", "-S", script, str(lifeline), *arguments]
+    reach = guard.ANY_NETWORK if network else guard.NO_NETWORK
+    return [sys.executable, "-I", "-S", script, str(lifeline), reach, *arguments]
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

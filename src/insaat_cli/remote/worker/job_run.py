@@ -101,6 +101,8 @@ class RunContext:
     stop_now: StopFlag
     """Set when the worker must give its jobs back."""
     child_deadline_s: float
+    network: bool
+    """Whether stages may reach beyond this machine."""
     checkpoint_min_s: float
     """Stages that took less are done again rather than stored."""
 
@@ -222,6 +224,7 @@ class JobRun:
                 folder=self.folder,
                 log=self.folder / "execute.log",
                 threads=self.grant.threads,
+                network=self.context.network,
             )
         )
         try:

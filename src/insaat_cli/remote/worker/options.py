@@ -34,6 +34,8 @@ class WorkerOptions:
     """End when there was nothing to do for so long."""
     stop_s: float = 8.0
     """How long stages may take to end on their own after SIGTERM."""
+    network: bool = False
+    """Whether stages may reach beyond this machine."""
     checkpoint_min_s: float = 2.0
     work_folder: Path | None = None
     disk_floor_bytes: int = FLOOR_BYTES

@@ -100,6 +100,7 @@ class Worker:
             metrics=self.metrics,
             stop_now=StopFlag(),
             child_deadline_s=options.stop_s,
+            network=options.network,
             checkpoint_min_s=options.checkpoint_min_s,
         )
         limits = limits or machine_limits()

@@ -1,0 +1,54 @@
+"""Credentials of a worker, out of reach of the stages that it runs.
+
+A stage is a process of the same user, and Linux shows such a process the environment with which
+every other was started. So a worker that was started with credentials begins again without them:
+the same program in the same process, to which a file in memory hands them on. They then lie in its
+own memory only, and the kernel is told to show that to nobody without CAP_SYS_PTRACE.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+
+from insaat_cli.runner.process import is_credential
+
+FD_VARIABLE = "INSAAT_CREDENTIALS_FD"
+PR_SET_DUMPABLE = 4
+
+
+def begin_again_without_credentials() -> None:
+    """Replace this process by itself, started without credentials, where it was started with some.
+
+    Returns where there is nothing to hide, or nobody from whom it could be."""
+    secrets = {name: value for name, value in os.environ.items() if is_credential(name, value)}
+    if sys.platform != "linux" or FD_VARIABLE in os.environ or not secrets:
+        return
+    file = os.memfd_create("credentials", 0)
+    with os.fdopen(os.dup(file), "w", encoding="utf-8", errors="surrogateescape") as stream:
+        json.dump(secrets, stream)
+    os.lseek(file, 0, os.SEEK_SET)
+    kept = {name: value for name, value in os.environ.items() if name not in secrets}
+    os.execve(sys.executable, sys.orig_argv, {**kept, FD_VARIABLE: str(file)})  # noqa: S606
+
+
+def take_credentials() -> None:
+    """Read what `begin_again_without_credentials` left, and keep it from others."""
+    descriptor = os.environ.pop(FD_VARIABLE, None)
+    if sys.platform == "linux":
+        _hide_memory()
+    if descriptor is None:
+        return
+    with os.fdopen(int(descriptor), encoding="utf-8", errors="surrogateescape") as stream:
+        # They are put into memory of this process; what the kernel shows stays as it was.
+        os.environ.update(json.load(stream))
+
+
+def _hide_memory() -> None:
+    """Show nobody this process's memory, environment and open files; it leaves no core dump."""
+    import ctypes
+
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
