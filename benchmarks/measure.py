@@ -1,11 +1,12 @@
-"""Run a command and measure it from outside: seconds, and the peak memory of its process tree."""
+"""Run a command and measure it from outside: its seconds, and the memory of its process tree."""
 
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,19 +21,39 @@ class Measured:
 
     exit_code: int
     seconds: float
+    cpu_seconds: float
+    """User and system time of all its processes: what other programs do does not count."""
     peak_bytes: int
     """Most memory that all its processes held at once: PSS where there is one, else RSS."""
     stopped: bool = False
     """It was asked to end before it was done."""
 
 
-def measured(command: Sequence[str], *, log: Path, at_most_s: float = math.inf) -> Measured:
-    """Run `command` to its end, or for `at_most_s`; what it prints goes to `log`."""
+def measured(
+    command: Sequence[str],
+    *,
+    log: Path,
+    at_most_s: float = math.inf,
+    environment: Mapping[str, str] | None = None,
+) -> Measured:
+    """Run `command` to its end, or for `at_most_s`; what it prints goes to `log`.
+
+    `environment` is added to ours.
+    """
     started = time.monotonic()
     peak, stopped = 0, False
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        while process.poll() is None:
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+        )
+        while True:
+            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if ended:
+                process.returncode = os.waitstatus_to_exitcode(status)
+                break
             peak = max(peak, tree_bytes(process.pid))
             if not stopped and time.monotonic() - started > at_most_s:
                 stopped = True
@@ -41,6 +62,7 @@ def measured(command: Sequence[str], *, log: Path, at_most_s: float = math.inf) 
     return Measured(
         exit_code=process.returncode,
         seconds=time.monotonic() - started,
+        cpu_seconds=usage.ru_utime + usage.ru_stime,
         peak_bytes=peak,
         stopped=stopped,
     )

@@ -33,6 +33,7 @@ DATA = SHARED / "data"
 SHARED_SETS = ("sceaux", "ogre", "fountain")
 RENDERED_SETS = {"demo": Subject.STATUE, "facade": Subject.FACADE}
 DEFAULT_SETS = (*SHARED_SETS, "demo")
+KNOWN_SETS = (*SHARED_SETS, "castle", "banana", *RENDERED_SETS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +56,13 @@ def photo_set(name: str, scratch: Path) -> PhotoSet | None:
     if not DATA.is_dir():
         return None
     sceaux, ogre, fountain = DATA / "sceaux", DATA / "ogre", DATA / "fountain-P11"
+    castle = DATA / "castle-P19"
     known = {
         "sceaux": PhotoSet(name="sceaux", photos=sceaux),
         "ogre": PhotoSet(name="ogre", photos=ogre / "images", truth=ogre, images=ogre / "images"),
         "fountain": PhotoSet(name="fountain", photos=fountain, truth=fountain, images=fountain),
+        "castle": PhotoSet(name="castle", photos=castle, truth=castle, images=castle),
+        "banana": PhotoSet(name="banana", photos=DATA / "banana"),
     }
     return known[name]
 
@@ -148,8 +152,7 @@ def work_folder(keep: Path | None) -> Iterator[Path]:
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    known = (*SHARED_SETS, *RENDERED_SETS)
-    parser.add_argument("--sets", nargs="+", choices=known, default=list(DEFAULT_SETS))
+    parser.add_argument("--sets", nargs="+", choices=KNOWN_SETS, default=list(DEFAULT_SETS))
     parser.add_argument("--preset", default="normal")
     parser.add_argument("--set", action="append", default=[], metavar="STAGE.KEY=VALUE")
     parser.add_argument("--json", type=Path, help="also write all figures to this file")

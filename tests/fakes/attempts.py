@@ -30,6 +30,7 @@ class PretendedChild:
     silent = True
     used_bytes = 0
     peak_bytes = 0
+    cpu_seconds = 0.0
 
     def __init__(self, spec: ChildSpec) -> None:
         self.started = time.monotonic()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from insaat_cli.formatting import duration
 from insaat_cli.report.page import write_report
 
 EVIL = "<script>alert(1)</script>\"'&\n.jpg"
@@ -56,6 +57,7 @@ def stage(name: str, **fields: Any) -> dict[str, Any]:
         "title": f"doing {name}",
         "status": "done",
         "seconds": 2.0,
+        "cpu_seconds": 3723.0,
         "peak_bytes": 300_000_000,
         "params": {"max_side": 2400, "note": EVIL},
         "metrics": {},
@@ -194,6 +196,10 @@ def inspected(workspace: Path, found: dict[str, Any]) -> Page:
     record = json.loads((workspace / "run.json").read_text(encoding="utf-8"))
     change(workspace, stages=[*record["stages"], stage("inspection", metrics=found)])
     return report_of(workspace)
+
+
+def test_processor_time_of_a_stage_is_shown(workspace: Path) -> None:
+    assert duration(3723.0) in "".join(report_of(workspace).text)
 
 
 def test_what_was_found_out_is_shown(workspace: Path) -> None:

@@ -96,6 +96,29 @@ def test_exit_codes(tmp_path: Path, code: str, expected: int) -> None:
     child.close()
 
 
+BUSY = "import time\nwhile time.process_time() < 0.3: pass\n"
+
+
+def test_processor_seconds_are_those_of_the_whole_tree(tmp_path: Path) -> None:
+    inner = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BUSY!r}])\n"
+    children = [start(tmp_path, BUSY + inner), start(tmp_path, "")]
+    busy, idle = children
+    assert busy.cpu_seconds == 0
+    for child in children:
+        assert wait(child) == 0
+        child.close()
+    assert 0.6 <= busy.cpu_seconds < 1.6
+    assert 0 < idle.cpu_seconds < 0.3
+
+
+def test_processor_seconds_of_a_stopped_child(tmp_path: Path) -> None:
+    child = start(tmp_path, f"{BUSY}open('up', 'w').write('1'); time.sleep(60)")
+    wait_for(tmp_path / "up")
+    child.stop()
+    assert child.cpu_seconds >= 0.3
+    child.close()
+
+
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     child = ChildProcess(

@@ -224,8 +224,9 @@ def _measured(key: str, value: float) -> list[Markup]:
 def stages(run: RunData) -> Markup:
     """Time, memory and settings of each stage."""
     longest = max((_number(stage.get("seconds")) for stage in run.stages), default=0.0) or 1.0
-    columns = {"stage": "", " ": "", "time": "number", "  ": "", "peak memory": "number"}
-    names = [element("th", name.strip(), class_=kind) for name, kind in columns.items()]
+    figures = ("time", "", "processor time", "peak memory")
+    names = [element("th", "stage"), element("th", "")]
+    names += [element("th", name, class_="number" if name else "") for name in figures]
     names.append(element("th", "settings"))
     return element(
         "section",
@@ -245,6 +246,7 @@ def stages(run: RunData) -> Markup:
 
 def _stage_row(stage: Mapping[str, Any], longest_s: float) -> Markup:
     seconds, peak_bytes = _number(stage.get("seconds")), _number(stage.get("peak_bytes"))
+    cpu_seconds = _number(stage.get("cpu_seconds"))
     status = str(stage.get("status"))
     texts = stage.get("degraded")
     lowered = [
@@ -257,6 +259,7 @@ def _stage_row(stage: Mapping[str, Any], longest_s: float) -> Markup:
         element("td", STATUS_WORDS.get(status, "?"), class_="muted"),
         element("td", duration(seconds) if seconds else None, class_="number"),
         element("td", share_bar(seconds / longest_s) if seconds else None),
+        element("td", duration(cpu_seconds) if cpu_seconds else None, class_="number"),
         element("td", size(peak_bytes) if peak_bytes else None, class_="number"),
         element("td", element("code", printable(_settings(stage.get("params")))), *lowered),
         class_=status if status in STATUS_WORDS else "",

@@ -33,6 +33,8 @@ GROWTH = 1.01
 FREEING_DEADLINE_S = 2.0
 """For the kernel to take back the memory of what was killed."""
 YOUNG_S = 3.0
+LOOK_EVERY_S = 0.005
+"""While waiting for an end."""
 LONGEST_EVENT_BYTES = 1_000_000
 CREDENTIAL = re.compile(
     r"AWS_.*|.*_TOKEN|.*_PASSWORD|.*_API_KEY|.*_ACCESS_KEY|.*SECRET.*|.*CREDENTIAL.*", re.IGNORECASE
@@ -110,6 +112,8 @@ class ChildProcess:
         """Of what it would use alone: the same whatever else runs, so that it can be predicted."""
         self.used_bytes = 0
         """PSS: what it adds to all that runs."""
+        self.cpu_seconds = 0.0
+        """User and system time of it and all it waited for, once it has ended."""
         self._sampled = self._measured = self._tree_seen = 0.0
         self._pids: list[int] = []
         self._highest = self._shared = self._borrowed = 0
@@ -175,11 +179,28 @@ class ChildProcess:
 
     def exit_code(self) -> int | None:
         """None while it runs; then its status, 128 + N where signal N ended it."""
-        code = self._process.poll()
+        code = self._reaped()
         if code is None:
             return None
         self._close()
         return code if code >= 0 else 128 - code
+
+    def _reaped(self, how: int = os.WNOHANG) -> int | None:
+        """As `Popen.poll`, or with `how` 0 `Popen.wait`; but also how long it computed.
+
+        The kernel adds up what a process and those that it waited for have used: the guard waits
+        for the stage. Of what was killed together with the guard it knows nothing.
+        """
+        if self._process.returncode is None:
+            try:
+                pid, status, usage = os.wait4(self.pid, how)
+            except ChildProcessError:  # whoever started us ignores SIGCHLD: none knows how it ended
+                self._process.returncode = 0
+                return 0
+            if pid:
+                self._process.returncode = os.waitstatus_to_exitcode(status)
+                self.cpu_seconds = usage.ru_utime + usage.ru_stime
+        return self._process.returncode
 
     def terminate(self) -> None:
         """Ask the whole group to end; `stop` waits for it."""
@@ -189,20 +210,21 @@ class ChildProcess:
     def stop(self, deadline_s: float = STOP_DEADLINE_S) -> None:
         """TERM to the whole group, then, past the deadline, KILL. Returns when it is gone."""
         self.terminate()
-        try:
-            self._process.wait(deadline_s)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        deadline = time.monotonic() + deadline_s
+        while self._reaped() is None:
+            if time.monotonic() > deadline:
+                self.kill()
+            time.sleep(LOOK_EVERY_S)
         self._close()
 
     def kill(self) -> None:
         """KILL to the whole group, at once; its memory is free again when this returns."""
         pids = tree_pids(self.pid)
         self._signal(signal.SIGKILL)
-        self._process.wait()
+        self._reaped(0)
         deadline = time.monotonic() + FREEING_DEADLINE_S
         while any(map(resident_bytes, pids)) and time.monotonic() < deadline:
-            time.sleep(0.005)
+            time.sleep(LOOK_EVERY_S)
 
     def _close(self) -> None:
         if self._closed:
@@ -217,7 +239,7 @@ class ChildProcess:
 
     def close(self) -> None:
         """Kill what still runs and give back the pipes."""
-        if self._process.poll() is None:
+        if self._reaped() is None:
             self.kill()
         self._close()
         if self.events_fd >= 0:

@@ -222,6 +222,7 @@ class Run:
         attempt.child.close()
         record = self.record.stages[stage.name]
         record.seconds = round(record.seconds + attempt.seconds, 3)
+        record.cpu_seconds = round(record.cpu_seconds + attempt.child.cpu_seconds, 3)
         record.peak_bytes = max(record.peak_bytes, attempt.child.peak_bytes)
         record.warnings += attempt.warnings
         if attempt.stopped:

@@ -41,6 +41,9 @@ class StageRecord:
     threads: int = 0
     attempts: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    """User and system time of all its processes; of attempts that were killed for their memory
+    nothing is known."""
     peak_bytes: int = 0
     predicted_bytes: int = 0
     predicted_seconds: float = 0.0
