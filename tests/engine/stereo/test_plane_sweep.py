@@ -11,23 +11,21 @@ import pytest
 
 SWEEPS = """
 import numpy as np
-from insaat_cli.engine.stereo.plane_sweep import RADIUS, sweep
+from insaat_cli.engine.stereo.patchmatch import Neighbours, Planes, Search, refine
 
 generator = np.random.default_rng(7)
-gray = generator.integers(0, 255, (64 + 2 * RADIUS, 64 + 2 * RADIUS)).astype(np.uint8)
-weights = np.ones(256, np.float32)
+gray = generator.integers(0, 255, (64, 64)).astype(np.uint8)
 for rows in range(700, 760):  # of the neighbour, whose last rows all patches lie in
     photo = generator.integers(0, 255, (1, rows, 70)).astype(np.uint8)
     a, b = generator.uniform(0.5, 3, 2) * 1e-5  # a pixel further is a digit further in 32 bits
     border = rows - 60 * (a + b) * generator.uniform()
     M = np.array([[[0, 0, 35], [a, b, border], [0, 0, 1]]], np.float32)
-    T = np.zeros((1, 3), np.float32)
-    maps = [np.full((64, 64), value, np.float32) for value in (1.0, 1e-3, 1e-3, 0.0)]
-    sweep(
-        gray, *maps, photo.reshape(-1), np.int32(70), np.array([[rows, 70]], np.int32), M, T,
-        weights, np.float32(80), np.float32(0.5), np.float32(2), 1, np.float32(0.02),
-        np.float32(0.4), np.float32(0.1), 7, np.float32(0.1), False, np.uint32(rows),
+    w, wx, wy, cost = (np.full((64, 64), value, np.float32) for value in (1.0, 1e-3, 1e-3, 0.0))
+    neighbours = Neighbours(
+        grays=photo, sizes=np.array([[rows, 70]], np.int32), M=M, T=np.zeros((1, 3), np.float32)
     )
+    planes = Planes(w=w, wx=wx, wy=wy, cost=cost)
+    refine(planes, gray, 80.0, neighbours, (0.5, 2.0), Search(sweeps=2, seed=rows))
 print("inside")
 """
 

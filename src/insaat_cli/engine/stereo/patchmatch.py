@@ -131,6 +131,11 @@ def refine(
     result = planes.copy()
     weights = np.exp(-np.arange(256, dtype=np.float32) / np.float32(search.color_sigma))
     reference = np.pad(gray, RADIUS, mode="edge")
+    best = min(search.best_views, len(neighbours.M))
+    asked = min(best + 1, len(neighbours.M))
+    order = np.empty((*gray.shape, asked), np.uint8)
+    starts = (np.arange(len(neighbours.M)) * neighbours.grays[0].size).astype(np.int32)
+    geometry = np.concatenate([neighbours.M, neighbours.T[:, :, None]], axis=2).reshape(-1, 12)
     for turn in range(search.sweeps):
         sweep(
             reference,
@@ -138,22 +143,23 @@ def refine(
             result.wx,
             result.wy,
             result.cost,
+            order,
             neighbours.grays.reshape(-1),
+            starts,
             np.int32(neighbours.grays.shape[2]),
-            neighbours.sizes,
-            neighbours.M,
-            neighbours.T,
+            neighbours.sizes.astype(np.float32),
+            geometry,
             weights,
             np.float32(focal_px),
             np.float32(inverse_depths[0]),
             np.float32(inverse_depths[1]),
-            min(search.best_views, len(neighbours.M)),
+            best,
             np.float32(search.depth_step * 0.5**turn),
             np.float32(search.slope_step * 0.5**turn),
             np.float32(search.smoothness),
             3 + search.random_trials,
             np.float32(search.min_contrast * NOISE_VARIANCE),
-            turn % 2 == 1,
+            turn,
             np.uint32(search.seed * 7919 + turn),
         )
     return result
