@@ -32,11 +32,15 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def evaluate(workspace: Path, truth: Path, images: Path | None) -> dict[str, Any]:
+def evaluate(
+    workspace: Path, truth: Path, images: Path | None, *, ground: float | None = None
+) -> dict[str, Any]:
     """Figures of evalmodel.py for the model in `workspace`.
 
     `truth` is a folder with cameras.json and perhaps object.ply; `images` holds photos without
-    distortion. Raises RuntimeError with the scorer's last line if it fails.
+    distortion. What lies lower than `ground`, a share of the subject's extent, does not count: -1
+    for a room, whose floor does; None leaves it to the scorer. Raises RuntimeError with the
+    scorer's last line if it fails.
     """
     if not SCORER.is_file():
         raise RuntimeError(f"{SCORER} is not there")
@@ -49,6 +53,7 @@ def evaluate(workspace: Path, truth: Path, images: Path | None) -> dict[str, Any
     command = [sys.executable, "-c", LAUNCHER, str(SCORER)]
     command += ["--model", str(workspace / "model.glb"), "--cameras", str(centres)]
     command += ["--gt", str(truth)] + (["--images", str(images)] if images else [])
+    command += [] if ground is None else ["--ground", str(ground)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = done.stderr.strip().splitlines() or ["no message"]
