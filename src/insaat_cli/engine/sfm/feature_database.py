@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,13 @@ from insaat_cli.engine.working_images import read_mask
 CAMERA_MODEL = "SIMPLE_RADIAL"
 GUESSED_FOCAL_RATIO = 1.2
 """Focal length over the longest side where nothing is known: a phone's or a kit lens's."""
+FAINT = 1 / 3
+"""Contrast of features in a photo that shows little, as a share of the usual one. Of 30 photos of a
+room with white walls 26 are registered without, and all 30 with."""
+POOR_SHARE = 0.5
+"""A photo with fewer features than this share of the most that it may have shows little."""
+POOR_PIXELS = 500
+"""Nor need a small photo have more than one in so many pixels."""
 Progress = Callable[[float], None]
 
 
@@ -82,11 +90,25 @@ def features_of_file(path: Path, options: SiftOptions, *, max_side: int) -> Feat
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
         gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
     kept = read_mask(path, gray.shape[1], gray.shape[0])
-    features = extract_features(np.asarray(gray, np.uint8), options, kept)
+    features = _enough_features(np.asarray(gray, np.uint8), options, kept)
     features.keypoints[:, 0] *= width / gray.shape[1]
     features.keypoints[:, 1] *= height / gray.shape[0]
     features.keypoints[:, 2] *= width / gray.shape[1]
     return features
+
+
+def _enough_features(
+    gray: npt.NDArray[np.uint8], options: SiftOptions, kept: npt.NDArray[np.bool_] | None
+) -> Features:
+    """Features of a picture; faint ones, too, where it has few others, as plaster and snow do.
+
+    Where there are many, faint ones would only crowd out better ones.
+    """
+    features = extract_features(gray, options, kept)
+    pixels = gray.size if kept is None else int(kept.sum())
+    if len(features) >= min(POOR_SHARE * options.max_features, pixels / POOR_PIXELS):
+        return features
+    return extract_features(gray, replace(options, contrast=FAINT * options.contrast), kept)
 
 
 def read_largest(store: Database, image_id: int, count: int) -> npt.NDArray[np.uint8]:
