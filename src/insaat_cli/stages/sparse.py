@@ -27,6 +27,7 @@ from insaat_cli.engine.sfm.registration_quality import (
     parallax_deg,
     still_share,
 )
+from insaat_cli.engine.sfm.turning_on_the_spot import turned_photos
 from insaat_cli.engine.sfm.working_photos import WorkingPhoto, read_photos, some_of
 from insaat_cli.errors import DoNotFitError
 from insaat_cli.external.choose_colmap import AUTO, choose_backend
@@ -48,6 +49,8 @@ DEPTH_IS_OPEN = (
     "all photos look in one direction and have no EXIF focal length: the model may be too deep or "
     "too flat; add photos from the side, or keep the EXIF data"
 )
+TURNED = "taken by turning on the spot, which shows no depth"
+TURNED_HINT = "step sideways between photos, by a tenth of the distance to what they show or more"
 OVERLAP_HINT = "take more photos, each overlapping the next by two thirds"
 
 
@@ -94,7 +97,8 @@ def place_cameras(
     best, attempts = register_photos(job, escalate=options.escalate)
     source_of = {photo.name: photo.source for photo in photos}
     groups = [_names(model, source_of) for model in best.models]
-    _check(best, groups, photos, database)
+    turned = _turned(best, photos, database)
+    _check(best, groups, photos, database, turned)
     if len(groups) > 1:
         events.warning(_describe_groups(groups))
     exif_focal_px = {
@@ -104,9 +108,11 @@ def place_cameras(
     shutil.rmtree(scratch)
     parallax = parallax_deg(model)
     if parallax < PARALLAX_MIN_DEG:
-        raise DoNotFitError(NO_PARALLAX, hint=NO_PARALLAX_HINT)
+        raise _without_parallax(photos, turned)
     if look_along_one_direction(model) and not set(model.cameras) <= set(exif_focal_px):
         events.warning(DEPTH_IS_OPEN)
+    if turned:
+        events.warning(f"{len(turned)} photos were {TURNED}: {some_of(turned)}; {TURNED_HINT}")
     model, frame = set_upright(model, photos)
     _write(model, images, output, source_of)
     missing = [photo.source for photo in photos if photo.source not in set(groups[0])]
@@ -120,6 +126,7 @@ def place_cameras(
         "registered_share": round(len(groups[0]) / len(photos), 4),
         "parallax_deg": round(parallax, 2),
         "unregistered": missing,
+        "turned_on_the_spot": turned,
         "models": [{"photos": group} for group in groups],
         "sfm": backend.name,
         "attempts": [{"name": a.name, "registered": a.registered} for a in attempts],
@@ -187,12 +194,33 @@ def _names(model: Model, source_of: dict[str, str]) -> list[str]:
     return [source_of[image.name] for image in model.images.values()]
 
 
+def _turned(best: Attempt, photos: Sequence[WorkingPhoto], database: Path) -> list[str]:
+    """The names of the photos that were taken by turning on the spot."""
+    found = best.models[0].cameras if best.models else {}
+    cameras = {}
+    for image_id, photo in enumerate(photos, start=1):
+        guess = camera_of(photo)
+        cameras[image_id] = found.get(guess.camera_id, guess)
+    return [photos[image_id - 1].source for image_id in turned_photos(database, cameras)]
+
+
+def _without_parallax(photos: Sequence[WorkingPhoto], turned: Sequence[str]) -> DoNotFitError:
+    if 2 * len(turned) > len(photos):
+        return DoNotFitError(f"{len(turned)} of {len(photos)} photos were {TURNED}",
+                             hint=TURNED_HINT)  # fmt: skip
+    return DoNotFitError(NO_PARALLAX, hint=NO_PARALLAX_HINT)
+
+
 def _check(
-    best: Attempt, groups: list[list[str]], photos: Sequence[WorkingPhoto], database: Path
+    best: Attempt,
+    groups: list[list[str]],
+    photos: Sequence[WorkingPhoto],
+    database: Path,
+    turned: Sequence[str],
 ) -> None:
     if best.registered < MIN_MODEL_PHOTOS:
-        if still_share(database) > MAX_STILL_SHARE:
-            raise DoNotFitError(NO_PARALLAX, hint=NO_PARALLAX_HINT)
+        if still_share(database) > MAX_STILL_SHARE or 2 * len(turned) > len(photos):
+            raise _without_parallax(photos, turned)
         raise DoNotFitError(
             f"only {best.registered} of {len(photos)} photos could be registered together",
             hint=OVERLAP_HINT,
