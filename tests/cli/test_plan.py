@@ -25,7 +25,7 @@ def test_plan_shows_stages_and_every_preset_and_writes_nothing(
     assert not photos.with_name("my photos-3d").exists()
     assert run(["plan", str(photos), "--preset", "draft", "--json"]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    forecasts = {event["preset"]: event for event in events if event["event"] == "outlook"}
+    forecasts = {event["preset"]: event for event in events if event["event"] == "forecast"}
     assert list(forecasts) == ["draft", "normal", "high"]
     assert forecasts["draft"]["disk_bytes"] <= forecasts["high"]["disk_bytes"]
     assert forecasts["draft"]["stages"][0]["stage"] == "resize"

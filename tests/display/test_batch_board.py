@@ -12,9 +12,9 @@ from insaat_cli.display.batch_board import BatchBoard, BatchState, draw_batch
 from insaat_cli.display.run_board import Status
 from insaat_cli.runner.events import (
     MemorySample,
-    RunEstimate,
     RunFailed,
     RunFinished,
+    RunProgress,
     RunStarted,
     StageFailed,
     StageOutline,
@@ -51,7 +51,7 @@ def batch_of(count: int) -> BatchState:
     state.take("set0", failed, 1.0)
     state.take("set0", RunFailed(code=5, message="no", hint="", stage="one", log=None), 1.0)
     state.take("set1", RunFinished(results=(), seconds=3.0, peak_bytes=400_000_000), 1.0)
-    state.take("set2", RunEstimate(share=0.4, elapsed_seconds=4.0, seconds_left=6.0), 1.0)
+    state.take("set2", RunProgress(share=0.4, elapsed_seconds=4.0, seconds_left=6.0), 1.0)
     sample = MemorySample(used_bytes=10**9, peak_bytes=2 * 10**9, budget_bytes=3 * 10**9)
     state.take("", sample, 1.0)
     return state

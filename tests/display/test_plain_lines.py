@@ -7,9 +7,9 @@ from pathlib import Path
 from insaat_cli.display.plain_lines import PlainLines
 from insaat_cli.runner.events import (
     PhotosFound,
-    RunEstimate,
     RunEvent,
     RunPlanned,
+    RunProgress,
     RunStarted,
     StageDegraded,
     StageFinished,
@@ -63,9 +63,9 @@ def test_run_in_one_line() -> None:
 
 def test_quarters_are_told_once_with_the_time_left() -> None:
     shares = (0.1, 0.26, 0.3, 0.8, 0.9, 1.0)
-    estimate = RunEstimate(share=0.1, elapsed_seconds=1.0, seconds_left=75.0)
+    run_progress = RunProgress(share=0.1, elapsed_seconds=1.0, seconds_left=75.0)
     progress = [StageProgress(stage="dense", share=share) for share in shares]
-    assert told(dense_started(), estimate, *progress)[1:] == [
+    assert told(dense_started(), run_progress, *progress)[1:] == [
         "[2/2] computing depth",
         "[2/2] computing depth: 25%, about 1:15 min left in total",
         "[2/2] computing depth: 75%, about 1:15 min left in total",

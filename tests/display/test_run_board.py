@@ -11,9 +11,9 @@ from rich.console import Console
 from insaat_cli.display.run_board import Board, BoardState, draw
 from insaat_cli.runner.events import (
     MemorySample,
-    RunEstimate,
     RunEvent,
     RunFinished,
+    RunProgress,
     RunStarted,
     StageDegraded,
     StageFailed,
@@ -66,7 +66,7 @@ MIDDLE: list[RunEvent] = [
     StageProgress(stage="dense", share=0.4),
     StageWarning(stage="dense", text="sky\x1b[31m in\nview"),
     MemorySample(used_bytes=int(1.2 * GB), peak_bytes=2 * GB, budget_bytes=4 * GB),
-    RunEstimate(share=0.6, elapsed_seconds=34.0, seconds_left=125.0),
+    RunProgress(share=0.6, elapsed_seconds=34.0, seconds_left=125.0),
 ]
 
 

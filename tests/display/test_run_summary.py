@@ -22,7 +22,7 @@ def outcome(
     *degraded: str, left_out: tuple[LeftOut, ...] = (), strict: bool = False, **metrics: object
 ) -> Reconstruction:
     sparse = StageSummary(
-        name="sparse", title="placing", status="done", metrics=metrics, degraded=degraded
+        name="sparse", title="registering", status="done", metrics=metrics, degraded=degraded
     )
     run = RunResult(
         workspace=ROOT,
@@ -72,7 +72,7 @@ def test_what_is_missing_is_warned_of_first() -> None:
     fields = summary_fields(lost)
     assert fields["complete"] is False
     assert (fields["unregistered"], fields["left_out"]) == (2, ["b.jpg (truncated)"])
-    assert fields["given_up"] == ["placing: less of it"]
+    assert fields["degraded"] == ["registering: less of it"]
     assert len(fields["warnings"]) == 3
 
 

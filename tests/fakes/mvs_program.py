@@ -139,11 +139,11 @@ def place(arguments: dict[str, str], step: dict) -> None:
     folder.mkdir(exist_ok=True)
     cameras = {c["key"]: c["value"]["ptr_wrapper"]["data"] for c in scene["intrinsics"]}
     views = [view["value"]["ptr_wrapper"]["data"] for view in scene["views"]]
-    placed = views[: step.get("placed", len(views))]
+    registered = views[: step.get("registered", len(views))]
     ball = points_on_ball()
     noise = np.random.default_rng(2).normal(0, step.get("noise_px", 0.1), (len(views), POINTS, 2))
     seen = {index: [] for index in range(POINTS)}
-    for view in placed:
+    for view in registered:
         rotation, center = pose(view["id_view"], len(views))
         camera = cameras[view["id_intrinsic"]]
         in_camera = (ball - center) @ rotation.T
@@ -154,7 +154,7 @@ def place(arguments: dict[str, str], step: dict) -> None:
             seen[index].append({"key": view["id_view"], "value": value})
         value = {"rotation": rotation.tolist(), "center": center.tolist()}
         scene["extrinsics"].append({"key": view["id_view"], "value": value})
-    if len(placed) >= 2:
+    if len(registered) >= 2:
         for index in range(step.get("points", POINTS)):
             value = {"X": ball[index].tolist(), "observations": seen[index]}
             scene["structure"].append({"key": index, "value": value})

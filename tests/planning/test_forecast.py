@@ -52,7 +52,7 @@ def test_the_stage_before_is_lowered_as_far_as_needed(tmp_path: Path) -> None:
     assert rungs(tmp_path, 30) == {"resize": 0, "depth": 0, "fuse": 0}
 
 
-def test_a_run_says_what_was_given_up(tmp_path: Path) -> None:
+def test_a_run_says_what_was_degraded(tmp_path: Path) -> None:
     heard = Heard()
     history = History(tmp_path / "history.json")
     result = run_pipeline(plan_for(tmp_path, 200), heard, history=history)

@@ -21,10 +21,10 @@ from insaat_cli.errors import (
 )
 from insaat_cli.runner.events import (
     MemorySample,
-    RunEstimate,
     RunFailed,
     RunFinished,
     RunPlanned,
+    RunProgress,
     StageDegraded,
     StageFailed,
     StageFinished,
@@ -45,7 +45,7 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
     assert {p.share for p in heard.of(StageProgress)} == {0.5, 1.0}
     assert 0 < heard.of(MemorySample)[-1].used_bytes <= result.peak_bytes
     assert isinstance(heard.events[-1], RunFinished)
-    shares = [estimate.share for estimate in heard.of(RunEstimate)]
+    shares = [progress.share for progress in heard.of(RunProgress)]
     assert shares == sorted(shares)
     written = record(tmp_path)
     assert [stage["status"] for stage in written["stages"]] == ["done"] * 3

@@ -119,7 +119,7 @@ def test_from_photos_to_results_with_a_crash_on_the_way_and_again(
 def test_too_few_placed_photos_are_tried_with_more_features(
     photos: Path, mvs_programs: FakePrograms, tmp_path: Path
 ) -> None:
-    mvs_programs.misbehave({"SfM": [{"placed": 2}]})
+    mvs_programs.misbehave({"SfM": [{"registered": 2}]})
     done, heard = run(
         photos, tmp_path / "out", until_stage="sparse", settings=("matching.ratio=0.7",)
     )
@@ -135,7 +135,7 @@ def test_too_few_placed_photos_are_tried_with_more_features(
 @pytest.mark.parametrize(
     ("step", "reason"),
     [
-        ({"placed": 2}, f"registered only 2 of {PHOTOS}"),
+        ({"registered": 2}, f"registered only 2 of {PHOTOS}"),
         ({"noise_px": 8.0}, "mean reprojection error"),
         ({"points": 20}, "of the verified matches"),
         ({"exit": 1}, "registered no photos"),

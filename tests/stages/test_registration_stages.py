@@ -21,7 +21,7 @@ from insaat_cli.external.programs import locate
 from insaat_cli.pipeline.stage_contract import Events
 from insaat_cli.stages.features import FeaturesOptions, find_features
 from insaat_cli.stages.matching import MatchingOptions, match_photos
-from insaat_cli.stages.sparse import SparseOptions, place_cameras
+from insaat_cli.stages.sparse import SparseOptions, register
 from insaat_cli.stages.undistort import UndistortOptions, undistort_photos
 
 WIDTH, HEIGHT, FOCAL = 640, 480, 600.0
@@ -108,7 +108,7 @@ def place(
     find_features(photos, images, database, features or FeaturesOptions(), threads=2, events=events)
     match_photos(photos, database, MatchingOptions(backend=backend), threads=2, events=events)
     (output / "sparse").mkdir()
-    metrics = place_cameras(
+    metrics = register(
         photos,
         images,
         database,

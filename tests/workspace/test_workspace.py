@@ -192,8 +192,8 @@ def test_two_runs_cannot_share_a_workspace(tmp_path: Path) -> None:
 
 def test_results_are_independent_copies(workspace: Workspace) -> None:
     publish(workspace, "abc")
-    placed = workspace.place_results("one", ())
-    assert [path.name for path in placed] == ["images"]
+    results = workspace.place_results("one", ())
+    assert [path.name for path in results] == ["images"]
     (workspace.root / "images" / "a.jpg").write_text("edited")
     assert workspace.marker("one", "f") is not None
     assert workspace.place_results("one", ("images/a.jpg",)) == (workspace.root / "a.jpg",)

@@ -4,8 +4,8 @@ import { BufferAttribute, BufferGeometry } from 'three';
 
 const SCRIPT = 'draco.js';
 const TYPES = ['Int8Array', 'Uint8Array', 'Int16Array', 'Uint16Array', 'Int32Array', 'Uint32Array', 'Float32Array'];
-const MOST_POINTS = 120e6; // as the Python side refuses more
-const MOST_FACES = 60e6;
+const MAX_POINTS = 120e6; // the Python side refuses more, too
+const MAX_FACES = 60e6;
 
 let starting = null;
 
@@ -37,7 +37,7 @@ function decoded(draco, bytes, ids, types) {
   try {
     const status = decoder.DecodeArrayToMesh(bytes, bytes.byteLength, mesh);
     if (!status.ok() || !mesh.ptr) throw new Error('its compressed part is broken');
-    if (mesh.num_points() > MOST_POINTS || mesh.num_faces() > MOST_FACES) throw new Error('it is too large');
+    if (mesh.num_points() > MAX_POINTS || mesh.num_faces() > MAX_FACES) throw new Error('it is too large');
     const geometry = new BufferGeometry();
     const indices = filled(draco, Uint32Array, mesh.num_faces() * 3, (size, at) => decoder.GetTrianglesUInt32Array(mesh, size, at));
     geometry.setIndex(new BufferAttribute(indices, 1));

@@ -10,7 +10,7 @@ import { Stage } from './stage.js';
 
 const $ = (id) => document.getElementById(id);
 const REFINE_AFTER_MS = 150; // let the first frame reach the screen
-const LEAST_CONVERGENCE = 0.12;
+const MIN_CONVERGENCE = 0.12;
 const SUBJECT_SHARE = 0.45; // of the distance from which most photos were taken
 const CLICK_PX = 5; // a press that moves less than this is a click, not a drag
 
@@ -227,7 +227,7 @@ function subject(cameras, focus) {
     right.addScaledVector(c.applyMatrix3(across), 1 / cameras.length);
   }
   // The determinant is a quarter for a ring of level cameras, next to nothing for photos that all look the same way.
-  if (cameras.length < 3 || normal.determinant() < LEAST_CONVERGENCE) return focus;
+  if (cameras.length < 3 || normal.determinant() < MIN_CONVERGENCE) return focus;
   const center = right.applyMatrix3(normal.invert());
   const away = cameras.map((camera) => center.distanceTo(new Vector3(...camera.center))).sort((a, b) => a - b);
   const radius = Math.min(focus.radius, away[away.length >> 1] * SUBJECT_SHARE);

@@ -117,11 +117,11 @@ class Part {
     const { index, attributes } = this.geometry;
     this.faces = source.isPoints ? 0 : (index ? index.count : attributes.position.count) / 3;
     this.onlyPoints = Boolean(source.isPoints);
-    this.body = this.placed(this.onlyPoints ? new Points(this.geometry) : new Mesh(this.geometry, new MeshBasicMaterial({ side: DoubleSide })));
+    this.body = this.positioned(this.onlyPoints ? new Points(this.geometry) : new Mesh(this.geometry, new MeshBasicMaterial({ side: DoubleSide })));
     if (this.map) this.map.anisotropy = 4;
   }
 
-  placed(object) {
+  positioned(object) {
     object.matrixAutoUpdate = false;
     object.matrix.copy(this.matrix);
     object.matrixWorld.copy(this.matrix);
@@ -133,7 +133,7 @@ class Part {
     const materials = points ? [pointMaterial(this.map, this.colored)] : this.materials(mode);
     return materials.map((material) => {
       material.clippingPlanes = clippingPlanes;
-      return this.placed(points ? new Points(this.geometry, material) : new Mesh(this.geometry, material));
+      return this.positioned(points ? new Points(this.geometry, material) : new Mesh(this.geometry, material));
     });
   }
 

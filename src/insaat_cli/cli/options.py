@@ -18,7 +18,7 @@ from insaat_cli.pipeline.completion import Completion
 from insaat_cli.reconstruction.options import Keep
 
 RUN_PANEL = "Limits and resuming"
-TALK_PANEL = "Output"
+OUTPUT_PANEL = "Output"
 
 
 def given_path(text: str | Path) -> Path:
@@ -184,15 +184,15 @@ KeepOption = Annotated[
 JsonOption = Annotated[
     bool,
     typer.Option(
-        "--json", help="Print one JSON object per line to stdout.", rich_help_panel=TALK_PANEL
+        "--json", help="Print one JSON object per line to stdout.", rich_help_panel=OUTPUT_PANEL
     ),
 ]
 QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print only errors.", rich_help_panel=TALK_PANEL)
+    bool, typer.Option("--quiet", "-q", help="Print only errors.", rich_help_panel=OUTPUT_PANEL)
 ]
 VerboseOption = Annotated[
     bool,
     typer.Option(
-        "--verbose", "-v", help="Print every detail as plain lines.", rich_help_panel=TALK_PANEL
+        "--verbose", "-v", help="Print every detail as plain lines.", rich_help_panel=OUTPUT_PANEL
     ),
 ]

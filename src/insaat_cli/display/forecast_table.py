@@ -48,7 +48,7 @@ def preset_lines(forecasts: Mapping[str, PresetForecast]) -> list[str]:
 def forecast_fields(forecast: PresetForecast) -> dict[str, Any]:
     """One preset for a program."""
     return {
-        "event": "outlook",
+        "event": "forecast",
         "preset": forecast.preset,
         "fits": forecast.fits,
         "peak_bytes": forecast.peak_bytes,

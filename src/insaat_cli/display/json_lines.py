@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from insaat_cli.runner.events import MemorySample, RunEstimate, RunEvent, event_fields
+from insaat_cli.runner.events import MemorySample, RunEvent, RunProgress, event_fields
 
-FREQUENT = (MemorySample, RunEstimate)
+FREQUENT = (MemorySample, RunProgress)
 FREQUENT_EVERY_S = 1.0
 """Messages that only tell how things stand are sent on this seldom."""
 

@@ -8,9 +8,9 @@ from typing import Any
 from insaat_cli.formatting import counted, duration, printable, size
 from insaat_cli.runner.events import (
     PhotosFound,
-    RunEstimate,
     RunEvent,
     RunPlanned,
+    RunProgress,
     RunStarted,
     StageDegraded,
     StageFailed,
@@ -44,7 +44,7 @@ class PlainLines:
                     self._write(line)
             case RunStarted():
                 self._start(event)
-            case RunEstimate():
+            case RunProgress():
                 self._left = f", about {duration(event.seconds_left)} left in total"
             case StageStarted():
                 self._start_stage(event)

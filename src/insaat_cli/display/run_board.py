@@ -23,9 +23,9 @@ from insaat_cli.formatting import duration, printable, size
 from insaat_cli.runner.events import (
     MemorySample,
     PhotosFound,
-    RunEstimate,
     RunEvent,
     RunFinished,
+    RunProgress,
     RunStarted,
     StageDegraded,
     StageFailed,
@@ -95,7 +95,7 @@ class BoardState:
                 self.header = run_words(event)
                 self.budget_bytes = event.memory_budget_bytes
                 self.rows = {s.name: StageRow(title=printable(s.title)) for s in event.stages}
-            case RunEstimate():
+            case RunProgress():
                 self.share = event.share
                 self.elapsed_s = event.elapsed_seconds
                 self.left_s = event.seconds_left

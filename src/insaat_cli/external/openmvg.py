@@ -131,7 +131,7 @@ def match_features(
 
 
 def solve(folder: Path, options: SolveOptions, *, progress: Progress) -> SfmData:
-    """Place the cameras of the listing in `folder` from its verified matches.
+    """Register the photos of the listing in `folder` from its verified matches.
 
     Raises DoNotFitError where OpenMVG finds nothing to start from.
     """

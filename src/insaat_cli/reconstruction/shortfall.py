@@ -67,7 +67,7 @@ class Shortfall:
             "warnings": self.sentences(),
             "unregistered": self.unregistered,
             "left_out": list(self.left_out),
-            "given_up": list(self.lowered),
+            "degraded": list(self.lowered),
         }
 
 

@@ -13,7 +13,7 @@ from insaat_cli.report.markup import Markup, element, joined
 from insaat_cli.report.pictures import picture
 from insaat_cli.report.run_data import RunData
 
-NOTHING_TO_SAY = "No problems found with the photos."
+NO_PROBLEMS = "No problems found with the photos."
 MAX_ROWS = 1000
 ROWS_SHOWN_AT_ONCE = 60
 SEEN_BY = ("0", "1", "2", "3-4", "5-8", "9+")
@@ -27,7 +27,7 @@ def advice(run: RunData) -> Markup | None:
     if not items and (run.error or not run.photo_facts):
         return None
     if not items:
-        return element("section", element("p", NOTHING_TO_SAY, class_="muted"))
+        return element("section", element("p", NO_PROBLEMS, class_="muted"))
     rows = [element("li", printable(_sentence(str(one["text"])))) for one in items]
     return element("section", element("h2", "Advice"), element("ul", *rows), class_="advice")
 

@@ -126,8 +126,8 @@ class MemorySample(RunEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunEstimate(RunEvent):
-    """Where the whole run stands, several times a second; `seconds_left` is an estimate."""
+class RunProgress(RunEvent):
+    """Where the whole run stands, several times a second; `seconds_left` is a forecast."""
 
     share: float
     elapsed_seconds: float

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Mapping
 
 from insaat_cli.runner.attempt import Attempt
-from insaat_cli.runner.events import Listener, MemorySample, RunEstimate
+from insaat_cli.runner.events import Listener, MemorySample, RunProgress
 
 ESTIMATE_EVERY_S = 0.5
 TRUST_SHARE = 0.3
@@ -14,7 +14,7 @@ TRUST_SHARE = 0.3
 
 
 class Meter:
-    """Sends MemorySample and RunEstimate as often as they are worth it."""
+    """Sends MemorySample and RunProgress as often as they are worth it."""
 
     def __init__(self, clock: TimeLeft, budget_bytes: int, send: Listener) -> None:
         self.peak_bytes = 0
@@ -35,14 +35,14 @@ class Meter:
         )
 
     def tick(self, attempts: Collection[Attempt]) -> None:
-        """Estimate anew if it is time to."""
+        """Predict the time left again if it is time to."""
         elapsed = time.monotonic() - self._started
         if elapsed - self._estimated >= ESTIMATE_EVERY_S:
             self._estimated = elapsed
             for attempt in attempts:
                 self._clock.running(attempt.spec.stage.name, attempt.seconds, attempt.share)
             self._send(
-                RunEstimate(
+                RunProgress(
                     share=self._clock.share(elapsed),
                     elapsed_seconds=elapsed,
                     seconds_left=self._clock.seconds_left(),

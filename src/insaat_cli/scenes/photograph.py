@@ -49,7 +49,7 @@ class Scene:
 
 
 class Painted(Protocol):
-    """A scene as the camera takes it: triangles and how what is seen of them is coloured."""
+    """A scene as the camera takes it: triangles and how what is seen of them is colored."""
 
     @property
     def mesh(self) -> Mesh:

@@ -96,7 +96,7 @@ def estimated_centres(cameras_json: Path) -> dict[str, Points]:
 
 
 def score_centres(estimated: Mapping[str, Points], truth: Mapping[str, Points]) -> CentreScore:
-    """Compare camera centres by photo name; the estimate may be in any frame and scale.
+    """Compare camera centres by photo name; the reconstruction may be in any frame and scale.
 
     Raises ValueError if fewer than three photos are in both.
     """

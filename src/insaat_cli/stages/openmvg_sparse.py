@@ -1,4 +1,4 @@
-"""Place the cameras with OpenMVG, and do not believe it blindly; upright, as `sparse` does."""
+"""Register the photos with OpenMVG, and do not believe it blindly; upright, as `sparse` does."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from insaat_cli.stages.sparse import (
     OVERLAP_HINT,
     SparseOptions,
     describe_cameras,
-    place_cameras,
+    register,
     registration_figures,
     set_upright,
 )
@@ -57,7 +57,7 @@ SAME, HIGHER = "SAME", "HIGHER"
 
 @dataclass(frozen=True, kw_only=True)
 class OpenmvgSparseOptions:
-    """How OpenMVG places the cameras, and what it must come up to."""
+    """How OpenMVG registers photos, and what its result must satisfy."""
 
     engine: str = "INCREMENTAL"
     """INCREMENTAL, INCREMENTALV2, GLOBAL, STELLAR, or OWN: the embedded pipeline's."""
@@ -132,7 +132,7 @@ def place_ourselves(
     match_photos(
         photos, database, MatchingOptions(), threads=request.threads, events=_Part(events, 0.5, 0.8)
     )
-    metrics = place_cameras(
+    metrics = register(
         photos,
         images,
         database,

@@ -1,4 +1,4 @@
-"""Place the cameras: structure from motion, checked, in an upright frame."""
+"""Register the photos: structure from motion, checked, in an upright frame."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class SparseOptions:
     """PYCOLMAP, PROGRAM (the colmap program) or AUTO: the first of them that is there."""
 
 
-def place_cameras(
+def register(
     photos: Sequence[WorkingPhoto],
     images: Path,
     database: Path,
@@ -260,7 +260,7 @@ def registration_figures(model: Model, source_of: dict[str, str]) -> Metrics:
 def main(request: StageRequest, events: Events) -> Metrics:
     """Entry point of the stage."""
     resized = request.inputs["resize"]
-    return place_cameras(
+    return register(
         read_photos(resized),
         resized / "images",
         request.inputs["matching"] / "database.db",

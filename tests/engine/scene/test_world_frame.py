@@ -87,12 +87,12 @@ def test_ground_is_found_and_becomes_zero() -> None:
     rolls = np.random.default_rng(2).normal(0, 3.0, 18)
     scene, rotation = disturb(make_scene(np.arange(0, 360, 20), 3.0, rolls))
     frame = find_frame(scene)
-    placed = frame.world_from_model.apply(scene.points)
+    aligned = frame.world_from_model.apply(scene.points)
     assert frame.up_from == "cameras and ground"
     assert angle_deg(frame.world_from_model.rotation @ rotation @ UP, UP) < 0.2
-    assert np.abs(placed[600:, 1]).max() < 0.02
-    assert placed[:600, 1].max() > 0.3
-    assert np.abs(np.median(placed[:, [0, 2]], axis=0)).max() < 0.1
+    assert np.abs(aligned[600:, 1]).max() < 0.02
+    assert aligned[:600, 1].max() > 0.3
+    assert np.abs(np.median(aligned[:, [0, 2]], axis=0)).max() < 0.1
     assert np.linalg.det(frame.world_from_model.rotation) == pytest.approx(1.0)
 
 

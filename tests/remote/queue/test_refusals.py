@@ -376,8 +376,8 @@ def test_every_job_ends_unless_no_machine_is_in_order(
         state = fleet.state(job)
         assert state.failures == state.losses == 0
         assert state.releases < MAX_RETURNED
-        fitting = [machine for machine in in_order if machine.memory_bytes >= need]
-        if fitting and not any(machine.breaks for machine in fitting):
+        suitable = [machine for machine in in_order if machine.memory_bytes >= need]
+        if suitable and not any(machine.breaks for machine in suitable):
             assert state.status is Status.SUCCEEDED
         elif in_order:
             assert state.status.ended

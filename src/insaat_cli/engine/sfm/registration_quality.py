@@ -1,4 +1,4 @@
-"""Place cameras by structure from motion, and judge what came out.
+"""Register photos by structure from motion, and judge what came out.
 
 Incremental mapping (Schoenberger and Frahm 2016) with COLMAP; where too few photos register,
 further attempts with other settings follow (`register_photos.py`), and the best result is kept.

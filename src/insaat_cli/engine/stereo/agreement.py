@@ -68,7 +68,7 @@ def intrinsics_of(view: View) -> Floats:
     return np.array([view.K[0, 0], view.K[1, 1], view.K[0, 2], view.K[1, 2]])
 
 
-AGREES, CONTRADICTS, SAYS_NOTHING = 1, 2, 0
+AGREES, CONTRADICTS, NEUTRAL = 1, 2, 0
 
 
 @njit(nogil=True, cache=True, fastmath=True)
@@ -113,11 +113,11 @@ def _ask(  # type: ignore[no-untyped-def]
     y = z * (T[1, 0] * rx + T[1, 1] * ry + T[1, 2]) + T[1, 3]
     zj = z * (T[2, 0] * rx + T[2, 1] * ry + T[2, 2]) + T[2, 3]
     if zj <= 0:
-        return SAYS_NOTHING, one
+        return NEUTRAL, one
     uj, vj = Kj[0] * x / zj + Kj[2], Kj[1] * y / zj + Kj[3]
     a, b = round(uj), round(vj)
     if a < 0 or b < 0 or a >= depths.shape[2] or b >= depths.shape[1] or depths[j, b, a] <= 0:
-        return SAYS_NOTHING, one
+        return NEUTRAL, one
     mx = np.float32(other_normals[j, b, a, 0])
     my = np.float32(other_normals[j, b, a, 1])
     mz = np.float32(other_normals[j, b, a, 2])
@@ -137,7 +137,7 @@ def _ask(  # type: ignore[no-untyped-def]
         + mz * (T[2, 0] * nx + T[2, 1] * ny + T[2, 2] * nz)
     ) * np.float32(1.0 / (NORMAL_SCALE * NORMAL_SCALE))
     if abs(difference) > relative_depth or cosine < normal_cosine:
-        return SAYS_NOTHING, one
+        return NEUTRAL, one
     # what the neighbour measured, seen from here
     px, py, pz = seen * sx - T[0, 3], seen * sy - T[1, 3], seen - T[2, 3]
     bx = T[0, 0] * px + T[1, 0] * py + T[2, 0] * pz
@@ -145,5 +145,5 @@ def _ask(  # type: ignore[no-untyped-def]
     bz = T[0, 2] * px + T[1, 2] * py + T[2, 2] * pz
     eu, ev = K[0] * (bx / bz - rx), K[1] * (by / bz - ry)
     if bz <= 0 or eu * eu + ev * ev > reprojection_px * reprojection_px:
-        return SAYS_NOTHING, one
+        return NEUTRAL, one
     return AGREES, bz / z

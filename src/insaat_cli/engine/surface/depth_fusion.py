@@ -26,7 +26,7 @@ EMPTY = -1
 ROWS_AT_ONCE = 1 << 18
 FULLEST = 0.6
 """The hash table doubles beyond this share."""
-MOSTLY = 0.5
+COMPLETED_SHARE = 0.5
 """A cell was completed where more than this share of its weight was."""
 
 
@@ -82,7 +82,7 @@ class CellGrid:
             cloud.points[part] = sums[:, 1:4] + self.origin.astype(np.float32)
             cloud.normals[part] = sums[:, 4:7] / np.maximum(length, np.float32(1e-9))
             cloud.colors[part] = np.clip(np.rint(sums[:, 7:10]), 0, 255)
-            cloud.completed[part] = sums[:, 11] > MOSTLY
+            cloud.completed[part] = sums[:, 11] > COMPLETED_SHARE
         return cloud
 
 

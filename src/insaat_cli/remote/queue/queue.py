@@ -72,7 +72,7 @@ class Queue:
         self._patrol = Patrol(store, self._random)
         self._watch = Watch(store, self, clock, self._random)
 
-    # Submitting and steering -----------------------------------------------------------------
+    # Submit and control ----------------------------------------------------------------------
 
     def submit(self, first: JobState, spec: bytes) -> Held:
         """Spec, marker, then the state as the commit: before it, there is no job."""
@@ -101,26 +101,26 @@ class Queue:
     def mark_removing(self, job: str) -> JobState:
         return self._apply(job, transitions.remove).state
 
-    # Working ---------------------------------------------------------------------------------
+    # Claim, report, end ----------------------------------------------------------------------
 
     def candidates(self, tags: Iterable[str] = ()) -> list[Marker]:
         """Markers of queued jobs whose tags are among `tags`, best first, the first few mixed.
 
         Those that led nowhere before come last, and only now and then."""
         offered = frozenset(tags)
-        fitting: list[Marker] = []
+        suitable: list[Marker] = []
         again: list[Marker] = []
         for entry in self.store.list(QUEUED):
             found = parse_marker(entry.key)
             if found is None or not offered.issuperset(found.tags) or self.is_aside(found):
                 continue
             # What led nowhere before comes last: however many there are, they hide no job.
-            (again if self._aside.knows(found.key) else fitting).append(found)
-            if len(fitting) == CANDIDATES:
+            (again if self._aside.knows(found.key) else suitable).append(found)
+            if len(suitable) == CANDIDATES:
                 break
-        first = [found for found in fitting[: self._choice] if found.rank == fitting[0].rank]
+        first = [found for found in suitable[: self._choice] if found.rank == suitable[0].rank]
         self._random.shuffle(first)
-        return first + fitting[len(first) :] + again[:AGAIN]
+        return first + suitable[len(first) :] + again[:AGAIN]
 
     def claim(self, marker: Marker, *, owner: str, lease_s: float) -> Held | None:
         """Make `owner` the owner, or None if the job is not to be had."""
@@ -205,7 +205,7 @@ class Queue:
             lambda state: transitions.release(state, owner=owner, epoch=epoch),
         )
 
-    # Watching --------------------------------------------------------------------------------
+    # Jobs of other workers -------------------------------------------------------------------
 
     def watch(self, limit: int) -> list[JobState]:
         """Look at up to `limit` running jobs; those that this call took from lost workers."""
@@ -241,7 +241,7 @@ class Queue:
                 self.tidy(marker, held.state)
             self._aside.clear(marker.key)
 
-    # Changing --------------------------------------------------------------------------------
+    # Write states ----------------------------------------------------------------------------
 
     def _apply(self, job: str, step: Step) -> Held:
         """A change by somebody who does not own the job."""

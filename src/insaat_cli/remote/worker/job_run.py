@@ -251,7 +251,7 @@ class JobRun:
         kind = event["event"]
         if kind == "stage_started":
             self.stage = str(event["stage"])
-        elif kind == "run_estimate":
+        elif kind == "run_progress":
             self.share, self.seconds_left = float(event["share"]), float(event["seconds_left"])
         elif kind == "stage_finished":
             self.context.metrics.add("stage_seconds_total", float(event["seconds"]))

@@ -361,7 +361,7 @@ class Worker:
             lease_s=self.options.lease_s,
         )
 
-    # Around it -------------------------------------------------------------------------------
+    # Start and end ---------------------------------------------------------------------------
 
     def _stop_all(self) -> None:
         self.context.stop_now.set()
