@@ -246,7 +246,7 @@ def test_a_program_for_another_processor_is_not_tried_again(
     mvs_programs.misbehave({"ComputeFeatures": [{"signal": int(signal.SIGILL)}] * 5})
     error = fail(photos, tmp_path / "out", until_stage="features")
     assert error.code == ExitCode.MISSING
-    assert "built for another processor" in error.message
+    assert "built for a different processor" in error.message
     assert len(mvs_programs.calls("ComputeFeatures")) == 1
 
 
