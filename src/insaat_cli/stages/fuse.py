@@ -255,7 +255,7 @@ def main(request: StageRequest, events: Events) -> Metrics:
     region = region_for(options.roi, scene)
     try:
         metrics = fuse_depth_maps(
-            request.inputs["dense"] / "depth",
+            request.inputs["complete"] / "depth",
             undistorted / "images",
             request.output / "cloud.ply",
             options,

@@ -27,7 +27,7 @@ from insaat_cli.engine.colmap.model import Model, PlacedImage, Points
 from insaat_cli.engine.colmap.model_files import write_model
 from insaat_cli.machine.numba_cache import Cache
 from insaat_cli.pipeline.stage_contract import Events, Metrics, StageRequest
-from insaat_cli.stages import dense, export, fuse, surface, texture
+from insaat_cli.stages import complete, dense, export, fuse, surface, texture
 
 WIDTH, HEIGHT, FOCAL_PX = 192, 144, 200.0
 CENTERS = [(-0.5, 0.0), (0.0, 0.3), (0.5, 0.0), (0.0, -0.3)]
@@ -150,6 +150,7 @@ def compiled_stages() -> dict[str, Main]:
     """The stages with code that is compiled, in their order."""
     modules: dict[str, ModuleType] = {
         "dense": dense,
+        "complete": complete,
         "fuse": fuse,
         "surface": surface,
         "texture": texture,

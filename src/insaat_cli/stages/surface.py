@@ -220,7 +220,7 @@ def witnesses(depth: Path, images: Path) -> Iterator[Witness]:
 def main(request: StageRequest, events: Events) -> Metrics:
     return build_surface(
         request.inputs["fuse"] / "cloud.ply",
-        request.inputs["dense"] / "depth",
+        request.inputs["complete"] / "depth",
         request.inputs["undistort"] / "images",
         request.output / "mesh.ply",
         parse_options(SurfaceOptions, request.params),

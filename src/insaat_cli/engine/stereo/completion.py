@@ -1,0 +1,219 @@
+"""Depth for what is too plain to measure, from planes that what is measured around it supports.
+
+Of every view: what its neighbours agree on (`agreement.py`) is reliable; it lies on planes
+(`view_planes.py`); small pieces of the photo (`superpixels.py`) choose among these and those of the
+neighbours (`plane_evidence.py`, `plane_labels.py`); of a piece on a plane those pixels are completed
+that measured depth holds from enough sides (`plane_support.py`), and of these those stay that other
+views confirm (`confirmed_by`). Sky is never completed (`sky.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from insaat_cli.engine.scene.views import Floats, View
+from insaat_cli.engine.stereo.agreement import Agreement, agreed_depth, intrinsics_of
+from insaat_cli.engine.stereo.depth_map_files import NORMAL_SCALE, DepthMap
+from insaat_cli.engine.stereo.plane_evidence import SKY, Seen, gather
+from insaat_cli.engine.stereo.plane_labels import LabelCosts, choose_planes
+from insaat_cli.engine.stereo.plane_support import Support, supported
+from insaat_cli.engine.stereo.sky import SkyGuess, SkyRule, guess_sky
+from insaat_cli.engine.stereo.superpixels import Superpixels, superpixels
+from insaat_cli.engine.stereo.view_planes import (
+    PlaneSearch,
+    find_planes,
+    moved_planes,
+    rays_of,
+    without_doubles,
+)
+
+Map = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.bool_]
+CONFIDENCE = 64
+"""Of 255, of completed depth: where others measured, that counts more."""
+GRAY_BLUR_PX = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompletionRule:
+    """How plain surfaces are completed."""
+
+    piece_px: int = 14
+    """Side of the pieces of a photo."""
+    agreement: Agreement = field(
+        default_factory=lambda: Agreement(
+            views=2, reprojection_px=2.0, relative_depth=0.01, normal_cosine=0.25
+        )
+    )
+    planes: PlaneSearch = field(default_factory=PlaneSearch)
+    same_plane: float = 0.004
+    """Planes whose depths differ by less are one."""
+    most_planes: int = 40
+    views: int = 6
+    """Neighbours that are asked about a piece."""
+    tolerance: float = 0.01
+    """How far depth on a plane may be off it, as a share of it."""
+    costs: LabelCosts = field(default_factory=LabelCosts)
+    support: Support = field(default_factory=Support)
+    confirmed_share: float = 0.5
+    """Of a piece, what other views must have measured on its plane to hold it."""
+    confirming_views: int = 2
+    """Other views whose measured or completed depth must agree with what was completed."""
+    sky: SkyRule = field(default_factory=SkyRule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surveyed:
+    """What one view knows by itself, before others are asked about planes."""
+
+    seen: Seen
+    pieces: Superpixels
+    planes: Floats
+    sky: SkyGuess
+
+
+def survey(
+    view: View,
+    depth_map: DepthMap,
+    rgb: npt.NDArray[np.uint8],
+    others: Sequence[View],
+    other_maps: Sequence[DepthMap],
+    rule: CompletionRule,
+) -> Surveyed:
+    """Reliable depth, pieces, planes and a guess at the sky of one view."""
+    reliable = np.zeros_like(depth_map.depth)
+    if others:
+        agreement = replace(rule.agreement, views=min(rule.agreement.views, len(others)))
+        reliable, _ = agreed_depth(view, depth_map, others, other_maps, agreement)
+    pieces = superpixels(rgb, rule.piece_px)
+    gray = cv2.GaussianBlur(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), (0, 0), GRAY_BLUR_PX)
+    return Surveyed(
+        seen=Seen(view=view, gray=np.asarray(gray, np.uint8), reliable=reliable),
+        pieces=pieces,
+        planes=find_planes(view, pieces.labels, pieces.area, reliable, rule.planes),
+        sky=guess_sky(view, rgb, pieces, reliable, rule.sky),
+    )
+
+
+def propose(
+    own: Seen,
+    pieces: Superpixels,
+    planes: Sequence[tuple[View, Floats]],
+    others: Sequence[Seen],
+    rule: CompletionRule,
+) -> tuple[Map, npt.NDArray[np.int8]]:
+    """Depth (0: none) and normals of what planes support in a view besides its reliable depth.
+
+    `planes` are its own first, then its neighbours', each with the view they were found in.
+    """
+    view = own.view
+    nothing = np.zeros_like(own.reliable), np.zeros((*own.reliable.shape, 3), np.int8)
+    known = np.concatenate([moved_planes(some, source, view) for source, some in planes])
+    known = without_doubles(known, view, rule.same_plane, rule.most_planes)
+    if not len(known) or not others:
+        return nothing
+    evidence = gather(own, pieces.labels, pieces.count, known, others, rule.tolerance)
+    chosen = choose_planes(view, pieces, known, evidence, rule.costs)
+    held = evidence.confirmed[np.arange(pieces.count), np.maximum(chosen, 0)]
+    chosen_pixels = chosen[pieces.labels]
+    chosen_pixels[own.reliable == SKY] = -1
+    good = supported(
+        view,
+        chosen_pixels,
+        known,
+        own.reliable,
+        (held >= rule.confirmed_share)[pieces.labels],
+        rule.support,
+    )
+    good &= own.reliable == 0
+    return _on_planes(view, known, np.where(good, chosen_pixels, -1))
+
+
+def _on_planes(
+    view: View, planes: Floats, chosen: npt.NDArray[np.int32]
+) -> tuple[Map, npt.NDArray[np.int8]]:
+    x, y = rays_of(view)
+    depth = np.zeros(chosen.shape, np.float32)
+    normals = np.zeros((*chosen.shape, 3), np.int8)
+    v, u = np.nonzero(chosen >= 0)
+    plane = planes[chosen[v, u]]
+    w = plane[:, 0] * x[u] + plane[:, 1] * y[v] + plane[:, 2]
+    good = w > 0
+    depth[v[good], u[good]] = 1 / w[good]
+    towards = -plane / np.linalg.norm(plane, axis=1, keepdims=True)
+    normals[v, u] = np.rint(towards * NORMAL_SCALE)
+    return depth, normals
+
+
+def confirmed_by(
+    view: View, proposed: Map, others: Sequence[tuple[View, Map]], tolerance: float, least: int
+) -> Pixels:
+    """Where enough other views have a depth like the `proposed`, and fewer look through it.
+
+    Their depth is what they measured and agreed on or propose themselves, SKY, or 0.
+    """
+    agree = np.zeros(proposed.shape, np.int16)
+    against = np.zeros(proposed.shape, np.int16)
+    x, y = rays_of(view)
+    for other, depth in others:
+        rotation = other.R @ view.R.T
+        shift = other.t - rotation @ view.t
+        _confirm(
+            proposed, x, y, rotation.astype(np.float32), shift.astype(np.float32),
+            intrinsics_of(other).astype(np.float32), depth, np.float32(tolerance), agree, against,
+        )  # fmt: skip
+    return np.asarray((agree >= min(least, len(others))) & (agree > against) & (agree > 0))
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _confirm(  # type: ignore[no-untyped-def]
+    proposed, x, y, R, t, K, depth, tolerance, agree, against
+):
+    rows, columns = depth.shape
+    for v in range(proposed.shape[0]):
+        for u in range(proposed.shape[1]):
+            z = proposed[v, u]
+            if z <= 0:
+                continue
+            zj = z * (R[2, 0] * x[u] + R[2, 1] * y[v] + R[2, 2]) + t[2]
+            if zj <= 0:
+                continue
+            xj = z * (R[0, 0] * x[u] + R[0, 1] * y[v] + R[0, 2]) + t[0]
+            yj = z * (R[1, 0] * x[u] + R[1, 1] * y[v] + R[1, 2]) + t[1]
+            a = int(K[0] * xj / zj + K[2] + np.float32(0.5))
+            b = int(K[1] * yj / zj + K[3] + np.float32(0.5))
+            if a < 0 or b < 0 or a >= columns or b >= rows or depth[b, a] <= 0:
+                continue
+            relative = (depth[b, a] - zj) / zj
+            if abs(relative) < np.float32(1.5) * tolerance:
+                agree[v, u] += 1
+            elif relative > np.float32(3) * tolerance:
+                against[v, u] += 1
+
+
+def completed_map(
+    measured: DepthMap,
+    reliable: Map,
+    proposed: Map,
+    normals: npt.NDArray[np.int8],
+    confirmed: Pixels,
+) -> DepthMap:
+    """The measured map with what was completed in it, marked, and without depth in the sky."""
+    completed = (proposed > 0) & confirmed
+    sky = reliable == SKY
+    depth = np.where(completed, proposed, measured.depth)
+    confidence = np.where(completed, np.uint8(CONFIDENCE), measured.confidence)
+    depth[sky], confidence[sky] = 0, 0
+    return DepthMap(
+        depth=depth,
+        normals=np.where(completed[..., None], normals, measured.normals),
+        confidence=confidence,
+        completed=completed if completed.any() else None,
+        sky=sky if sky.any() else None,
+    )

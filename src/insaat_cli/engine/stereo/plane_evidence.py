@@ -1,0 +1,199 @@
+"""What photos say of a piece of a view lying on a plane: alike, measured, seen through, hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from insaat_cli.engine.scene.views import Floats, View
+from insaat_cli.engine.stereo.agreement import intrinsics_of
+from insaat_cli.engine.stereo.view_planes import rays_of
+
+Map = npt.NDArray[np.float32]
+SKY = np.float32(1e30)
+"""Depth of sky."""
+SAMPLES = 16
+"""Pixels of a piece that are asked."""
+DARKEST_DIFFERENCE = 24.0
+"""Gray levels from which on pixels are simply different."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What is known of one view: its photo, and depth that is reliable (0: none, SKY)."""
+
+    view: View
+    gray: npt.NDArray[np.uint8]
+    reliable: Map
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Of S pieces on K planes, (S, K) each; shares of a piece's samples."""
+
+    on: Map
+    """Its own reliable depth is on the plane."""
+    off: Map
+    """Its own reliable depth is off the plane."""
+    confirmed: Map
+    """Another view's reliable depth is on the plane."""
+    pierced: Map
+    """Another view looks through the plane there, and none confirms it."""
+    unlike: Map
+    """Mean difference of the most alike photos: 0 to 1."""
+
+
+def gather(
+    own: Seen,
+    labels: npt.NDArray[np.int32],
+    count: int,
+    planes: Floats,
+    others: Sequence[Seen],
+    tolerance: float,
+) -> Evidence:
+    """Ask `others` about every piece of `own` on every plane."""
+    x, y = rays_of(own.view)
+    samples = np.full((count, SAMPLES), -1, np.int32)
+    _spread_samples(labels, samples)
+    rows = max(one.gray.shape[0] for one in others)
+    columns = max(one.gray.shape[1] for one in others)
+    grays = np.zeros((len(others), rows, columns), np.uint8)
+    depths = np.zeros((len(others), rows, columns), np.float32)
+    sizes = np.array([one.gray.shape for one in others], np.int64)
+    to_other = np.empty((len(others), 3, 4))
+    K = np.array([intrinsics_of(one.view) for one in others])
+    for index, one in enumerate(others):
+        height, width = one.gray.shape
+        grays[index, :height, :width] = one.gray
+        depths[index, :height, :width] = one.reliable
+        rotation = one.view.R @ own.view.R.T
+        to_other[index, :, :3] = rotation
+        to_other[index, :, 3] = one.view.t - rotation @ own.view.t
+    result = np.zeros((5, count, len(planes)), np.float32)
+    _ask(
+        samples, own.gray, own.reliable, x, y, planes.astype(np.float32), grays, depths, sizes,
+        to_other.astype(np.float32), K.astype(np.float32), np.float32(tolerance), result,
+    )  # fmt: skip
+    on, off, confirmed, pierced, unlike = result
+    return Evidence(on=on, off=off, confirmed=confirmed, pierced=pierced, unlike=unlike)
+
+
+@njit(nogil=True, cache=True)
+def _spread_samples(labels, samples):  # type: ignore[no-untyped-def]
+    """Pixels of every piece, evenly over its rows: every n-th, as many as there is room for."""
+    rows, columns = labels.shape
+    size = np.zeros(len(samples), np.int32)
+    for v in range(rows):
+        for u in range(columns):
+            size[labels[v, u]] += 1
+    seen = np.zeros(len(samples), np.int32)
+    room = samples.shape[1]
+    for v in range(rows):
+        for u in range(columns):
+            s = labels[v, u]
+            place = seen[s] * room // max(size[s], 1)
+            # the middle pixel of each of `room` equal runs
+            if samples[s, place] < 0 and (2 * seen[s] + 1) * room >= (2 * place + 1) * size[s]:
+                samples[s, place] = v * columns + u
+            seen[s] += 1
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _ask(  # type: ignore[no-untyped-def]  # noqa: C901 - one loop, kept in one piece for speed
+    samples, gray, own, x, y, planes, grays, depths, sizes, to_other, K, tolerance, result
+):
+    columns = gray.shape[1]
+    views = len(grays)
+    difference = np.empty(views, np.float32)
+    mine = np.empty((views, SAMPLES), np.float32)
+    theirs = np.empty((views, SAMPLES), np.float32)
+    compared = np.empty(views, np.int64)
+    for s in range(len(samples)):
+        for p in range(len(planes)):
+            on, off, confirmed, pierced, asked = 0, 0, 0, 0, 0
+            compared[:] = 0
+            for k in range(SAMPLES):
+                if samples[s, k] < 0:
+                    continue
+                asked += 1
+                v, u = samples[s, k] // columns, samples[s, k] % columns
+                w = planes[p, 0] * x[u] + planes[p, 1] * y[v] + planes[p, 2]
+                if w <= np.float32(1e-9):
+                    pierced += 1
+                    continue
+                z = np.float32(1) / w
+                if own[v, u] > 0:
+                    if abs(own[v, u] * w - 1) < tolerance:
+                        on += 1
+                    elif abs(own[v, u] * w - 1) > np.float32(1.5) * tolerance:
+                        off += 1
+                agrees, through = 0, 0
+                for j in range(views):
+                    T = to_other[j]
+                    zj = z * (T[2, 0] * x[u] + T[2, 1] * y[v] + T[2, 2]) + T[2, 3]
+                    if zj <= 0:
+                        continue
+                    xj = z * (T[0, 0] * x[u] + T[0, 1] * y[v] + T[0, 2]) + T[0, 3]
+                    yj = z * (T[1, 0] * x[u] + T[1, 1] * y[v] + T[1, 2]) + T[1, 3]
+                    a = int(K[j, 0] * xj / zj + K[j, 2] + np.float32(0.5))
+                    b = int(K[j, 1] * yj / zj + K[j, 3] + np.float32(0.5))
+                    if a < 0 or b < 0 or a >= sizes[j, 1] or b >= sizes[j, 0]:
+                        continue
+                    seen = depths[j, b, a]
+                    if seen > 0:
+                        relative = (seen - zj) / zj
+                        if abs(relative) < tolerance:
+                            agrees += 1
+                        elif relative > np.float32(3) * tolerance:
+                            through += 1
+                        elif relative < np.float32(-3) * tolerance:
+                            continue
+                    n = compared[j]
+                    mine[j, n], theirs[j, n] = np.float32(gray[v, u]), np.float32(grays[j, b, a])
+                    compared[j] = n + 1
+                if agrees > through:
+                    confirmed += 1
+                elif through > 0:
+                    pierced += 1
+            if asked == 0:
+                continue
+            share = np.float32(1.0 / asked)
+            result[0, s, p], result[1, s, p] = on * share, off * share
+            result[2, s, p], result[3, s, p] = confirmed * share, pierced * share
+            result[4, s, p] = _unlike(mine, theirs, compared, asked, difference)
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _unlike(mine, theirs, compared, asked, difference):  # type: ignore[no-untyped-def]
+    """Mean over the two most alike photos, their mean brightness mostly left out."""
+    found = 0
+    for j in range(len(compared)):
+        n = compared[j]
+        if 2 * n < asked:
+            continue
+        shift = np.float32(0)
+        for k in range(n):
+            shift += theirs[j, k] - mine[j, k]
+        shift /= np.float32(n)
+        total = np.float32(0)
+        for k in range(n):
+            total += min(
+                abs(theirs[j, k] - mine[j, k] - shift) + np.float32(0.25) * abs(shift),
+                np.float32(DARKEST_DIFFERENCE),
+            )
+        value = total / np.float32(n * DARKEST_DIFFERENCE)
+        place = found
+        while place > 0 and difference[place - 1] > value:
+            difference[place] = difference[place - 1]
+            place -= 1
+        difference[place] = value
+        found += 1
+    if found == 0:
+        return np.float32(0.5)
+    if found == 1:
+        return difference[0]
+    return np.float32(0.5) * (difference[0] + difference[1])

@@ -1,0 +1,233 @@
+"""Stage `complete`: depth on plain surfaces, from planes that what was measured supports."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from insaat_cli.engine.bounded_map import in_order
+from insaat_cli.engine.scene.views import Floats
+from insaat_cli.engine.stereo.completion import (
+    CompletionRule,
+    completed_map,
+    confirmed_by,
+    propose,
+    survey,
+)
+from insaat_cli.engine.stereo.depth_map_files import INDEX_NAME, DepthMap, read_index
+from insaat_cli.engine.stereo.plane_evidence import SKY, Seen
+from insaat_cli.engine.stereo.plane_support import Support
+from insaat_cli.engine.stereo.sky import SkyGuess, set_has_sky
+from insaat_cli.engine.stereo.superpixels import Superpixels
+from insaat_cli.engine.working_images import load_rgb
+from insaat_cli.pipeline.completion import Completion
+from insaat_cli.pipeline.stage_contract import (
+    Events,
+    Metrics,
+    StageRequest,
+    parse_options,
+    run_stage,
+)
+
+Map = npt.NDArray[np.float32]
+FLOOR_HEIGHT = 0.0
+"""Ground of the world frame, from `sparse` on."""
+SURVEY, PROPOSAL = "survey", "proposal"
+PIECES = ("labels", "area", "pairs", "length", "contrast", "middle")
+SURVEY_SHARE = 0.5
+"""Of the time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompleteOptions:
+    """Whether and how plain surfaces are completed."""
+
+    mode: Completion = Completion.ON
+    views: int = 6
+    """Neighbours that are asked about a piece of a photo."""
+    confirming_views: int = 2
+    """Other photos that must agree with what was completed."""
+    sides: int = 3
+    """Of eight directions, in how many there must be measured depth on the same plane."""
+
+
+def complete_depth_maps(
+    depth: Path,
+    images: Path,
+    output: Path,
+    options: CompleteOptions,
+    *,
+    threads: int = 1,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Metrics:
+    """Write `output`, a folder like `depth`, with completed depth maps."""
+    output.mkdir(parents=True, exist_ok=True)
+    _link(depth / INDEX_NAME, output / INDEX_NAME)
+    entries = read_index(depth)
+    if options.mode is Completion.OFF:
+        for entry in entries:
+            _link(depth / entry.file, output / entry.file)
+        return {"completed": 0.0, "sky": 0.0}
+    cv2.setNumThreads(1)
+    run = _Run(depth, images, output, options, threads)
+    run.scratch.mkdir()
+    guesses: list[SkyGuess] = []
+    shares: list[tuple[float, float]] = []
+    places = range(len(entries))
+    with ThreadPoolExecutor(threads) as pool:
+        for guess in in_order(pool, run.survey, places, ahead=threads + 1):
+            guesses.append(guess)
+            progress(SURVEY_SHARE * len(guesses) / len(entries))
+        heights = np.array([entry.view.center[1] for entry in entries], np.float32)
+        run.has_sky = set_has_sky(guesses, heights, FLOOR_HEIGHT)
+        for done, _ in enumerate(in_order(pool, run.propose, places, ahead=threads + 1)):
+            progress(SURVEY_SHARE + (0.95 - SURVEY_SHARE) * (done + 1) / len(entries))
+        for share in in_order(pool, run.finish, places, ahead=threads + 1):
+            shares.append(share)
+            progress(0.95 + 0.05 * len(shares) / len(entries))
+    shutil.rmtree(run.scratch)
+    completed, sky = np.mean(shares, axis=0)
+    return {"completed": round(float(completed), 4), "sky": round(float(sky), 4)}
+
+
+class _Run:
+    """The three passes over all views; what one leaves for the next lies in a scratch folder."""
+
+    def __init__(
+        self,
+        depth: Path,
+        images: Path,
+        output: Path,
+        options: CompleteOptions,
+        threads: int,
+    ) -> None:
+        self.depth, self.images, self.output = depth, images, output
+        self.entries = read_index(depth)
+        self.scratch = output.parent / "scratch"
+        self.has_sky = False
+        self.rule = CompletionRule(
+            views=options.views,
+            confirming_views=options.confirming_views,
+            support=Support(directions=options.sides),
+        )
+        kept = lru_cache(maxsize=12 + 2 * threads)
+        self._map_of, self._seen_of = kept(self._load_map), kept(self._load_seen)
+        self._reliable_or_proposed_of = kept(self._load_reliable_or_proposed)
+
+    def survey(self, index: int) -> SkyGuess:
+        """First pass: what one view knows by itself; the guess at its sky."""
+        entry = self.entries[index]
+        view, others = entry.view, entry.neighbours
+        found = survey(
+            view,
+            self._map_of(index),
+            load_rgb(self.images / view.name, view.width, view.height),
+            [self.entries[other].view for other in others],
+            [self._map_of(other) for other in others],
+            self.rule,
+        )
+        pieces = found.pieces
+        np.savez(
+            self._scratch_file(SURVEY, index),
+            gray=found.seen.gray,
+            reliable=found.seen.reliable,
+            planes=found.planes,
+            sky=found.sky.pixels,
+            labels=pieces.labels,
+            area=pieces.area,
+            pairs=pieces.pairs,
+            length=pieces.length,
+            contrast=pieces.contrast,
+            middle=pieces.middle,
+        )
+        return replace(found.sky, pixels=np.empty((0, 0), bool))
+
+    def propose(self, index: int) -> None:
+        """Second pass: what planes support."""
+        entry = self.entries[index]
+        with np.load(self._scratch_file(SURVEY, index)) as data:
+            pieces = Superpixels(**{key: data[key] for key in PIECES})
+        own, planes = self._seen_of(index)
+        others = [self._seen_of(other) for other in entry.neighbours]
+        sources = [(own.view, planes), *((other.view, found) for other, found in others)]
+        asked = [other for other, _ in others[: self.rule.views]]
+        depth, normals = propose(own, pieces, sources, asked, self.rule)
+        np.savez(self._scratch_file(PROPOSAL, index), depth=depth, normals=normals)
+
+    def finish(self, index: int) -> tuple[float, float]:
+        """Third pass: what other views confirm; the shares completed and of sky."""
+        entry = self.entries[index]
+        own, _ = self._seen_of(index)
+        with np.load(self._scratch_file(PROPOSAL, index)) as data:
+            depth, normals = data["depth"], data["normals"]
+        confirmed = confirmed_by(
+            entry.view,
+            depth,
+            [
+                (self.entries[other].view, self._reliable_or_proposed_of(other))
+                for other in entry.neighbours
+            ],
+            self.rule.tolerance,
+            self.rule.confirming_views,
+        )
+        measured = DepthMap.load(self.depth / entry.file)
+        result = completed_map(measured, own.reliable, depth, normals, confirmed)
+        result.save(self.output / entry.file)
+        return _share(result.completed), _share(result.sky)
+
+    def _scratch_file(self, kind: str, index: int) -> Path:
+        return self.scratch / f"{kind}{index:05d}.npz"
+
+    def _load_map(self, index: int) -> DepthMap:
+        return DepthMap.load(self.depth / self.entries[index].file)
+
+    def _load_seen(self, index: int) -> tuple[Seen, Floats]:
+        """What is known of a view, sky included, and its planes."""
+        with np.load(self._scratch_file(SURVEY, index)) as data:
+            reliable = data["reliable"]
+            if self.has_sky:
+                reliable[data["sky"]] = SKY
+            seen = Seen(view=self.entries[index].view, gray=data["gray"], reliable=reliable)
+            return seen, data["planes"]
+
+    def _load_reliable_or_proposed(self, index: int) -> Map:
+        seen, _ = self._seen_of(index)
+        with np.load(self._scratch_file(PROPOSAL, index)) as data:
+            return np.where(seen.reliable > 0, seen.reliable, data["depth"])
+
+
+def _share(pixels: npt.NDArray[np.bool_] | None) -> float:
+    return 0.0 if pixels is None else float(pixels.mean())
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file by another name; a copy where the file system cannot."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def main(request: StageRequest, events: Events) -> Metrics:
+    return complete_depth_maps(
+        request.inputs["dense"] / "depth",
+        request.inputs["undistort"] / "images",
+        request.output / "depth",
+        parse_options(CompleteOptions, request.params),
+        threads=request.threads,
+        progress=events.progress,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(main))
