@@ -24,8 +24,8 @@ from insaat_cli.runner.process import ChildProcess, ChildSpec
 
 from .harness import Undisturbed
 
-STAGES = ["resize", "features", "matching", "sparse", "undistort", "dense", "fuse", "surface",
-          "texture", "inspection", "export"]  # fmt: skip
+STAGES = ["resize", "features", "matching", "sparse", "undistort", "dense", "complete", "fuse",
+          "surface", "texture", "inspection", "export"]  # fmt: skip
 STOPPED_WITHIN_S = 2.0
 AT_WORK_WITHIN_S = 60.0
 STOPPED_TIMES = 100

@@ -24,6 +24,7 @@ from insaat_cli.engine.sfm.working_photos import read_photos
 from insaat_cli.errors import DoNotFitError
 from insaat_cli.pipeline.stage_contract import Events, parse_options
 from insaat_cli.stages import dense
+from insaat_cli.stages.complete import CompleteOptions, complete_depth_maps
 from insaat_cli.stages.dense import DenseOptions, make_depth_maps
 from insaat_cli.stages.features import FeaturesOptions, find_features
 from insaat_cli.stages.fuse import FuseOptions, fuse_depth_maps
@@ -117,6 +118,14 @@ def test_dense(plane: Path, tmp_path: Path, name: str, value: float) -> None:
     metrics = make_depth_maps(plane, plane, tmp_path / "depth", options)
     assert metrics["depth_maps"] == 4
     assert metrics["filled"] > 0
+
+
+@pytest.mark.parametrize(("name", "value"), extremes("complete"))
+def test_complete(plane: Path, tmp_path: Path, name: str, value: float) -> None:
+    options = parse_options(CompleteOptions, {name: value})
+    metrics = complete_depth_maps(plane / "depth", plane, tmp_path / "depth", options)
+    assert metrics["sky"] == 0
+    assert len(list((tmp_path / "depth").glob("*.npz"))) == 4
 
 
 @pytest.mark.parametrize(("name", "value"), extremes("fuse"))

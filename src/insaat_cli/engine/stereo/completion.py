@@ -1,10 +1,10 @@
 """Depth for what is too plain to measure, from planes that what is measured around it supports.
 
 Of every view: what its neighbours agree on (`agreement.py`) is reliable; it lies on planes
-(`view_planes.py`); small pieces of the photo (`superpixels.py`) choose among these and those of the
-neighbours (`plane_evidence.py`, `plane_labels.py`); of a piece on a plane those pixels are completed
-that measured depth holds from enough sides (`plane_support.py`), and of these those stay that other
-views confirm (`confirmed_by`). Sky is never completed (`sky.py`).
+(`view_planes.py`); small pieces of the photo (`superpixels.py`) choose among these and those of its
+neighbours (`plane_evidence.py`, `plane_labels.py`); completed are pixels of a piece on a plane
+that measured depth holds from enough sides (`plane_support.py`), that no other view looks through,
+and whose depth others confirm (`confirmed_by`). Sky is never completed (`sky.py`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from insaat_cli.engine.scene.views import Floats, View
 from insaat_cli.engine.stereo.agreement import Agreement, agreed_depth, intrinsics_of
 from insaat_cli.engine.stereo.depth_map_files import NORMAL_SCALE, DepthMap
 from insaat_cli.engine.stereo.plane_evidence import SKY, Seen, gather
-from insaat_cli.engine.stereo.plane_labels import LabelCosts, choose_planes
+from insaat_cli.engine.stereo.plane_labels import NONE, LabelCosts, choose_planes
 from insaat_cli.engine.stereo.plane_support import Support, supported
 from insaat_cli.engine.stereo.sky import SkyGuess, SkyRule, guess_sky
 from insaat_cli.engine.stereo.superpixels import Superpixels, superpixels
@@ -61,8 +61,6 @@ class CompletionRule:
     """How far depth on a plane may be off it, as a share of it."""
     costs: LabelCosts = field(default_factory=LabelCosts)
     support: Support = field(default_factory=Support)
-    confirmed_share: float = 0.5
-    """Of a piece, what other views must have measured on its plane to hold it."""
     confirming_views: int = 2
     """Other views whose measured or completed depth must agree with what was completed."""
     sky: SkyRule = field(default_factory=SkyRule)
@@ -120,19 +118,16 @@ def propose(
         return nothing
     evidence = gather(own, pieces.labels, pieces.count, known, others, rule.tolerance)
     chosen = choose_planes(view, pieces, known, evidence, rule.costs)
-    held = evidence.confirmed[np.arange(pieces.count), np.maximum(chosen, 0)]
     chosen_pixels = chosen[pieces.labels]
-    chosen_pixels[own.reliable == SKY] = -1
-    good = supported(
-        view,
-        chosen_pixels,
-        known,
-        own.reliable,
-        (held >= rule.confirmed_share)[pieces.labels],
-        rule.support,
+    chosen_pixels[own.reliable == SKY] = NONE
+    depth, _ = _on_planes(view, known, chosen_pixels)
+    agree, against = _opinions(
+        view, depth, [(other.view, other.reliable) for other in others], rule.tolerance
     )
+    chosen_pixels[against > agree] = NONE
+    good = supported(view, chosen_pixels, known, own.reliable, agree > against, rule.support)
     good &= own.reliable == 0
-    return _on_planes(view, known, np.where(good, chosen_pixels, -1))
+    return _on_planes(view, known, np.where(good, chosen_pixels, NONE))
 
 
 def _on_planes(
@@ -158,6 +153,14 @@ def confirmed_by(
 
     Their depth is what they measured and agreed on or propose themselves, SKY, or 0.
     """
+    agree, against = _opinions(view, proposed, others, tolerance)
+    return np.asarray((agree >= min(least, len(others))) & (agree > against) & (agree > 0))
+
+
+def _opinions(
+    view: View, proposed: Map, others: Sequence[tuple[View, Map]], tolerance: float
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
+    """For every pixel how many other views have a depth like it, and how many look through it."""
     agree = np.zeros(proposed.shape, np.int16)
     against = np.zeros(proposed.shape, np.int16)
     x, y = rays_of(view)
@@ -168,7 +171,7 @@ def confirmed_by(
             proposed, x, y, rotation.astype(np.float32), shift.astype(np.float32),
             intrinsics_of(other).astype(np.float32), depth, np.float32(tolerance), agree, against,
         )  # fmt: skip
-    return np.asarray((agree >= min(least, len(others))) & (agree > against) & (agree > 0))
+    return agree, against
 
 
 @njit(nogil=True, cache=True, fastmath=True)

@@ -73,7 +73,7 @@ def _lies_on(chosen, planes, depth, x, y, tolerance, on):  # type: ignore[no-unt
 
 
 @njit(nogil=True, cache=True)
-def _look(  # type: ignore[no-untyped-def]
+def _look(  # type: ignore[no-untyped-def]  # noqa: C901 - one loop, kept in one piece for speed
     chosen, on, planes, depth, x, y, tolerance, du, dv, bit, hits
 ):
     """Set `bit` of `hits` where a step by (-du, -dv) after the other comes to held pixels."""

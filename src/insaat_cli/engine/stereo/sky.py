@@ -51,13 +51,20 @@ class SkyRule:
     """Of its border, by length, so much must be a clear edge."""
     least_share: float = 0.002
     """Of a photo: less is not worth to be called sky."""
+    wire_px: int = 8
+    """Wires and branches across the sky are thinner together, along a line upwards."""
+    covered_share: float = 0.4
+    """Of a piece of sky, so much may lie below something else."""
+    island_share: float = 0.01
+    """Of a piece of sky, so much may be measured within: more is windows in a wall."""
     blue: float = 6.0
     """CIELAB b below neutral by so much is blue."""
     bright_gain: float = 12.0
     """Lightness above that of nearly all that is measured, at which pale sky is sky."""
     bright_percentile: float = 85.0
-    gap_px: float = 12.0
-    """Beside pieces of sky, so far, pixels of its color that touch it are sky, too."""
+    gap_contrast: float = 18.0
+    gap_px: int = 12
+    """Beside pieces of sky, so far, pixels of about its color that touch it are sky, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,13 +99,14 @@ def guess_sky(
     seeds = _mean(pieces, light**2) - _mean(pieces, light) ** 2 < rule.roughness**2
     seeds &= (measured < rule.seed_measured_share) & _at_upper_end(pieces, rise)
     found = _grown(pieces, candidate, seeds, rule)
+    found = _open_above(view, pieces, found, reliable > 0, rule)
     share = float(pieces.area[found].sum() / pieces.area.sum())
     if share < rule.least_share:
         found[:] = False
     weight = pieces.area * found
     total = max(float(weight.sum()), 1.0)
     return SkyGuess(
-        pixels=_pixels(pieces, found, bright | blue, rule),
+        pixels=_pixels(pieces, found, lab, bright | blue, rule),
         share=share,
         blue=bool((weight * _mean(pieces, blue.astype(np.float32))).sum() > 0.5 * total),
         bright=bool((weight * _mean(pieces, bright.astype(np.float32))).sum() > 0.5 * total),
@@ -117,15 +125,18 @@ def rises(view: View) -> Map:
 
 
 def _pixels(
-    pieces: Superpixels, found: npt.NDArray[np.bool_], colored: Pixels, rule: SkyRule
+    pieces: Superpixels, found: npt.NDArray[np.bool_], lab: Map, colored: Pixels, rule: SkyRule
 ) -> Pixels:
     """Sky as fine as its color tells: masts stay out, and gaps between chimneys come in."""
     inside = found[pieces.labels]
     if not inside.any():
         return inside
-    size = 2 * int(rule.gap_px) + 1
-    about = cv2.dilate(inside.astype(np.uint8), np.ones((size, size), np.uint8)) > 0
-    _, parts = cv2.connectedComponents((about & colored).astype(np.uint8), connectivity=4)
+    size = (2 * rule.gap_px + 1, 2 * rule.gap_px + 1)
+    near = cv2.blur(inside.astype(np.float32), size)
+    local = cv2.blur(np.where(inside[..., None], lab, 0), size) / np.maximum(near, 1e-6)[..., None]
+    alike = np.square(lab - local).sum(axis=2) < rule.gap_contrast**2
+    colored = colored & alike & (near > 0.5 / (size[0] * size[1]))
+    _, parts = cv2.connectedComponents(colored.astype(np.uint8), connectivity=4)
     joined = np.zeros(int(parts.max()) + 1, bool)
     joined[parts[inside & colored]] = True
     joined[0] = False
@@ -170,6 +181,47 @@ def _grown(
     )
     good = clear >= rule.clear_edge_share * length
     return np.asarray(inside & good[group])
+
+
+def _open_above(
+    view: View,
+    pieces: Superpixels,
+    found: npt.NDArray[np.bool_],
+    measured: Pixels,
+    rule: SkyRule,
+) -> npt.NDArray[np.bool_]:
+    """Groups that nothing stands above, and that nothing measured lies within.
+
+    A pale wall ends at its roof and has windows in it; sky does not.
+    """
+    soft = found[pieces.pairs].all(axis=1) & (pieces.contrast < rule.join_contrast)
+    group = _components(pieces.count, pieces.pairs[soft])
+    inside = found[pieces.labels]
+    # image axis along which the photo's upright runs, turned so that up is the first row
+    sideways, upwards = view.R[0, 1], view.R[1, 1]
+    turns = (
+        (0 if upwards < 0 else 2) if abs(upwards) >= abs(sideways) else (1 if sideways > 0 else 3)
+    )
+    over = np.rot90(np.cumsum(np.rot90(~inside, turns), axis=0), -turns)
+    of_pixel = group[pieces.labels]
+    area = np.bincount(of_pixel[inside], minlength=pieces.count)
+    under = np.bincount(of_pixel[inside & (over > rule.wire_px)], minlength=pieces.count)
+    good = under <= rule.covered_share * area
+    for number in np.unique(group[found]):
+        if good[number]:
+            islands = _holes(inside & (of_pixel == number)) & measured
+            good[number] = islands.sum() <= rule.island_share * area[number]
+    return np.asarray(found & good[group])
+
+
+def _holes(pixels: Pixels) -> Pixels:
+    """What `pixels` enclose."""
+    _, parts = cv2.connectedComponents((~pixels).astype(np.uint8), connectivity=4)
+    edge = [parts[0], parts[-1], parts[:, 0], parts[:, -1]]
+    outside = np.zeros(int(parts.max()) + 1, bool)
+    outside[np.concatenate(edge)] = True
+    outside[0] = True
+    return np.asarray(~outside[parts])
 
 
 def _components(count: int, links: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:

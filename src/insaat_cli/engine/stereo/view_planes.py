@@ -183,7 +183,7 @@ def _refit(plane, moments, means, weights, tolerance):  # type: ignore[no-untype
 
 
 @njit(nogil=True, cache=True)
-def _search(  # type: ignore[no-untyped-def]
+def _search(  # type: ignore[no-untyped-def]  # noqa: C901 - one loop, kept in one piece for speed
     moments, up, reaches, tolerance, trials, least, seed, planes
 ):
     """Fill `planes`; return how many there are. What lies on one found counts no more."""
