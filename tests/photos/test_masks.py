@@ -158,7 +158,7 @@ def test_a_photo_of_which_its_mask_leaves_nothing_is_left_out(
     assert [one.name for one in found.used] == ["0.jpg", "1.jpg", "2.jpg", "4.jpg"]
     (lost,) = found.left_out
     assert (lost.name, lost.is_photo) == ("3.jpg", True)
-    assert "entirely black" in lost.reason
+    assert "hides all of it" in lost.reason
 
 
 def test_masks_that_leave_too_few_photos_are_refused_by_name(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Working photos as the stages read them: RGB at a smaller size, and which pixels count.
 
 The mask of `images/NAME.jpg` is `masks/NAME.png` beside the folder `images`, of the same size, 255
-where the photo counts and 0 where not. A photo without such a file counts as a whole.
+where the photo counts and 0 where not. A photo without such a file counts as a whole. `resize`
+writes them, from what users give (`photos/masks.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Masks: which pixels of which photo are to be used. Black is left out.
+"""Masks that users give: which photo each belongs to, and which pixels of it are used.
 
 A mask is a picture that bears the name of its photo: IMG_1.png, IMG_1.jpg.png (as COLMAP has it),
-IMG_1.mask.png or IMG_1_mask.png (as OpenMVG has it) for IMG_1.jpg.
+IMG_1.mask.png or IMG_1_mask.png (as OpenMVG has it) for IMG_1.jpg. What is black in it is not used.
+`with_masks` finds and checks them before a run; `resize` reads them with `upright_mask` and writes
+one for each working photo (`engine/working_images.py`), which is all that later stages know.
 """
 
 from __future__ import annotations
@@ -13,24 +15,36 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
 
 from insaat_cli.errors import PhotosError, UsageError
 from insaat_cli.formatting import counted, printable
 from insaat_cli.photos.exif import DAMAGED_EXIF
 from insaat_cli.photos.find_photos import natural_key
-from insaat_cli.photos.mask_pixels import kept_of
 from insaat_cli.photos.photo_file import MAX_PIXELS, picture_readers
 from insaat_cli.photos.photo_set import MIN_PHOTOS, LeftOut, Photo, PhotoSet
+
+Kept = npt.NDArray[np.bool_]
+"""(height, width), True where a photo is used."""
 
 ASPECT_TOLERANCE = 0.01
 """Ratio of sides that rounding to whole pixels explains."""
 LOOKED_AT_PIXELS = 50_000_000
 """Larger masks are not decoded here, outside of the memory budget."""
-HIDDEN = "its mask is entirely black, so none of it would be used"
+HIDDEN = "its mask hides all of it"
 NAMES_SHOWN = 3
-TURNED = 5
-"""EXIF orientations from here on lie on their side."""
+BLACK_BELOW = 16
+"""Of 255. Black in a JPEG is not quite 0."""
+TRANSPARENT_BELOW = 128
+TURNS = {
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""For EXIF orientations that lie on their side: what turns them upright."""
 
 
 def with_masks(photos: PhotoSet, folder: Path) -> PhotoSet:
@@ -158,7 +172,7 @@ def _masked(photo: Photo, mask_of: Mapping[str, Path]) -> Photo:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise PhotosError(f"the mask {printable(str(path))} is too large")
-            turned = image.getexif().get(0x0112, 1) >= TURNED
+            turned = image.getexif().get(0x0112, 1) in TURNS
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except (*DAMAGED_EXIF, EOFError, MemoryError) as error:
         raise PhotosError(
@@ -166,7 +180,7 @@ def _masked(photo: Photo, mask_of: Mapping[str, Path]) -> Photo:
             f"{printable(str(getattr(error, 'strerror', None) or error))}",
             hint="remove it, or write it again as PNG",
         ) from error
-    stored = photo.orientation >= TURNED
+    stored = photo.orientation in TURNS
     shapes = [(photo.width, photo.height)] + [(photo.height, photo.width)] * stored
     size = (height, width) if turned else (width, height)
     if not any(alike(size, shape) for shape in shapes):
@@ -182,3 +196,47 @@ def alike(size: tuple[int, int], other: tuple[int, int]) -> bool:
     """Whether pictures of (width, height) `size` and `other` have the same shape."""
     ratio = size[0] * other[1] / (size[1] * other[0])
     return abs(ratio - 1.0) <= ASPECT_TOLERANCE
+
+
+def transparency(photo: Image.Image) -> Kept | None:
+    """True where a photo (height, width) is opaque; None where all of it is."""
+    if photo.mode not in ("RGBA", "LA", "PA") and "transparency" not in photo.info:
+        return None
+    opaque = np.asarray(photo.convert("RGBA").getchannel("A")) >= TRANSPARENT_BELOW
+    return None if opaque.all() else opaque
+
+
+def upright_mask(path: Path, photo: Image.Image, orientation: int) -> Kept:
+    """The mask in `path` as the upright `photo` stands, True where it is not black.
+
+    A mask that lies as the photo's file does, unlike the upright photo, is turned as the photo's
+    EXIF `orientation` says. Raises PhotosError where it cannot be decoded.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            mask = ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise PhotosError(f"the mask {path.name} cannot be decoded: {error}") from error
+    lies = (mask.width > mask.height) != (photo.width > photo.height)
+    if orientation in TURNS and lies:
+        mask = mask.transpose(TURNS[orientation])
+    return kept_of(mask)
+
+
+def kept_of(mask: Image.Image) -> Kept:
+    """True where `mask` (height, width) lets its photo be used: not black, or opaque."""
+    cut_out = transparency(mask)
+    if cut_out is not None:
+        return cut_out
+    values = np.asarray(mask if mask.mode.startswith(("I", "F")) else mask.convert("L"))
+    # Some programs write 1 for white.
+    return np.asarray(values >= (BLACK_BELOW if values.max() >= BLACK_BELOW else 1))
+
+
+def shrunk(kept: Kept, size: tuple[int, int]) -> Image.Image:
+    """`kept` as a picture of (width, height) `size`: 255 where more than half of a pixel counts."""
+    shares = Image.fromarray(np.where(kept, 255, 0).astype(np.uint8)).resize(
+        size, Image.Resampling.BOX
+    )
+    return shares.point(lambda value: 255 if value > 127 else 0)

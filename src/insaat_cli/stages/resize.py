@@ -22,7 +22,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from insaat_cli.engine.sfm.working_photos import some_of
 from insaat_cli.engine.working_images import FOLDER, write_mask
 from insaat_cli.errors import PhotosError
-from insaat_cli.photos.mask_pixels import shrunk, transparency, upright_mask
+from insaat_cli.photos.masks import HIDDEN, shrunk, transparency, upright_mask
 from insaat_cli.pipeline.stage_contract import (
     Events,
     Metrics,
@@ -32,7 +32,6 @@ from insaat_cli.pipeline.stage_contract import (
 )
 
 MIN_PHOTOS = 3
-HIDDEN = "its mask hides all of it"
 TRANSPARENT = "it is fully transparent"
 REDUCING_GAP = 3.0
 """Pillow box-shrinks to this many times the target before its Lanczos filter."""
