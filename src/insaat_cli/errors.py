@@ -85,6 +85,10 @@ class StageError(InsaatError):
     code = ExitCode.STAGE
 
 
+class TimedOutError(StageError):
+    """A stage or a job made no progress, or took far longer than was predicted."""
+
+
 class DiskFullError(MachineError, StageError):
     """The disk has too little space for what is to be written."""
 

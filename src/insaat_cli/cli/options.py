@@ -119,6 +119,16 @@ ThreadsOption = Annotated[
     int | None,
     typer.Option(min=1, max=4096, metavar="N", help="Default: all.", rich_help_panel=RUN_PANEL),
 ]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        metavar="SECONDS",
+        help="Stop a stage without progress for this time; 0: never.",
+        show_default="5 times what was predicted, 1 hour at least",
+        rich_help_panel=RUN_PANEL,
+    ),
+]
 FromOption = Annotated[
     str | None,
     typer.Option(

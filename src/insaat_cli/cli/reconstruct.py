@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,7 @@ from insaat_cli.cli.options import (
     SetOption,
     StrictOption,
     ThreadsOption,
+    TimeoutOption,
     UntilOption,
     VerboseOption,
     given_path,
@@ -40,6 +42,7 @@ from insaat_cli.formatting import printable
 from insaat_cli.pipeline.completion import Completion
 from insaat_cli.pipeline.defaults import DEFAULT_PRESET
 from insaat_cli.pipeline.region import AUTO
+from insaat_cli.planning.deadlines import ONLY_SILENCE
 from insaat_cli.reconstruction.options import Keep, ReconstructionOptions
 
 if TYPE_CHECKING:
@@ -81,6 +84,7 @@ def reconstruct_command(
     together: TogetherOption = False,
     no_degrade: NoDegradeOption = False,
     strict: StrictOption = False,
+    silence_timeout: TimeoutOption = None,
     keep: KeepOption = Keep.ALL,
     overwrite: OverwriteOption = False,
     json: JsonOption = False,
@@ -113,6 +117,7 @@ def reconstruct_command(
         dry_run=dry_run,
         degrade=not no_degrade,
         strict=strict,
+        deadlines=replace(ONLY_SILENCE, silence_s=silence_timeout),
         keep=keep,
         overwrite=overwrite,
         command=("insaat", *session_of(context).arguments),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from insaat_cli.cli.options import MemoryOption, ThreadsOption, given_path, listed
+from insaat_cli.cli.options import MemoryOption, ThreadsOption, TimeoutOption, given_path, listed
 from insaat_cli.cli.queue_options import (
     AllowOption,
     BellOption,
@@ -19,6 +19,7 @@ from insaat_cli.cli.queue_options import (
 )
 from insaat_cli.cli.session import output_for
 from insaat_cli.errors import UsageError
+from insaat_cli.planning.deadlines import Deadlines
 from insaat_cli.remote.worker.options import (
     DEFAULT_LEASE_S,
     DEFAULT_POLL_S,
@@ -31,6 +32,24 @@ if TYPE_CHECKING:
     from insaat_cli.remote.store.protocol import Store
 
 MIN_LEASE_S = 1.0
+StageTimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        metavar="SECONDS",
+        help="Stop a stage after this time; 0: never.",
+        show_default="20 times what was predicted, 4 hours at least",
+    ),
+]
+JobTimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        metavar="SECONDS",
+        help="Stop a job after this time; 0: never.",
+        show_default="20 times what was predicted, 12 hours at least",
+    ),
+]
 
 
 ConcurrencyOption = Annotated[
@@ -92,6 +111,9 @@ def worker_command(
     stage_network: Annotated[
         bool, typer.Option("--stage-network", help="Let stages use the network (never needed).")
     ] = False,
+    silence_timeout: TimeoutOption = None,
+    stage_timeout: StageTimeoutOption = None,
+    job_timeout: JobTimeoutOption = None,
     max_memory: MemoryOption = None,
     threads: ThreadsOption = None,
     work_folder: WorkFolderOption = None,
@@ -128,6 +150,8 @@ def worker_command(
         idle_exit_s=idle_exit,
         stop_s=stop,
         network=stage_network,
+        deadlines=Deadlines(silence_s=silence_timeout, stage_s=stage_timeout),
+        job_s=job_timeout,
         checkpoint_min_s=checkpoint_min,
         work_folder=work_folder,
         metrics_host=metrics_host,

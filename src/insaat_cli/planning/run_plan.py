@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from insaat_cli.pipeline.definition import FORMATS_PARAMETER, Pipeline
+from insaat_cli.planning.deadlines import ONLY_SILENCE, Deadlines
 from insaat_cli.planning.scheduler import Budget
 
 ENDINGS_OF = {"obj": ("obj", "mtl", "jpg")}
@@ -61,6 +62,7 @@ class RunPlan:
     """Send RunPlanned for every stage; write nothing."""
     degrade: bool = True
     """Whether a stage that does not fit the budget may run with cheaper settings."""
+    deadlines: Deadlines = ONLY_SILENCE
     results: tuple[str, ...] = ()
     """Files of the last stage to put at the top of the workspace; () is all of them."""
     overwrite: bool = False

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from insaat_cli.pipeline.completion import Completion
 from insaat_cli.pipeline.defaults import ALWAYS_WRITTEN, DEFAULT_PRESET
+from insaat_cli.planning.deadlines import ONLY_SILENCE, Deadlines
 
 AUTO = "auto"
 """Let the program choose the pipeline."""
@@ -51,6 +52,8 @@ class ReconstructionOptions:
     """A folder of masks, see `photos/masks.py`."""
     degrade: bool = True
     """Whether what does not fit the memory may run with cheaper settings."""
+    deadlines: Deadlines = ONLY_SILENCE
+    """After which a stage counts as hanging, and the run ends."""
     strict: bool = False
     """Whether a result that is not all that was asked for counts as a failure."""
     keep: Keep = Keep.ALL

@@ -210,6 +210,7 @@ def plan_of(options: ReconstructionOptions, photos: PhotoSet, budget: Budget) ->
         restart=options.restart,
         dry_run=options.dry_run,
         degrade=options.degrade,
+        deadlines=options.deadlines,
         overwrite=options.overwrite,
     )
 

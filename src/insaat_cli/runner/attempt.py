@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from insaat_cli.errors import MemoryLimitError, StageError
+from insaat_cli.errors import MemoryLimitError, StageError, TimedOutError
 from insaat_cli.machine.process_memory import oom_kills
 from insaat_cli.pipeline.definition import Stage
 from insaat_cli.pipeline.parameters import Params, ParamValue
 from insaat_cli.pipeline.stage_contract import StageRequest
+from insaat_cli.planning.deadlines import UNLIMITED, StageLimits
 from insaat_cli.planning.scheduler import Option
 from insaat_cli.runner.events import RunEvent, StageProgress, StageWarning
 from insaat_cli.runner.failure_diagnosis import Ending
@@ -46,6 +47,7 @@ class AttemptSpec:
     """From 1."""
     alone: bool = False
     """Nothing else runs beside it, for nobody knows what it will use."""
+    limits: StageLimits = UNLIMITED
 
 
 class Attempt:
@@ -63,6 +65,9 @@ class Attempt:
         self.warnings: list[str] = []
         self.stopped = ""
         """Why the watch ended it, so that it is tried again; "" if it did not."""
+        self.timed_out: TimedOutError | None = None
+        """Why its time was over."""
+        self.events_heard = 0
         self._paused_at: float | None = None
         self._paused_s = 0.0
         self._error_event: Mapping[str, Any] | None = None
@@ -117,6 +122,11 @@ class Attempt:
         self.stopped = reason
         self.child.kill()
 
+    def time_out(self, error: TimedOutError) -> None:
+        """End it at once, as one that hangs; Python's stages say in their log where."""
+        self.timed_out = error
+        self.child.abort()
+
     def warn(self, text: str) -> None:
         """Say one sentence about this stage to the user and the record."""
         if len(self.warnings) < MAX_WARNINGS:
@@ -127,6 +137,7 @@ class Attempt:
         """Hand on what the stage has said since the last call."""
         name = self.spec.stage.name
         for event in self.child.events():
+            self.events_heard += 1
             if event["event"] == "progress" and isinstance(event.get("share"), int | float):
                 self.share = max(self.share, min(float(event["share"]), 1.0))
                 self.send(StageProgress(stage=name, share=self.share))

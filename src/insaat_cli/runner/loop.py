@@ -22,6 +22,7 @@ from insaat_cli.planning.run_plan import RunPlan, foreseen_results
 from insaat_cli.planning.scheduler import Budget, Refuse, State, Task, TaskKey, decide
 from insaat_cli.runner.attempt import Attempt
 from insaat_cli.runner.background_compile import Precompiling
+from insaat_cli.runner.deadline_watch import DeadlineWatch
 from insaat_cli.runner.dry_run import dry_run
 from insaat_cli.runner.events import Listener, MemorySample, RunEvent
 from insaat_cli.runner.memory_watch import MemoryWatch
@@ -151,6 +152,7 @@ class _Loop:
         self.attempts: dict[TaskKey, Attempt] = {}
         """The oldest first."""
         self.memory_watch = MemoryWatch(self.budget.memory_bytes, available_memory)
+        self.deadline_watch = DeadlineWatch()
         self.precompiling = Precompiling()
         self.available_memory = available_memory
         self.peak_bytes = 0
@@ -219,6 +221,8 @@ class _Loop:
                 exit_code = attempt.child.exit_code()
                 if exit_code is not None:
                     self._ended(key, exit_code)
+        for key, error in self.deadline_watch.overdue(self.attempts).items():
+            self.attempts[key].time_out(error)
         self._measure()
         if self._changed or self._idle_since is not None:
             self._changed = False

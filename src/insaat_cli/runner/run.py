@@ -197,6 +197,7 @@ class Run:
             grant_bytes=start.grant_bytes,
             number=record.attempts,
             alone=start.alone,
+            limits=self.plan.deadlines.limits(self.planner.seconds(stage)),
         )
         return Attempt(self.workspace, spec, self.send)
 
@@ -225,6 +226,8 @@ class Run:
         record.cpu_seconds = round(record.cpu_seconds + attempt.child.cpu_seconds, 3)
         record.peak_bytes = max(record.peak_bytes, attempt.child.peak_bytes)
         record.warnings += attempt.warnings
+        if attempt.timed_out and retry:
+            raise attempt.timed_out
         if attempt.stopped:
             return self._after_stop(attempt) if retry else Ended()
         verdict = self._verdict(attempt, exit_code)

@@ -23,8 +23,11 @@ from insaat_cli.errors import (
     MemoryLimitError,
     StageError,
     StoreError,
+    TimedOutError,
     UsageError,
 )
+from insaat_cli.formatting import duration
+from insaat_cli.planning.deadlines import Deadlines, job_limit
 from insaat_cli.remote.queue.job_spec import JobSpec, OutdatedError, check_spec, read_spec
 from insaat_cli.remote.queue.job_state import JobState, Problem, Progress, RefusedError
 from insaat_cli.remote.queue.keys import (
@@ -37,7 +40,6 @@ from insaat_cli.remote.queue.keys import (
     result_key,
 )
 from insaat_cli.remote.queue.lease import Lease, LetGo
-from insaat_cli.remote.queue.published_result import VIEWER_NAME
 from insaat_cli.remote.queue.refusals import nobody_can, refuse
 from insaat_cli.remote.store.manifest import Manifest, describe
 from insaat_cli.remote.store.protocol import Store, UncertainError
@@ -48,15 +50,14 @@ from insaat_cli.remote.worker.blame import Blame, Trouble
 from insaat_cli.remote.worker.checkpoints import CheckpointThread
 from insaat_cli.remote.worker.job_log import collect_logs, last_line
 from insaat_cli.remote.worker.metrics import Metrics
+from insaat_cli.remote.worker.published_files import published_files
 from insaat_cli.remote.worker.reconstruct_job import ExecuteRequest
 from insaat_cli.remote.worker.waking import StopFlag
 from insaat_cli.runner.attempt import DISK_FULL_BYTES
 from insaat_cli.runner.process import ChildProcess, ChildSpec
-from insaat_cli.workspace.json_file import read_object
-from insaat_cli.workspace.workspace import RECORD_NAME, Workspace, disk_full
+from insaat_cli.workspace.workspace import Workspace, disk_full
 
 LISTEN_S = 0.1
-REPORT_FILES = (RECORD_NAME, "report.html", VIEWER_NAME)
 KILLED = 137
 log = logging.getLogger("insaat.worker")
 
@@ -101,6 +102,9 @@ class RunContext:
     stop_now: StopFlag
     """Set when the worker must give its jobs back."""
     child_deadline_s: float
+    deadlines: Deadlines
+    job_s: float | None
+    """How long one job may take, see `job_limit`."""
     network: bool
     """Whether stages may reach beyond this machine."""
     checkpoint_min_s: float
@@ -119,6 +123,8 @@ class JobRun:
         self.stage = ""
         self.share = 0.0
         self.seconds_left: float | None = None
+        self.foreseen_s = 0.0
+        """Of the whole reconstruction, when it began."""
         self.trouble: Trouble | None = None
         """Why the attempt ended badly."""
         self.final: JobState | None = None
@@ -208,6 +214,8 @@ class JobRun:
             formats=spec.formats,
             memory_bytes=self.grant.memory_bytes,
             threads=self.grant.threads,
+            silence_s=self.context.deadlines.silence_s,
+            stage_s=self.context.deadlines.stage_s,
         )
         path = self.folder / "request.json"
         request.write(path)
@@ -245,7 +253,17 @@ class JobRun:
             if code is not None:
                 return code
             self._check()
+            self._check_time(time.monotonic() - child.started)
             time.sleep(LISTEN_S)
+
+    def _check_time(self, worked_s: float) -> None:
+        if worked_s > job_limit(self.context.job_s, self.foreseen_s):
+            error = TimedOutError(
+                f"timed out: the job was not done after {duration(worked_s)}",
+                hint=f"see its log: insaat logs {self.lease.job}",
+                stage=self.stage,
+            )
+            raise EndedBadlyError(Trouble.of(error, self.folder))
 
     def _take(self, event: Mapping[str, Any], keeper: CheckpointThread) -> None:
         kind = event["event"]
@@ -253,6 +271,7 @@ class JobRun:
             self.stage = str(event["stage"])
         elif kind == "run_progress":
             self.share, self.seconds_left = float(event["share"]), float(event["seconds_left"])
+            self.foreseen_s = self.foreseen_s or self.seconds_left
         elif kind == "stage_finished":
             self.context.metrics.add("stage_seconds_total", float(event["seconds"]))
             self.context.metrics.raise_to("peak_memory_bytes", float(event["peak_bytes"]))
@@ -374,10 +393,3 @@ class JobRun:
             raise LetGoError(End.CANCELLED)
         if self.context.stop_now.is_set():
             raise LetGoError(End.RELEASED)
-
-
-def published_files(output: Path) -> list[Path]:
-    """What the run in `output` made, as its record says; nothing else that lies there."""
-    results = read_object(output / RECORD_NAME).get("results")
-    names = [*(results if isinstance(results, list) else []), *REPORT_FILES]
-    return [path for name in names if (path := output / str(name)).is_file()]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from insaat_cli.planning.deadlines import Deadlines
 from insaat_cli.remote.worker.scratch import FLOOR_BYTES
 
 DEFAULT_LEASE_S = 120.0
 DEFAULT_POLL_S = 10.0
 DEFAULT_SWEEP_S = 300.0
+UNSAID = Deadlines()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,9 @@ class WorkerOptions:
     """End when there was nothing to do for so long."""
     stop_s: float = 8.0
     """How long stages may take to end on their own after SIGTERM."""
+    deadlines: Deadlines = UNSAID
+    job_s: float | None = None
+    """How long one job may take; None: by the prediction, 0: for ever."""
     network: bool = False
     """Whether stages may reach beyond this machine."""
     checkpoint_min_s: float = 2.0

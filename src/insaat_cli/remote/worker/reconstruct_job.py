@@ -17,6 +17,7 @@ from pathlib import Path
 
 from insaat_cli.errors import ExitCode, InsaatError, fault_of
 from insaat_cli.pipeline.stage_contract import EVENTS_FD_VARIABLE
+from insaat_cli.planning.deadlines import Deadlines
 from insaat_cli.reconstruction.options import ReconstructionOptions
 from insaat_cli.reconstruction.reconstruct import reconstruct
 from insaat_cli.remote.queue.published_result import VIEWER_NAME
@@ -39,6 +40,8 @@ class ExecuteRequest:
     formats: tuple[str, ...]
     memory_bytes: int
     threads: int
+    silence_s: float | None
+    stage_s: float | None
 
     def write(self, path: Path) -> None:
         fields = {**self.__dict__, "photos": str(self.photos), "output": str(self.output)}
@@ -76,6 +79,7 @@ def main(request: ExecuteRequest) -> int:
         max_memory=str(request.memory_bytes),
         threads=request.threads,
         recursive=True,
+        deadlines=Deadlines(silence_s=request.silence_s, stage_s=request.stage_s),
     )
     try:
         with explain_disk(request.output):

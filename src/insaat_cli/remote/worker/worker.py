@@ -100,6 +100,8 @@ class Worker:
             metrics=self.metrics,
             stop_now=StopFlag(),
             child_deadline_s=options.stop_s,
+            deadlines=options.deadlines,
+            job_s=options.job_s,
             network=options.network,
             checkpoint_min_s=options.checkpoint_min_s,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from insaat_cli.remote.worker.job_run import published_files
+from insaat_cli.remote.worker.published_files import published_files
 
 
 def test_only_results_of_the_run_are_published(tmp_path: Path) -> None:
