@@ -1,6 +1,7 @@
 """The user's settings: `~/.config/insaat/config.toml`, each of which a variable can override.
 
-The file holds limits, addresses and names, never credentials; those are boto3's own business.
+The file holds limits, addresses and names. Credentials of the store are boto3's own business; the
+address of a broker may hold a password, so the file can be read by its owner only.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ VARIABLES = {
     "endpoint": "INSAAT_S3_ENDPOINT",
     "region": "INSAAT_S3_REGION",
     "profile": "INSAAT_S3_PROFILE",
-    "queue_url": "INSAAT_QUEUE_URL",
+    "broker": "INSAAT_BROKER",
 }
 MEANING = {
     "max_memory": "memory budget for all stages together, such as 60% or 8G",
@@ -28,7 +29,7 @@ MEANING = {
     "endpoint": "S3-compatible server other than AWS: https://host:port",
     "region": "region of the bucket",
     "profile": "AWS profile whose credentials to use",
-    "queue_url": "SQS queue that notifies workers of new jobs: https://sqs.REGION.amazonaws.com/…",
+    "broker": "broker that tells workers of new jobs: amqp://…, redis://… or sqs://…",
 }
 
 
@@ -97,6 +98,8 @@ def write_setting(name: str, value: str, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".tmp")
+        fresh.unlink(missing_ok=True)
+        fresh.touch(mode=0o600)
         fresh.write_text("".join(lines), encoding="utf-8")
         fresh.replace(path)
     except OSError as error:

@@ -13,6 +13,7 @@ from insaat_cli.remote.store.memory_store import MemoryStore
 from insaat_cli.remote.store.protocol import Store
 from insaat_cli.remote.store.s3_store import S3Address, S3Store
 from tests.availability import missing
+from tests.remote.brokers import RabbitServer, RedisServer, find_rabbitmq, find_redis
 from tests.remote.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedServer, find_weed
 
 BUCKET = "insaat-tests"
@@ -25,7 +26,13 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "INSAAT_REMOTE", "INSAAT_S3_ENDPOINT"):
+    for name in (
+        "AWS_PROFILE",
+        "AWS_SESSION_TOKEN",
+        "INSAAT_REMOTE",
+        "INSAAT_S3_ENDPOINT",
+        "INSAAT_BROKER",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
@@ -55,6 +62,51 @@ def sqs_endpoint() -> Iterator[str]:
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
     server.stop()
+
+
+@pytest.fixture
+def sqs_url(sqs_endpoint: str) -> str:
+    """A queue of its own, as `deploy/sqs/queue.json` makes one."""
+    import boto3
+
+    client = boto3.client("sqs", endpoint_url=sqs_endpoint, region_name="us-east-1")
+    name = f"insaat-{secrets.token_hex(4)}"
+    made = client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "5"})
+    where = made["QueueUrl"].removeprefix("http://")
+    return f"sqs://{where}?tls=no"
+
+
+@pytest.fixture(scope="session")
+def rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
+    if not find_rabbitmq():
+        missing("RabbitMQ (Debian's package rabbitmq-server)")
+    server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    if find_redis() is None:
+        missing("Redis (Debian's package redis-server)")
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def broker_url(request: pytest.FixtureRequest) -> str:
+    """An address with a queue of its own; the parameter says of which kind."""
+    if request.param == "sqs":
+        return str(request.getfixturevalue("sqs_url"))
+    server = request.getfixturevalue(f"{request.param}_server")
+    return f"{server.url}?queue=q{secrets.token_hex(4)}"
 
 
 @pytest.fixture

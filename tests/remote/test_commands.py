@@ -30,10 +30,13 @@ def test_from_settings_to_the_log(
 ) -> None:
     insaat(capsys, "config", "remote", f"s3://{s3_address.bucket}/{s3_address.prefix}")
     insaat(capsys, "config", "endpoint", str(s3_address.endpoint))
-    insaat(capsys, "config", "queue_url", "https://sqs.eu-west-1.amazonaws.com/1/insaat")
+    insaat(capsys, "config", "broker", "redis://:s3cret@127.0.0.1:9/0")
     named = {fact["name"]: fact["value"] for fact in insaat(capsys, "config")}
-    assert named["endpoint"] == s3_address.endpoint and str(named["queue_url"]).endswith("/insaat")
-    insaat(capsys, "config", "queue_url", "")
+    assert (
+        named["endpoint"] == s3_address.endpoint
+        and named["broker"] == "redis://127.0.0.1:9/0, queue insaat"
+    )
+    insaat(capsys, "config", "broker", "")
 
     pipeline = write_pipeline(tmp_path, seconds=0.1)
     photos = make_photos(tmp_path / "photos", side=800)

@@ -74,8 +74,8 @@ def test_unknown_settings_are_refused(tmp_path: Path) -> None:
         ("endpoint", "https://host:port"),
         ("region", "eu west"),
         ("profile", "there-is-none"),
-        ("queue_url", "https://sqs.eu-west-1.amazonaws.com"),
-        ("queue_url", "https://[sqs/1/name"),
+        ("broker", "https://sqs.eu-west-1.amazonaws.com/1/name"),
+        ("broker", "amqp://[host/"),
         ("max_memory", "much"),
         ("max_memory", "1"),
     ],
@@ -101,12 +101,13 @@ def test_values_that_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "endpoint": "http://[::1]:8333",
         "region": "eu-west-1",
         "profile": "work",
-        "queue_url": "https://sqs.eu-west-1.amazonaws.com/1/name",
+        "broker": "amqps://me:pass%2Fword@host/vhost",
     }
     assert set(given) == set(CHECKS) == set(MEANING)
     for name, value in given.items():
         change_setting(name, value, path)
     assert read_config(path) == given
+    assert path.stat().st_mode & 0o777 == 0o600, "it holds a password"
     change_setting("remote", "", path)
     assert "remote" not in read_config(path)
 

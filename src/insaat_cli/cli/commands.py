@@ -105,6 +105,12 @@ COMMANDS = (
         only_tells=True,
     ),
     Entry(
+        name="events",
+        where="events:events_command",
+        help="Print waiting and running jobs, then every change of a job, one JSON object a line.",
+        only_tells=True,
+    ),
+    Entry(
         name="fetch",
         where="jobs:fetch_command",
         help="Download the result of a job. Run the same command again to resume a download.",

@@ -18,7 +18,13 @@ def config_command(
     json: JsonOption = False,
 ) -> None:
     """Show or change settings."""
-    from insaat_cli.remote.connections import MEANING, change_setting, config_path, settings
+    from insaat_cli.remote.connections import (
+        MEANING,
+        change_setting,
+        config_path,
+        settings,
+        shown_value,
+    )
 
     out = output_for(context, json=json)
     if name is not None and value is not None:
@@ -31,6 +37,7 @@ def config_command(
         if name not in {None, key}:
             continue
         setting = found.get(key)
-        shown = f"{setting.value}  ({setting.origin})" if setting else f"not set: {meaning}"
-        out.json({"event": "setting", "name": key, "value": setting.value if setting else None})
+        value = shown_value(key, setting.value) if setting else None
+        shown = f"{value}  ({setting.origin})" if setting else f"not set: {meaning}"
+        out.json({"event": "setting", "name": key, "value": value})
         out.line(f"{key}: {shown}")

@@ -15,7 +15,7 @@ from insaat_cli.cli.options import (
     given_path,
 )
 from insaat_cli.cli.queue_options import (
-    BellOption,
+    BrokerOption,
     EndpointOption,
     JobArgument,
     RemoteOption,
@@ -127,12 +127,12 @@ def retry_command(
     job: JobArgument,
     remote: RemoteOption = None,
     endpoint: EndpointOption = None,
-    queue_url: BellOption = None,
+    broker: BrokerOption = None,
     json: JsonOption = False,
 ) -> None:
     """Requeue a failed or cancelled job. Finished stages are reused."""
     out = output_for(context, json=json)
-    state = client_of(remote, endpoint, queue_url).retry(job)
+    state = client_of(remote, endpoint, broker).retry(job)
     out.json(state_fields(state))
     out.line(f"requeued job {job}")
 

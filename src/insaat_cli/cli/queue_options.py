@@ -27,9 +27,14 @@ EndpointOption = Annotated[
     str | None,
     typer.Option("--endpoint", metavar="URL", help="S3-compatible server other than AWS."),
 ]
-BellOption = Annotated[
+BrokerOption = Annotated[
     str | None,
-    typer.Option("--queue-url", metavar="URL", help="SQS queue that notifies workers of new jobs."),
+    typer.Option(
+        "--broker",
+        metavar="amqp://…|redis://…|sqs://…",
+        help="Broker that tells workers of new jobs, and others of results. If the address holds "
+        "a password, use INSAAT_BROKER or insaat config instead.",
+    ),
 ]
 JobArgument = Annotated[
     str, typer.Argument(metavar="JOB", help="Job ID, as printed by insaat submit.")
@@ -45,15 +50,15 @@ AllowOption = Annotated[
 ]
 
 
-def client_of(remote: str | None, endpoint: str | None, queue_url: str | None = None) -> Client:
-    """Return a client of the store and doorbell that options, environment and config name."""
+def client_of(remote: str | None, endpoint: str | None, broker: str | None = None) -> Client:
+    """Return a client of the store and broker that options, environment and config name."""
     from insaat_cli.remote.client.client import Client
-    from insaat_cli.remote.connections import open_bell, open_store
+    from insaat_cli.remote.connections import open_broker, open_store
     from insaat_cli.remote.queue.queue import Queue
 
     store = open_store({"remote": remote, "endpoint": endpoint})
-    bell = open_bell({"queue_url": queue_url})
-    return Client(store, Queue(store, clock=time.monotonic), bell)
+    announcer = open_broker({"broker": broker})
+    return Client(store, Queue(store, clock=time.monotonic), announcer)
 
 
 def named_pipelines(files: list[Path] | None) -> dict[str, str]:

@@ -26,7 +26,7 @@ from insaat_cli.cli.options import (
 )
 from insaat_cli.cli.queue_options import (
     AllowOption,
-    BellOption,
+    BrokerOption,
     EndpointOption,
     RemoteOption,
     client_of,
@@ -88,7 +88,7 @@ def submit_command(
     photos: PhotosArgument,
     remote: RemoteOption = None,
     endpoint: EndpointOption = None,
-    queue_url: BellOption = None,
+    broker: BrokerOption = None,
     pipeline: PipelineNameOption = DEFAULT_PIPELINE,
     preset: PresetOption = DEFAULT_PRESET,
     formats: FormatOption = "glb",
@@ -111,7 +111,7 @@ def submit_command(
     from insaat_cli.remote.client.submit import SubmitOptions
 
     out = output_for(context, json=json, quiet=quiet)
-    client = client_of(remote, endpoint, queue_url)
+    client = client_of(remote, endpoint, broker)
     _check(masks, strict=strict, wait=wait)
     options = SubmitOptions(
         sources=tuple(photos),

@@ -12,7 +12,7 @@ import typer
 from insaat_cli.cli.options import MemoryOption, ThreadsOption, TimeoutOption, given_path, listed
 from insaat_cli.cli.queue_options import (
     AllowOption,
-    BellOption,
+    BrokerOption,
     EndpointOption,
     RemoteOption,
     named_pipelines,
@@ -28,7 +28,7 @@ from insaat_cli.remote.worker.options import (
 )
 
 if TYPE_CHECKING:
-    from insaat_cli.remote.doorbell.doorbell import Doorbell
+    from insaat_cli.remote.broker.broker import Broker
     from insaat_cli.remote.store.protocol import Store
 
 MIN_LEASE_S = 1.0
@@ -76,7 +76,7 @@ PollOption = Annotated[
     float, typer.Option(metavar="SECONDS", help="Seconds between scans of the queue.")
 ]
 SweepOption = Annotated[
-    float, typer.Option(metavar="SECONDS", help="Like --poll, but when --queue-url is set.")
+    float, typer.Option(metavar="SECONDS", help="Like --poll, while a broker is connected.")
 ]
 StopOption = Annotated[
     float, typer.Option(metavar="SECONDS", help="Seconds that stages get to end after SIGTERM.")
@@ -99,7 +99,7 @@ def worker_command(
     context: typer.Context,
     remote: RemoteOption = None,
     endpoint: EndpointOption = None,
-    queue_url: BellOption = None,
+    broker: BrokerOption = None,
     concurrency: ConcurrencyOption = "1",
     tags: TagsOption = "",
     once: OnceOption = False,
@@ -126,7 +126,7 @@ def worker_command(
 
     SIGTERM and Ctrl-C return jobs to the queue at once; SIGUSR1 finishes them first.
     """
-    from insaat_cli.remote.connections import open_bell, open_store
+    from insaat_cli.remote.connections import open_broker, open_store
     from insaat_cli.remote.store.folder_store import LocalStore
 
     output_for(context)
@@ -157,12 +157,12 @@ def worker_command(
         metrics_host=metrics_host,
         metrics_port=metrics_port,
     )
-    bell = open_bell({"queue_url": queue_url})
-    raise typer.Exit(_run(store, bell, options, allow_pipeline))
+    found = open_broker({"broker": broker})
+    raise typer.Exit(_run(store, found, options, allow_pipeline))
 
 
 def _run(
-    store: Store, bell: Doorbell | None, options: WorkerOptions, allow_pipeline: list[Path] | None
+    store: Store, broker: Broker | None, options: WorkerOptions, allow_pipeline: list[Path] | None
 ) -> int:
     """Run a worker until it is told to stop; return the exit code.
 
@@ -177,14 +177,14 @@ def _run(
         store=store, mail=MailServer.from_environment(), webhook=Webhook.from_environment()
     )
     allowed = allowed_pipelines(named_pipelines(allow_pipeline))
-    return int(Worker(store, options, allowed=allowed, notifier=notifier, bell=bell).run())
+    return int(Worker(store, options, allowed=allowed, notifier=notifier, broker=broker).run())
 
 
 def _log_to_stderr() -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
-    for name in ("botocore", "boto3", "urllib3", "s3transfer"):
+    for name in ("amqp", "boto3", "botocore", "kombu", "s3transfer", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

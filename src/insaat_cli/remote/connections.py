@@ -1,4 +1,4 @@
-"""Connections open the store and doorbell named by option, environment, file or default."""
+"""Connections open the store and broker named by option, environment, file or default."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from insaat_cli.errors import StoreError, UsageError
 from insaat_cli.formatting import printable
 from insaat_cli.machine.limits import machine_limits
 from insaat_cli.machine.memory_budget import parse_memory
-from insaat_cli.remote.doorbell.doorbell import Doorbell
-from insaat_cli.remote.doorbell.sqs import SqsQueue, checked_url
+from insaat_cli.remote.broker.address import BrokerAddress
+from insaat_cli.remote.broker.broker import Broker
 from insaat_cli.remote.store.aws import check_endpoint, check_region, open_session
 from insaat_cli.remote.store.folder_store import LocalStore
 from insaat_cli.remote.store.protocol import Store
@@ -32,10 +32,11 @@ __all__ = [
     "Setting",
     "change_setting",
     "config_path",
-    "open_bell",
+    "open_broker",
     "open_store",
     "read_config",
     "settings",
+    "shown_value",
 ]
 
 
@@ -75,15 +76,31 @@ def open_store(
     return LocalStore(_store_folder(remote))
 
 
-def open_bell(
+def open_broker(
     options: Mapping[str, str | None], environment: Mapping[str, str] = os.environ
-) -> Doorbell | None:
-    """Open the doorbell that the settings name, if any."""
+) -> Broker | None:
+    """Return the broker that the settings name, if any; nothing is connected yet."""
     found = {name: setting.value for name, setting in settings(options, environment).items()}
-    url = found.get("queue_url")
-    if not url:
+    text = found.get("broker")
+    if not text:
         return None
-    return Doorbell(SqsQueue(url, region=found.get("region"), profile=found.get("profile")))
+    broker = Broker(
+        address=BrokerAddress.parse(text),
+        profile=found.get("profile"),
+        region=found.get("region"),
+    )
+    broker.check_packages()
+    return broker
+
+
+def shown_value(name: str, value: str) -> str:
+    """Return a setting as it may be shown: the address of a broker without its password."""
+    if name != "broker":
+        return value
+    try:
+        return BrokerAddress.parse(value).shown
+    except UsageError:
+        return "(invalid)"
 
 
 def change_setting(name: str, value: str, path: Path) -> None:
@@ -134,7 +151,7 @@ CHECKS: Mapping[str, Callable[[str], str]] = {
     "endpoint": _unchanged(check_endpoint),
     "region": _unchanged(check_region),
     "profile": _unchanged(open_session),
-    "queue_url": _unchanged(checked_url),
+    "broker": _unchanged(BrokerAddress.parse),
 }
 """The check of each setting, which returns the text to store."""
 

@@ -39,7 +39,9 @@ LOOK_EVERY_S = 0.005
 """While waiting for an end."""
 LONGEST_EVENT_BYTES = 1_000_000
 CREDENTIAL = re.compile(
-    r"AWS_.*|.*_TOKEN|.*_PASSWORD|.*_API_KEY|.*_ACCESS_KEY|.*SECRET.*|.*CREDENTIAL.*", re.IGNORECASE
+    r"AWS_.*|.*_TOKEN|.*_PASSWORD|.*_API_KEY|.*_ACCESS_KEY|.*SECRET.*|.*CREDENTIAL.*"
+    r"|INSAAT_BROKER",  # an address that may hold a password
+    re.IGNORECASE,
 )
 URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@]*:[^/\s]*@.*", re.IGNORECASE)
 THREAD_VARIABLES = (

@@ -12,7 +12,8 @@ from pathlib import Path
 from insaat_cli.errors import JobStateError, NoJobError, UsageError
 from insaat_cli.photos.photo_set import LeftOut
 from insaat_cli.reconstruction.shortfall import Shortfall, shortfall_of_record
-from insaat_cli.remote.doorbell.doorbell import Doorbell
+from insaat_cli.remote.broker.broker import Broker
+from insaat_cli.remote.broker.messages import JobEvent
 from insaat_cli.remote.queue.job_spec import JobSpec, read_spec
 from insaat_cli.remote.queue.job_state import (
     JobState,
@@ -67,15 +68,18 @@ class Survey:
 class Client:
     """The jobs of one store, as their user sees them."""
 
-    def __init__(self, store: Store, queue: Queue, bell: Doorbell | None = None) -> None:
+    def __init__(self, store: Store, queue: Queue, broker: Broker | None = None) -> None:
         self.store = store
         self.queue = queue
-        self._bell = bell
+        self.broker = broker
 
     def ring(self, job: str) -> None:
-        """Tell the workers that `job` is in the queue, where there is a doorbell."""
-        if self._bell:
-            self._bell.ring(job)
+        """Tell the workers that `job` is in the queue, where there is a broker."""
+        self._announce(JobEvent(job=job, state=Status.QUEUED))
+
+    def _announce(self, event: JobEvent) -> None:
+        if self.broker:
+            self.broker.announce(event)
 
     def jobs(self) -> list[JobState]:
         """All jobs, newest first; submissions that were never completed are not jobs."""
@@ -191,11 +195,14 @@ class Client:
         return Fetched(folder, manifest.files)
 
     def cancel(self, job: str) -> JobState:
-        return self.queue.cancel(job)
+        state = self.queue.cancel(job)
+        if state.status.ended:  # else its worker says so, once it has stopped
+            self._announce(JobEvent.of(state))
+        return state
 
     def retry(self, job: str) -> JobState:
         state = self.queue.retry(job)
-        self.ring(job)
+        self._announce(JobEvent.of(state))
         return state
 
     def logs(self, job: str, epoch: int | None = None) -> str:

@@ -20,6 +20,7 @@ HELP = {
         "gauge",
         "1 if this worker takes jobs, 0 while it pauses after a machine fault.",
     ),
+    "broker_connected": ("gauge", "1 while the broker answers; otherwise the worker polls."),
     "jobs_running": ("gauge", "Running attempts."),
     "jobs_lost_total": ("counter", "Jobs of lost workers that this worker requeued."),
     "store_errors_total": ("counter", "Scans of the queue that failed."),
@@ -77,8 +78,9 @@ class StatusServer:
         *,
         healthy: Callable[[], bool],
         unready: Callable[[], str],
+        note: Callable[[], str],
     ) -> None:
-        """`unready` says why the worker takes no jobs now; "" where it does."""
+        """`unready` says why the worker takes no jobs now, `note` what impairs it; or "" both."""
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -88,7 +90,9 @@ class StatusServer:
                     why = "" if healthy() else "stale: the queue has not been read for a while"
                     if self.path == "/readyz":
                         why = why or unready()
-                    self._answer(503 if why else 200, (why or "ok") + "\n")
+                    impaired = "" if why or self.path == "/healthz" else note()
+                    text = why or (f"ok, but polling: {impaired}" if impaired else "ok")
+                    self._answer(503 if why else 200, text + "\n")
                 else:
                     self._answer(404, "not found\n")
 

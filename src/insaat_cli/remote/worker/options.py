@@ -24,7 +24,7 @@ class WorkerOptions:
     """The first look comes at a moment drawn from so long: a fleet that is started at once, by a
     scaler or after a power cut, would race for the same few jobs."""
     sweep_s: float = DEFAULT_SWEEP_S
-    """Between looks into the queue where a doorbell rings for every job."""
+    """Between looks into the queue while a broker tells of every job."""
     concurrency: int | None = 1
     """None: as many as fit the memory budget by their forecasts."""
     max_memory: str | None = None

@@ -23,8 +23,8 @@ from insaat_cli.errors import ERROR_OF_FAULT, ExitCode, InsaatError, StoreError
 from insaat_cli.machine.limits import MachineLimits, machine_limits
 from insaat_cli.machine.memory_budget import memory_budget
 from insaat_cli.planning.history import History
-from insaat_cli.remote.doorbell.doorbell import Doorbell, Listener
-from insaat_cli.remote.doorbell.inbox import DoorbellInbox, NoInbox
+from insaat_cli.remote.broker.broker import Broker
+from insaat_cli.remote.broker.inbox import NoInbox
 from insaat_cli.remote.queue.keys import Marker
 from insaat_cli.remote.queue.lease import Lease
 from insaat_cli.remote.queue.queue import Queue
@@ -83,7 +83,7 @@ class Worker:
         *,
         allowed: Mapping[str, str],
         notifier: Notifier,
-        bell: Doorbell | None = None,
+        broker: Broker | None = None,
         limits: MachineLimits | None = None,
     ) -> None:
         self.options = options
@@ -128,14 +128,14 @@ class Worker:
         self._is_late = False
         """Others were faster than this worker at its last look."""
         self._wake = Waker()
-        self._has_bell = bell is not None
-        self._sweep_s = options.sweep_s if self._has_bell else 0.0
         self._sweep_at = time.monotonic()
         self._markers: dict[str, Marker] = {}
         """Of queued jobs, as far as this worker knows."""
         self._standing: frozenset[str] = frozenset()
         """Jobs that were in the queue at the last sweep, and not taken."""
-        self.inbox = self._open_inbox(bell)
+        self.inbox = (
+            broker.inbox(self.queue, self._wake, options.tags) if broker is not None else NoInbox()
+        )
         self._busy_at = self._scanned_at = self._watched_at = time.monotonic()
         self._patrol_at = self._busy_at + PATROL_S * random.random()  # noqa: S311
 
@@ -181,13 +181,15 @@ class Worker:
                 self._watched_at = now
                 self._watch()
             self._walk(now)
+            if self.inbox.has_broker:
+                self.metrics.set("broker_connected", float(self.inbox.is_up))
             looked = self._learn()
             self._fill()
             self.inbox.settle(slot.lease.job for slot in self.running)
             self.inbox.want(self._may_claim())
-            if looked and self._has_bell:
+            if looked and self.inbox.is_up:
                 self._remind()
-            if self.options.metrics_port is not None and (looked or not self._has_bell):
+            if self.options.metrics_port is not None and (looked or not self.inbox.is_up):
                 self._count_queue()
             self._scanned_at = time.monotonic()
             self.metrics.set("last_scan_timestamp_seconds", time.time())
@@ -203,8 +205,7 @@ class Worker:
             )
             if state.status.ended:
                 self.notifier.job_ended(state)
-            else:
-                self.inbox.queued_again(state.job)
+            self.inbox.changed(state.job, state)
 
     def _walk(self, now: float) -> None:
         """Look for jobs that no marker announces."""
@@ -225,12 +226,13 @@ class Worker:
         return self._is_ready and not stopping and not enough and self.admission.has_room()
 
     def _learn(self) -> bool:
-        """What waits: by the doorbell, and by looking when it is time to; whether it was."""
+        """What waits: by messages, and by looking when it is time to; whether it was."""
         self._markers |= {marker.key: marker for marker in self.inbox.received()}
         now = time.monotonic()
-        if now < self._sweep_at or not (self._has_bell or self._may_claim()):
+        is_up = self.inbox.is_up
+        if (is_up and now < self._sweep_at) or not (is_up or self._may_claim()):
             return False
-        self._sweep_at = now + self._sweep_s * random.uniform(0.7, 1.0)  # noqa: S311
+        self._sweep_at = now + self.options.sweep_s * random.uniform(0.7, 1.0)  # noqa: S311
         self.metrics.add("queue_scans_total")
         found = self.queue.candidates(self.options.tags)
         self._markers = {marker.key: marker for marker in found}
@@ -280,7 +282,7 @@ class Worker:
         ended = self.gate.decline(marker, problem, beside_others=bool(self.running))
         if ended is not None:
             del self._markers[marker.key]
-            self.inbox.ended(marker.job, ended.state)
+            self.inbox.changed(marker.job, ended.state)
             self.notifier.job_ended(ended.state)
 
     def _claim(self, choice: Choice, disk_bytes: int) -> bool:
@@ -289,6 +291,7 @@ class Worker:
         if held is None:
             return False
         self._taken += 1
+        self.inbox.claimed(held.state)
         lease = Lease(self.queue, held, asked=asked, clock=time.monotonic)
         log.info(
             "job %s: claimed under epoch %d, with %d MB and %d threads",
@@ -327,7 +330,7 @@ class Worker:
             self._busy_at = time.monotonic()
             self.gate.ended(slot.lease.job, slot.end, slot.run.trouble)
             final = slot.run.final
-            self.inbox.ended(slot.lease.job, final)
+            self.inbox.changed(slot.lease.job, final)
             if final is not None and final.status.ended:
                 self.notifier.job_ended(final)
 
@@ -352,17 +355,6 @@ class Worker:
         idle = self.options.idle_exit_s
         return idle is not None and looked and time.monotonic() - self._busy_at >= idle
 
-    def _open_inbox(self, bell: Doorbell | None) -> NoInbox:
-        if bell is None:
-            return NoInbox()
-        return DoorbellInbox(
-            bell,
-            Listener(bell, self._wake),
-            self.queue,
-            tags=self.options.tags,
-            lease_s=self.options.lease_s,
-        )
-
     # Start and end ---------------------------------------------------------------------------
 
     def _stop_all(self) -> None:
@@ -382,6 +374,7 @@ class Worker:
             self.metrics,
             healthy=self.is_healthy,
             unready=lambda: self.gate.reason,
+            note=lambda: self.inbox.trouble,
         )
         server.start()
         log.info("status at http://%s:%d/metrics", self.options.metrics_host, server.port)

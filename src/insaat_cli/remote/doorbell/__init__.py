@@ -1,1 +1,0 @@
-"""Wake-up messages over SQS; the queue works without them."""
