@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from insaat_cli.formatting import counted, duration, printable, size
+from insaat_cli.formatting import counted, duration, printable, size, without_passwords
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,17 @@ def test_names_stay_on_one_line_and_command_no_terminal(name: str, shown: str) -
 def test_counted() -> None:
     assert [counted(n, "photo") for n in (0, 1, 2)] == ["0 photos", "1 photo", "2 photos"]
     assert counted(2, "copy", "copies") == "2 copies"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("--broker amqp://me:secret@host/v", "--broker amqp://***@host/v"),
+        ("['redis://:p%40ss@h', 'a@b']", "['redis://***@h', 'a@b']"),
+        ("amqp://me:se/cr@t@host", "amqp://***@host"),
+        ("https://host/a@b c@d", "https://***@b c@d"),
+        ("https://host/path me@example.org", "https://host/path me@example.org"),
+    ],
+)
+def test_addresses_are_shown_without_their_login(text: str, shown: str) -> None:
+    assert without_passwords(text) == shown

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable
 
 MEGABYTE = 1_000_000
 GIGABYTE = 1_000_000_000
+ADDRESS_WITH_LOGIN = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s'\"]*@", re.IGNORECASE)
 
 
 def printable(name: str) -> str:
@@ -23,6 +25,11 @@ def _shown(character: str) -> str:
     if character.isprintable():
         return character
     return character.encode("unicode_escape").decode("ascii")
+
+
+def without_passwords(text: str) -> str:
+    """`text` without user and password of the addresses (`amqp://me:secret@host`) in it."""
+    return ADDRESS_WITH_LOGIN.sub(r"\1***@", text)
 
 
 def counted(count: int, singular: str, plural: str = "") -> str:

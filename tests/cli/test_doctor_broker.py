@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,18 @@ def test_one_that_answers(
     monkeypatch.setattr(Link, "close", lambda self: None)
     (check,) = examined(capsys, "--broker", DOWN)
     assert check["health"] == "good" and "3 messages waiting" in check["found"]
+
+
+def test_the_log_of_a_bug_holds_no_password(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def break_down(options: object) -> None:
+        raise RuntimeError(f"{DOWN} is odd")
+
+    monkeypatch.setattr(doctor, "open_broker", break_down)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert run(["doctor", "--broker", DOWN]) == 1
+    assert "s3cret" not in capsys.readouterr().err
+    (log,) = tmp_path.glob("insaat-bug-*.log")
+    text = log.read_text(encoding="utf-8")
+    assert "break_down" in text and "***@127.0.0.1:9" in text and "s3cret" not in text

@@ -22,6 +22,7 @@ from insaat_cli.cli.commands import TELLING_COMMANDS, Commands
 from insaat_cli.cli.session import Session, session_of
 from insaat_cli.display.standard_streams import fault_of, is_reader_gone, outlast_readers
 from insaat_cli.errors import ExitCode, InsaatError, StoppedError, UsageError
+from insaat_cli.formatting import without_passwords
 
 UNEXPECTED = 1
 """The exit code of a bug."""
@@ -183,10 +184,9 @@ def _write_bug_log(error: Exception, arguments: Sequence[str]) -> Path | None:
     try:
         descriptor, path = tempfile.mkstemp(prefix="insaat-bug-", suffix=".log")
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as log:
-            log.write(
-                f"insaat {__version__}, Python {sys.version}\narguments: {list(arguments)}\n\n"
-            )
-            log.writelines(traceback.format_exception(error))
+            log.write(f"insaat {__version__}, Python {sys.version}\n")
+            log.write(without_passwords(f"arguments: {list(arguments)}\n\n"))
+            log.writelines(map(without_passwords, traceback.format_exception(error)))
     except OSError:
         return None
     return Path(path)

@@ -17,7 +17,7 @@ from insaat_cli.display.json_lines import JsonLines
 from insaat_cli.display.plain_lines import PlainLines
 from insaat_cli.display.standard_streams import fault_of
 from insaat_cli.errors import InsaatError
-from insaat_cli.formatting import printable
+from insaat_cli.formatting import printable, without_passwords
 
 if TYPE_CHECKING:
     from insaat_cli.reconstruction.batch import SetListener
@@ -127,7 +127,7 @@ class Output:
     def bug(self, error: Exception, log: Path | None) -> None:
         """A fault that nobody expected: short, unless the user asked for more, or there is no log
         that tells more."""
-        words = f"{type(error).__name__}: {error}"
+        words = without_passwords(f"{type(error).__name__}: {error}")
         where = str(log) if log else None
         self.json({"event": "error", "code": 1, "message": printable(words), "log": where})
         text = Text("insaat: ", style="bold red")
@@ -136,7 +136,7 @@ class Output:
         text.append(f"; {printable(words)}\n  please report it with {report}")
         self.errors.print(text)
         if self.details or log is None:
-            self.errors.print(Text("".join(traceback.format_exception(error))))
+            self.errors.print(Text(without_passwords("".join(traceback.format_exception(error)))))
 
 
 def error_text(error: InsaatError) -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,8 @@ def test_no_broker_unless_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("kombu", "redis"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setattr(broker_module, "find_spec", lambda name: None if name == "redis" else 1)
     assert open_broker({"broker": "amqp://h"}, {"HOME": "/"}) is not None
     with pytest.raises(MissingError, match="redis") as caught:

@@ -13,6 +13,7 @@ from insaat_cli.remote.broker.inbox import BrokerInbox, NoInbox
 from insaat_cli.remote.broker.messages import JobEvent
 from insaat_cli.remote.client.submit import new_job_id
 from insaat_cli.remote.queue.job_state import JobState, Status, new_txn
+from insaat_cli.remote.queue.keys import state_key
 from insaat_cli.remote.queue.queue import Queue
 from insaat_cli.remote.store.memory_store import MemoryStore
 
@@ -172,12 +173,20 @@ def test_a_store_that_does_not_answer_puts_the_message_off(
     scene = Scene()
     job = scene.job()
 
-    def fail(key: str) -> None:
+    def fail(key: str, **options: object) -> None:
         raise StoreError("no answer")
 
     monkeypatch.setattr(scene.queue.store, "get", fail)
     assert scene.message(job) == []
     assert scene.publisher.late == {job: 2.0} and scene.listener.settled == [job]
+
+
+def test_the_message_of_a_damaged_state_ends() -> None:
+    scene = Scene()
+    job = scene.job()
+    scene.queue.store.put(state_key(job), b"[" * 100)
+    assert scene.message(job) == []
+    assert scene.listener.settled == [job] and scene.publisher.late == {}
 
 
 def test_standing_jobs_are_rung_for_again() -> None:

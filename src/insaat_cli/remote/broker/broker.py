@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -29,7 +30,8 @@ class Broker:
         """Raises MissingError where what this kind of broker needs is not installed."""
         needed = ("kombu", "redis") if self.address.scheme in REDIS else ("kombu",)
         for package in needed:
-            if find_spec(package) is None:
+            # kombu, once loaded, has no spec.
+            if package not in sys.modules and find_spec(package) is None:
                 raise MissingError(
                     f"--broker needs the package {package}",
                     hint="pip install 'insaat-cli[broker]'",

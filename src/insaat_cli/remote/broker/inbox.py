@@ -13,7 +13,12 @@ from insaat_cli.remote.broker.listener import Listener
 from insaat_cli.remote.broker.messages import JobEvent
 from insaat_cli.remote.broker.outages import log
 from insaat_cli.remote.broker.publisher import Publisher
-from insaat_cli.remote.queue.job_state import JobState, Status
+from insaat_cli.remote.queue.job_state import (
+    JobState,
+    NewerStateError,
+    Status,
+    UnreadableStateError,
+)
 from insaat_cli.remote.queue.keys import Marker, queued_marker
 from insaat_cli.remote.queue.queue import Queue
 from insaat_cli.remote.queue.state_writes import read
@@ -103,7 +108,11 @@ class BrokerInbox(NoInbox):
             held = read(self._queue.store, job)
         except StoreError as error:
             log.warning("job %s: %s", job, error.message)
-            self._pass_on(job)
+            damaged = isinstance(error, UnreadableStateError)
+            if damaged and not isinstance(error, NewerStateError):
+                self._listener.settle(job)  # nobody can do anything with it
+            else:
+                self._pass_on(job)
             return None
         if held is None or held.state.status.ended:
             self._listener.settle(job)
