@@ -30,7 +30,7 @@ from evaluation import SHARED, evaluate, straightened
 from insaat_cli.engine.scene.views import load_scene
 from insaat_cli.external.programs import OPENMVS_PROGRAMS, locate
 from insaat_cli.scenes import Subject, make_photo_set
-from measure import processor_seconds
+from measure import measured
 from reconstruct import insaat, work_folder
 
 DATA = SHARED / "data"
@@ -123,13 +123,13 @@ def reconstruct(photos: PhotoSet, workspace: Path, arguments: list[str], program
     """Run `insaat reconstruct` and say what it took; the model is judged afterwards."""
     command = [insaat(), "reconstruct", str(photos.photos), "-o", str(workspace), "--json"]
     log = workspace.with_suffix(".log")
-    took = processor_seconds([*command, *arguments], log=log)
+    took = measured([*command, *arguments], log=log)
     outcome = Outcome(
         photo_set=photos.name,
         program=program,
         exit_code=took.exit_code,
         seconds=took.seconds,
-        cpu_s=took.cpu_s,
+        cpu_s=took.cpu_seconds,
     )
     if took.exit_code == 0:
         return outcome
@@ -196,12 +196,10 @@ def with_our_cameras(ours: Path, workspace: Path) -> list[str]:
 
 
 def cpu_until_cameras(workspace: Path) -> float:
-    """Processor seconds of the stages that the other program's run took over, if recorded."""
+    """Processor seconds of the stages that the other program's run took over."""
     record = json.loads((workspace / "run.json").read_text(encoding="utf-8"))
     return sum(
-        float(stage.get("cpu_s") or stage.get("processor_s") or 0.0)
-        for stage in record["stages"]
-        if stage["name"] in UNTIL_CAMERAS
+        float(stage["cpu_seconds"]) for stage in record["stages"] if stage["name"] in UNTIL_CAMERAS
     )
 
 

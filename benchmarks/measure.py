@@ -68,30 +68,6 @@ def measured(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Taken:
-    """How long a command took."""
-
-    exit_code: int
-    seconds: float
-    cpu_s: float
-    """User and system time of the command and of all processes that it waited for."""
-
-
-def processor_seconds(command: Sequence[str], *, log: Path) -> Taken:
-    """Run `command` to its end and count processor seconds; what it prints goes to `log`."""
-    started = time.monotonic()
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return Taken(
-        exit_code=process.returncode,
-        seconds=time.monotonic() - started,
-        cpu_s=usage.ru_utime + usage.ru_stime,
-    )
-
-
 def tree_bytes(pid: int) -> int:
     """Memory of a process and everything it started, now."""
     try:

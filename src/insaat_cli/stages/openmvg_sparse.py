@@ -160,7 +160,7 @@ def publish(
     parallax = parallax_deg(model)
     if parallax < PARALLAX_MIN_DEG:
         raise DoNotFitError(NO_PARALLAX, hint=NO_PARALLAX_HINT)
-    model, frame = set_upright(model, photos)
+    model, frame = set_upright(model, photos, images)
     (output / "model").mkdir()
     write_model(model.with_colors(images), output / "model")
     cameras = {"images": describe_cameras(model, source_of), "frame": "opencv"}

@@ -14,7 +14,14 @@ import numpy as np
 
 from insaat_cli.engine.colmap.model import Model
 from insaat_cli.engine.colmap.model_files import write_model
-from insaat_cli.engine.scene.world_frame import SparseScene, WorldFrame, enu_from_gps, find_frame
+from insaat_cli.engine.scene.vertical_lines import find_plumb_lines
+from insaat_cli.engine.scene.world_frame import (
+    SparseScene,
+    WorldFrame,
+    enu_from_gps,
+    find_frame,
+    up_from_cameras,
+)
 from insaat_cli.engine.sfm.bundle_adjustment import look_along_one_direction, refined
 from insaat_cli.engine.sfm.feature_database import camera_of
 from insaat_cli.engine.sfm.mapping_backend import MIN_MODEL_PHOTOS
@@ -113,7 +120,7 @@ def register(
         events.warning(DEPTH_IS_OPEN)
     if turned:
         events.warning(f"{len(turned)} photos were {TURNED}: {some_of(turned)}; {TURNED_HINT}")
-    model, frame = set_upright(model, photos)
+    model, frame = set_upright(model, photos, images)
     _write(model, images, output, source_of)
     missing = [photo.source for photo in photos if photo.source not in set(groups[0])]
     if missing:
@@ -154,19 +161,27 @@ def _write(model: Model, images: Path, output: Path, source_of: dict[str, str]) 
     (output / "cameras.json").write_text(text, encoding="utf-8")
 
 
-def set_upright(model: Model, photos: Sequence[WorkingPhoto]) -> tuple[Model, WorldFrame]:
-    """`model` in the world frame: Y up, subject over the origin, ground at y = 0."""
+def set_upright(
+    model: Model, photos: Sequence[WorkingPhoto], images: Path
+) -> tuple[Model, WorldFrame]:
+    """`model`, of the photos in the folder `images`, in the world frame: Y up, subject over the
+    origin, ground at y = 0."""
     gps_of = {photo.name: photo.gps for photo in photos}
-    images = list(model.images.values())
+    placed = list(model.images.values())
     points = model.points.positions[model.points.lengths >= 3]
     if len(points) < 10:
         points = model.points.positions
     scene = SparseScene(
-        cam_from_world=np.array([image.cam_from_world[:, :3] for image in images]),
-        centers=np.array([image.center for image in images]),
+        cam_from_world=np.array([image.cam_from_world[:, :3] for image in placed]),
+        centers=np.array([image.center for image in placed]),
         points=points,
     )
-    frame = find_frame(scene, enu_from_gps([gps_of[image.name] for image in images]))
+    plumb = find_plumb_lines(model, images, up_from_cameras(scene.cam_from_world))
+    frame = find_frame(
+        scene,
+        enu_from_gps([gps_of[image.name] for image in placed]),
+        None if plumb is None else plumb.up,
+    )
     world = frame.world_from_model
     return model.moved(world.scale, world.rotation, world.translation), frame
 

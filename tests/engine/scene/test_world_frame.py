@@ -108,6 +108,31 @@ def test_a_wall_is_no_ground() -> None:
     assert frame.world_from_model.apply(scene.centers)[:, 2].mean() > 0.5
 
 
+def test_a_floor_with_few_points_is_found_where_gravity_is_known() -> None:
+    """A room: 2 % of the points on its floor, more on table and shelf, some outside and lower."""
+    generator = np.random.default_rng(6)
+    walls = generator.uniform([-2.5, 0.1, -2.0], [2.5, 2.6, 2.0], (3000, 3))
+    table = generator.uniform([-1.0, 0.75, -0.5], [0.5, 0.75, 0.5], (600, 3))
+    floor = generator.uniform([-2.0, 0.0, -1.5], [2.0, 0.004, 1.5], (80, 3))
+    outside = generator.uniform([-9.0, -1.5, 6.0], [9.0, -1.5, 20.0], (400, 3))
+    angles = np.radians(np.arange(0, 360, 12))
+    height = 1.5 + generator.normal(0, 0.05, len(angles))
+    centers = np.stack([1.8 * np.sin(angles), height, 1.3 * np.cos(angles)], axis=1)
+    rolls = generator.normal(2.0, 2.0, len(angles))
+    rotations = [look_at(c, -c * [1, 0, 1] + UP, r) for c, r in zip(centers, rolls, strict=True)]
+    scene = SparseScene(
+        cam_from_world=np.stack(rotations),
+        centers=centers,
+        points=np.concatenate([walls, table, floor, outside]),
+    )
+    disturbed, rotation = disturb(scene)
+    frame = find_frame(disturbed, None, rotation @ UP)
+    assert frame.up_from == "plumb lines and ground"
+    assert angle_deg(frame.world_from_model.rotation @ rotation @ UP, UP) < 1e-5
+    heights = frame.world_from_model.apply(disturbed.points)[3600:3680, 1]
+    assert np.abs(heights).max() < 0.01
+
+
 def test_gps_gives_metres_and_north() -> None:
     scene = make_scene(np.arange(0, 360, 20), 3.0, np.zeros(18))
     metres = 10.0 * scene.centers

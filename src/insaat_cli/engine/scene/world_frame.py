@@ -1,8 +1,8 @@
 """The world frame of a reconstruction: Y up, subject over the origin, ground at y = 0.
 
 Structure from motion knows its world only up to a similarity. Gravity comes from how people hold
-cameras (horizontal image rows), from the ground in the sparse points, or from GPS; scale only
-from GPS.
+cameras (horizontal image rows), from plumb edges in the photos (`vertical_lines.py`), from the
+ground in the sparse points, or from GPS; scale only from GPS.
 """
 
 from __future__ import annotations
@@ -23,6 +23,18 @@ ROLL_SCALE = 0.15
 GROUND_MAX_TILT = np.radians(12.0)
 GROUND_MIN_SHARE = 0.15
 GROUND_MAX_BELOW = 0.08
+FLOOR_TOLERANCE = 0.005
+"""Half the thickness of a floor that is known to be level, as a share of the points' extent."""
+FLOOR_MIN_POINTS = 15
+FLOOR_MIN_SHARE = 0.008
+"""Of the points: most of a room's floor is plain, or under furniture."""
+FLOOR_BELOW = 0.3
+"""Points below a floor, as a share of those on it, at most."""
+FLOOR_STRAYS = 0.01
+"""So many of all points may be below in any case."""
+FOOTPRINT_MARGIN = 0.3
+"""How far beyond the cameras a floor is sought, as a share of their extent: what is seen through
+a window may lie lower."""
 FREE_EXTENT = 2.0
 """Largest extent of the subject in units where no scale is known."""
 SEED = 1
@@ -47,7 +59,7 @@ class WorldFrame:
 
     world_from_model: Similarity
     up_from: str
-    """"cameras", "cameras and ground" or "GPS"."""
+    """"cameras", "cameras and ground", "plumb lines", "plumb lines and ground" or "GPS"."""
     metric: bool
     """Whether one unit is one metre."""
 
@@ -64,26 +76,32 @@ class SparseScene:
     """Points seen by three photos or more [m, 3]."""
 
 
-def find_frame(scene: SparseScene, enu_m: Array | None = None) -> WorldFrame:
+def find_frame(
+    scene: SparseScene, enu_m: Array | None = None, plumb: Array | None = None
+) -> WorldFrame:
     """The upright frame of `scene`.
 
     `enu_m` [n, 3] gives camera positions east, north, up in metres by GPS, NaN where unknown; it
-    is used for direction and scale where it agrees with the cameras, else left aside.
+    is used for direction and scale where it agrees with the cameras, else left aside. `plumb` is
+    the direction against gravity (unit) where edges in the photos tell it.
     """
     georeferenced = None if enu_m is None else align_to_gps(scene.centers, enu_m)
     if georeferenced is not None:
         world = _centred(scene, georeferenced, ground=None)
         return WorldFrame(world_from_model=world, up_from="GPS", metric=True)
-    up = up_from_cameras(scene.cam_from_world)
-    ground = find_ground(scene, up)
-    if ground is not None:
-        up = ground.normal
+    if plumb is None:
+        up = up_from_cameras(scene.cam_from_world)
+        ground = find_ground(scene, up)
+        up = up if ground is None else ground.normal
+    else:
+        up, ground = plumb, find_floor(scene, plumb)
     upright = Similarity(scale=1.0, rotation=_facing(scene, up), translation=np.zeros(3))
     scale = FREE_EXTENT / max(_extent(upright.apply(scene.points)), 1e-12)
     upright = Similarity(scale=scale, rotation=upright.rotation, translation=np.zeros(3))
+    witness = "cameras" if plumb is None else "plumb lines"
     return WorldFrame(
         world_from_model=_centred(scene, upright, ground),
-        up_from="cameras" if ground is None else "cameras and ground",
+        up_from=witness if ground is None else f"{witness} and ground",
         metric=False,
     )
 
@@ -151,6 +169,37 @@ def find_ground(scene: SparseScene, up: Array) -> Ground | None:
     level = best.normal @ up >= np.cos(GROUND_MAX_TILT)
     ok = on_it >= GROUND_MIN_SHARE and below <= GROUND_MAX_BELOW and above >= 0.9 and level
     return best if ok else None
+
+
+def find_floor(scene: SparseScene, up: Array) -> Ground | None:
+    """The level plane with the most points on it, hardly any below and the cameras above.
+
+    As `up` is known, one number is sought: a floor with few points is found in their heights,
+    where three points taken at random would hardly ever lie on it.
+    """
+    heights = np.sort(_among_cameras(scene, up) @ up)
+    tolerance = FLOOR_TOLERANCE * _extent(scene.points)
+    low = np.searchsorted(heights, heights - tolerance)
+    counts = np.searchsorted(heights, heights + tolerance, side="right") - low
+    lowest_camera = float(np.percentile(scene.centers @ up, 10.0))
+    fits = counts >= max(FLOOR_MIN_POINTS, FLOOR_MIN_SHARE * len(heights))
+    fits &= low <= np.maximum(FLOOR_BELOW * counts, FLOOR_STRAYS * len(heights))
+    fits &= heights < lowest_camera
+    if not fits.any():
+        return None
+    middle = heights[int(np.argmax(np.where(fits, counts, 0)))]
+    on_it = heights[np.abs(heights - middle) <= tolerance]
+    return Ground(normal=up, offset=float(np.median(on_it)))
+
+
+def _among_cameras(scene: SparseScene, up: Array) -> Array:
+    """Points that lie above or below where the cameras stood, with a margin."""
+    rotation = _facing(scene, up)
+    centers, points = scene.centers @ rotation.T, scene.points @ rotation.T
+    low, high = centers.min(axis=0), centers.max(axis=0)
+    margin = FOOTPRINT_MARGIN * max(float((high - low)[[0, 2]].max()), 1e-12)
+    inside = (points >= low - margin) & (points <= high + margin)
+    return np.asarray(scene.points[inside[:, 0] & inside[:, 2]])
 
 
 def _fit_ground(points: Array, ground: Ground, tolerance: float) -> Ground:
