@@ -97,7 +97,37 @@ def test_the_grace_period_covers_draining_and_giving_back() -> None:
     assert pod["terminationGracePeriodSeconds"] >= drain_s + 20
 
 
-@pytest.mark.parametrize("name", ["worker.json", "submitter.json"])
+POLICIES = ["worker.json", "submit.json", "steer.json", "remove.json"]
+
+
+def rights_of(name: str) -> list[tuple[str, str, bool]]:
+    """Action, resource, and whether only a conditional write is meant."""
+    policy = json.loads((DEPLOY / "policies" / name).read_text())
+    found = []
+    for statement in policy["Statement"]:
+        resources = statement["Resource"]
+        guarded = "Null" in statement.get("Condition", {})
+        for resource in resources if isinstance(resources, list) else [resources]:
+            found += [(action, resource, guarded) for action in statement["Action"]]
+    return found
+
+
+def test_who_submits_can_overwrite_and_delete_nothing_of_a_job() -> None:
+    jobs = [right for right in rights_of("submit.json") if "/jobs/" in right[1]]
+    assert all(guarded for action, _, guarded in jobs if action == "s3:PutObject")
+    assert not [right for right in rights_of("submit.json") if "Delete" in right[0]]
+
+
+def test_who_steers_changes_only_states_that_he_has_read() -> None:
+    for name in ("steer.json", "remove.json"):
+        puts = [right for right in rights_of(name) if right[0] == "s3:PutObject"]
+        states = [right for right in puts if "/jobs/" in right[1]]
+        assert states and all(guarded for _, _, guarded in states)
+        assert all(resource.endswith("/state.json") for _, resource, _ in states)
+    assert not [r for r in rights_of("steer.json") if "Delete" in r[0] and "/queued/" not in r[1]]
+
+
+@pytest.mark.parametrize("name", POLICIES)
 def test_policies_stay_in_the_prefix(name: str) -> None:
     policy = json.loads((DEPLOY / "policies" / name).read_text())
     for statement in policy["Statement"]:

@@ -114,7 +114,7 @@ class Client:
         return read_refusals(self.store, state) if state.status is Status.QUEUED else []
 
     def spec(self, job: str) -> JobSpec:
-        spec = read_spec(self.store, check_id(job))
+        spec = read_spec(self.store, check_id(job), self.status(job).spec_sha256)
         if spec is None:
             raise NotThereError(f"the spec of job {job} is missing from the store")
         return spec
@@ -153,6 +153,8 @@ class Client:
         manifest = Manifest.from_bytes(blob.body)
         if (manifest.job, manifest.epoch) != (job, state.result.epoch):
             raise CorruptError(f"the manifest of job {job} belongs to another attempt")
+        if manifest.spec_sha256 and state.spec_sha256 not in {"", manifest.spec_sha256}:
+            raise CorruptError(f"the result of job {job} was made from another spec.json")
         return manifest
 
     def shortfall(self, job: str, left_out: Iterable[LeftOut] = ()) -> Shortfall:

@@ -8,6 +8,7 @@ or a path.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ from insaat_cli.remote.queue.keys import spec_key
 from insaat_cli.remote.queue.mail_address import check_address
 from insaat_cli.remote.store.json_body import read_json
 from insaat_cli.remote.store.manifest import FileEntry, file_entries
-from insaat_cli.remote.store.protocol import Store
+from insaat_cli.remote.store.protocol import CorruptError, Store
 
 FORMAT = 1
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,60}")
@@ -101,10 +102,18 @@ class JobSpec:
         )
 
 
-def read_spec(store: Store, job: str) -> JobSpec | None:
-    """What was asked for; None where there is nothing. Raises as `JobSpec.from_bytes` does."""
+def read_spec(store: Store, job: str, sha256: str = "") -> JobSpec | None:
+    """What was asked for; None where there is nothing. Raises as `JobSpec.from_bytes` does, and
+    CorruptError where the bytes are not those of `sha256`, which the job's state names."""
     blob = store.get(spec_key(job), limit=MAX_SPEC_BYTES)
-    return None if blob is None else JobSpec.from_bytes(blob.body)
+    if blob is None:
+        return None
+    if sha256 and hashlib.sha256(blob.body).hexdigest() != sha256:
+        raise CorruptError(
+            "the job's spec.json is not the one that was submitted",
+            hint="somebody replaced it, or it is damaged: submit the photos again",
+        )
+    return JobSpec.from_bytes(blob.body)
 
 
 class NotAllowedError(MachineError, UsageError):

@@ -128,6 +128,8 @@ class JobState:
     problem: Problem | None = None
     result: Result | None = None
     submitted_at: str = ""
+    spec_sha256: str = ""
+    """Of the stored request, so that nobody can swap it; "": an earlier version submitted it."""
     changed_at: str = ""
     txn: str = ""
     recent: tuple[str, ...] = ()
@@ -141,10 +143,14 @@ class JobState:
         for name in NESTED:
             if own[name] is not None:
                 own[name] |= extra.get(name, {})
-        return {**own, **{name: value for name, value in extra.items() if name not in NESTED}}
+        return {**{name: value for name, value in extra.items() if name not in NESTED}, **own}
 
     def to_bytes(self) -> bytes:
         fields = {"format": FORMAT, **self.fields()}
+        later = {name: said for name in LATER if (said := fields.pop(name))}
+        later |= fields.pop(RIDER, {})
+        if later:
+            fields["submitted_at"] += f" {json.dumps(later, separators=(',', ':'))}"
         return json.dumps(fields, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
     @classmethod
@@ -174,6 +180,11 @@ class JobState:
 
 
 NESTED = ("progress", "problem", "result")
+LATER = ("spec_sha256",)
+"""Fields that came after the first fleets, whose workers refuse a state with a field that they do
+not know, but keep the text of `submitted_at` as it is: these ride there, as JSON behind the time.
+From this version on unknown fields are kept, so that one day they can get down."""
+RIDER = "rider"
 
 
 def _state(fields: Fields) -> JobState:
@@ -185,6 +196,9 @@ def _state(fields: Fields) -> JobState:
         )
     if version != FORMAT:
         raise ValueError("unsupported format")
+
+    submitted_at, _, rider = fields.text("submitted_at", most=MAX_TEXT).partition(" {")
+    later = Fields(read_json(b"{" + rider.encode()) if rider else {})
 
     def nested(name: str) -> Fields | None:
         raw = fields.take(name)
@@ -212,7 +226,8 @@ def _state(fields: Fields) -> JobState:
         removing=fields.flag("removing"),
         problem=None if problem is None else read_problem(problem),
         result=None if result is None else _result(result),
-        submitted_at=fields.text("submitted_at", most=MAX_TEXT),
+        submitted_at=submitted_at,
+        spec_sha256=later.text("spec_sha256", most=64) if later.has("spec_sha256") else "",
         changed_at=fields.text("changed_at", most=MAX_NAME),
         txn=fields.text("txn", most=MAX_NAME),
         recent=fields.texts("recent", most=REMEMBERED_TXNS, each=MAX_NAME),
@@ -221,6 +236,8 @@ def _state(fields: Fields) -> JobState:
         raise ValueError("a tag is invalid")
     found = zip(NESTED, (progress, problem, result), strict=True)
     extra = {name: rest for name, one in found if one is not None and (rest := one.rest())}
+    if later.rest():
+        extra[RIDER] = later.rest()
     return dataclasses.replace(state, extra={**fields.rest(), **extra})
 
 

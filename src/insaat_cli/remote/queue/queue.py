@@ -8,6 +8,8 @@ process may die between any two of them and nothing is lost.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import hashlib
 import logging
 import random
 from collections.abc import Callable, Iterable
@@ -32,7 +34,15 @@ from insaat_cli.remote.queue.keys import (
 )
 from insaat_cli.remote.queue.patrol import Patrol
 from insaat_cli.remote.queue.set_aside import SetAside
-from insaat_cli.remote.queue.state_writes import Held, LostRaceError, Pause, change, create, read
+from insaat_cli.remote.queue.state_writes import (
+    Held,
+    LostRaceError,
+    Pause,
+    change,
+    create,
+    put_once,
+    read,
+)
 from insaat_cli.remote.queue.watch import Watch
 from insaat_cli.remote.store.protocol import Store, UncertainError
 
@@ -76,8 +86,9 @@ class Queue:
 
     def submit(self, first: JobState, spec: bytes) -> Held:
         """Spec, marker, then the state as the commit: before it, there is no job."""
-        self.store.put(spec_key(first.job), spec)
+        put_once(self.store, spec_key(first.job), spec, self._pause)
         self.store.put(queued_marker(first).key, b"")
+        first = dataclasses.replace(first, spec_sha256=hashlib.sha256(spec).hexdigest())
         return create(self.store, first, self._pause)
 
     def read(self, job: str) -> Held:

@@ -85,6 +85,26 @@ def create(store: Store, first: JobState, pause: Pause) -> Held:
     )
 
 
+def put_once(store: Store, key: str, body: bytes, pause: Pause) -> None:
+    """Put what is never changed, under a key that is free; sent again, it does no harm.
+
+    StoreError if something else is there. The condition lets a policy forbid to overwrite."""
+    fault = StoreError(f"{key} is taken by something else")
+    for attempt in range(TRIES):
+        try:
+            store.put_if_absent(key, body)
+            return
+        except ConflictError:
+            blob = store.get(key)
+            if blob is not None and blob.body == body:
+                return
+            fault = StoreError(f"{key} is taken by something else")
+        except UncertainError as error:
+            fault = error
+        pause(attempt)
+    raise fault
+
+
 def _settle(
     store: Store,
     before: Held | None,

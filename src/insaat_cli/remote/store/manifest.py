@@ -36,6 +36,10 @@ class Manifest:
     job: str
     epoch: int
     files: tuple[FileEntry, ...]
+    spec_sha256: str = ""
+    """Of the request that was carried out; "": an earlier version did."""
+    photos: tuple[FileEntry, ...] = ()
+    """What it was made from."""
 
     def to_bytes(self) -> bytes:
         return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False).encode()
@@ -50,9 +54,16 @@ class Manifest:
         try:
             raw = read_json(body)
             job, epoch, files = str(raw["job"]), int(raw["epoch"]), raw["files"]
+            spec_sha256 = str(raw.get("spec_sha256", ""))
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"the job's manifest cannot be read: {error}") from error
-        return cls(job=job, epoch=epoch, files=file_entries(files))
+        return cls(
+            job=job,
+            epoch=epoch,
+            files=file_entries(files),
+            spec_sha256=spec_sha256,
+            photos=file_entries(raw.get("photos", [])),
+        )
 
 
 def file_entries(raw: Any) -> tuple[FileEntry, ...]:

@@ -120,6 +120,7 @@ class JobRun:
         self.folder = folder
         self.output = folder / "output"
         self.scratch = folder / "scratch"
+        self.spec: JobSpec | None = None
         self.stage = ""
         self.share = 0.0
         self.seconds_left: float | None = None
@@ -173,7 +174,8 @@ class JobRun:
         self._report_stage("fetching photos")
         for folder in (self.scratch, self.output / "stages", self.folder / "photos"):
             folder.mkdir(parents=True)
-        spec = self._read_spec()
+        self._check_unused()
+        spec = self.spec = self._read_spec()
         download(
             self.store,
             lambda entry: input_key(entry.sha256),
@@ -188,11 +190,21 @@ class JobRun:
         Workspace(self.output).adopt(restored)
         return spec
 
+    def _check_unused(self) -> None:
+        """An epoch is one attempt. If its manifest is there, somebody put back a state that had
+        gone on, and this attempt would overwrite what was published."""
+        job, epoch = self.lease.job, self.lease.epoch
+        if self.store.size(manifest_key(job, epoch)) is not None:
+            raise UsageError(
+                f"attempt {epoch} of this job has left its results before: its state was replaced",
+                hint="the results are still there: submit the photos again for others",
+            )
+
     def _read_spec(self) -> JobSpec:
         """Raises UsageError for a spec that no worker will ever accept, MachineError for one that
         others may."""
         try:
-            spec = read_spec(self.store, self.lease.job)
+            spec = read_spec(self.store, self.lease.job, self.lease.state.spec_sha256)
         except (OutdatedError, UncertainError):
             raise
         except StoreError as error:
@@ -317,7 +329,13 @@ class JobRun:
         ]
         upload(self.store, moves, check=self._check)
         self._put_logs()
-        manifest = Manifest(job=job, epoch=epoch, files=entries)
+        manifest = Manifest(
+            job=job,
+            epoch=epoch,
+            files=entries,
+            spec_sha256=self.lease.state.spec_sha256,
+            photos=self.spec.photos if self.spec else (),
+        )
         self.store.put(manifest_key(job, epoch), manifest.to_bytes())
         return manifest.sha256()
 
