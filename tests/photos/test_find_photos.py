@@ -16,6 +16,7 @@ from PIL import Image
 
 from insaat_cli.errors import PhotosError, UsageError
 from insaat_cli.formatting import printable
+from insaat_cli.photos import photo_file
 from insaat_cli.photos.find_photos import find_photos, natural_key
 from insaat_cli.photos.photo_set import PhotoSet
 
@@ -80,6 +81,36 @@ def test_truncated_files_are_left_out(folder: Path, kind: str) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 2 // 3])
     assert "truncated" in reason_of(folder, path.name)
+
+
+@pytest.mark.parametrize("how", ["png", "progressive jpg"])
+def test_nothing_is_held_decoded_to_see_that_it_is_truncated(
+    folder: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four readers at once held four pictures of 48 megapixels, outside any budget."""
+
+    def decodes(image: Image.Image) -> bool:
+        raise AssertionError(f"a {image.format} of {image.size} was decoded")
+
+    monkeypatch.setattr(photo_file, "_decodes", decodes)
+    path = folder / f"cut.{how.split()[-1]}"
+    with Image.open(folder / "IMG_1.jpg") as photo:
+        photo.save(path, **({"progressive": True} if "jpg" in how else {}))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    assert "truncated" in reason_of(folder, path.name)
+    path.write_bytes(whole + b"a phone's trailer" * 1000)
+    assert len(find_photos([folder]).used) == 4
+
+
+def test_the_end_of_a_thumbnail_is_not_that_of_its_photo(folder: Path) -> None:
+    path = save(folder / "thumb.jpg", 5)
+    data = path.read_bytes()
+    inside = b"\xff\xd8thumbnail\xff\xd9"
+    header = b"\xff\xe2" + (len(inside) + 2).to_bytes(2, "big") + inside
+    cut = data[:2] + header + data[2 : len(data) * 2 // 3]
+    path.write_bytes(cut)
+    assert "truncated" in reason_of(folder, "thumb.jpg")
 
 
 def test_data_after_the_end_of_a_jpeg_is_no_fault(folder: Path) -> None:
