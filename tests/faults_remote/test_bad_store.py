@@ -155,7 +155,7 @@ def test_damaged_photos_and_results_are_refused(damage: object, tmp_path: Path) 
         state = wait_end(client, done.job, seconds=60)
         assert state.status is Status.FAILED and state.problem is not None
         assert "damaged" in state.problem.message and photo.name in state.problem.message
-        stored.unlink()
+        assert not stored.exists(), "proven bad, so that it is sent again"
         again = submit_fake(client, photos, pipeline)
         assert again.sent_bytes == photo.path.stat().st_size, "only what is missing"
         assert wait_end(client, again.job, seconds=60).status is Status.SUCCEEDED

@@ -17,6 +17,7 @@ from insaat_cli.remote.queue.job_spec import JobSpec, allowed_pipelines, check_s
 from insaat_cli.remote.queue.job_state import JobState, Status, new_txn
 from insaat_cli.remote.queue.queue import Queue
 from insaat_cli.remote.store.folder_store import LocalStore
+from insaat_cli.remote.store.manifest import FileEntry
 
 SPEC = JobSpec(job="j", photos=(), settings=("dense.max_side=800",), preset="draft")
 
@@ -46,6 +47,8 @@ def test_a_good_spec_comes_back_and_is_applied() -> None:
         {"settings": ("dense.max_side",)},
         {"settings": ("dense.max_side=800",) * 101},
         {"formats": ("exe",)},
+        {"photos": (FileEntry(path="a.jpg", size=10**11, sha256="0" * 64),)},
+        {"photos": tuple(FileEntry(path=f"{n}", size=1, sha256="0" * 64) for n in range(20_001))},
         {"notify": "me@example.org\nBcc: all@example.org"},
     ],
 )

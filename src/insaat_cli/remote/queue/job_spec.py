@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from insaat_cli.errors import MachineError, StoreError, UsageError
+from insaat_cli.formatting import size
 from insaat_cli.pipeline.defaults import (
     ALWAYS_WRITTEN,
     DEFAULT_PIPELINE,
@@ -40,6 +41,9 @@ SETTING = re.compile(
 MAX_SETTINGS = 100
 MAX_TITLE = 200
 MAX_SIDE = 1_000_000
+MAX_PHOTOS = 20_000
+MAX_PHOTO_BYTES = 4_000_000_000
+MAX_PHOTOS_BYTES = 500_000_000_000
 MAX_SPEC_BYTES = 32 << 20
 """100,000 photos with long names have less."""
 
@@ -142,11 +146,25 @@ def check_spec(spec: JobSpec, allowed: Mapping[str, str]) -> Pipeline:
                 f"setting {setting!r:.150} is not allowed in a remote job",
                 hint="use a number or a plain word as value; paths are not allowed",
             )
+    _check_amount(spec)
     check_formats(spec.formats)
     if spec.notify:
         check_address(spec.notify)
     pipeline = with_preset(find_pipeline(allowed[spec.pipeline]), spec.preset)
     return with_settings(pipeline, spec.settings)
+
+
+def _check_amount(spec: JobSpec) -> None:
+    """More than any camera or person makes is meant to fill somebody's disk."""
+    total_bytes = sum(photo.size for photo in spec.photos)
+    largest_bytes = max((photo.size for photo in spec.photos), default=0)
+    if len(spec.photos) > MAX_PHOTOS:
+        raise UsageError(f"too many photos: {len(spec.photos)}, the limit is {MAX_PHOTOS}")
+    if total_bytes > MAX_PHOTOS_BYTES or largest_bytes > MAX_PHOTO_BYTES:
+        raise UsageError(
+            f"the photos are too large: {size(total_bytes)}, the largest {size(largest_bytes)}",
+            hint=f"the limits are {size(MAX_PHOTOS_BYTES)}, and {size(MAX_PHOTO_BYTES)} for each",
+        )
 
 
 def _text(value: Any) -> str:

@@ -17,11 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from insaat_cli.errors import StoreError
+from insaat_cli.remote.store.manifest import sha256_of
 from insaat_cli.remote.store.protocol import (
     MAX_OBJECT_BYTES,
     Blob,
     ConflictError,
     Entry,
+    Facts,
     NotThereError,
     Progress,
     UncertainError,
@@ -118,6 +120,14 @@ class LocalStore:
             except FileNotFoundError:
                 return None
 
+    def facts(self, key: str) -> Facts | None:
+        with self._faults("read"):
+            try:
+                path = self._path(key)
+                return Facts(path.stat().st_size, sha256_of(path))
+            except FileNotFoundError:
+                return None
+
     def upload(self, key: str, path: Path, progress: Progress | None = None) -> None:
         with self._faults("write to"):
             temporary = self._temporary()
@@ -132,11 +142,17 @@ class LocalStore:
                 self._publish(temporary, key)
 
     def download(
-        self, key: str, path: Path, *, offset: int = 0, progress: Progress | None = None
+        self,
+        key: str,
+        path: Path,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        progress: Progress | None = None,
     ) -> None:
         # A fault of the target is none of the store, and stays the OSError that it is.
         with path.open("ab") as target:
-            for chunk in self._chunks(key, offset):
+            for chunk in self._chunks(key, offset, length):
                 target.write(chunk)
                 if progress:
                     progress(len(chunk))
@@ -144,7 +160,7 @@ class LocalStore:
     def link(self, key: str, *, seconds: int, filename: str) -> str | None:
         return None
 
-    def _chunks(self, key: str, offset: int) -> Iterator[bytes]:
+    def _chunks(self, key: str, offset: int, length: int | None) -> Iterator[bytes]:
         with self._faults("read"):
             try:
                 source = self._path(key).open("rb")
@@ -152,7 +168,9 @@ class LocalStore:
                 raise NotThereError(f"{key} is missing from {self.describe()}") from None
             with source:
                 source.seek(offset)
-                while chunk := source.read(CHUNK_BYTES):
+                left = sys.maxsize if length is None else length
+                while chunk := source.read(min(CHUNK_BYTES, left)):
+                    left -= len(chunk)
                     yield chunk
 
     def _path(self, key: str) -> Path:

@@ -14,6 +14,7 @@ from insaat_cli.remote.store.protocol import (
     Blob,
     ConflictError,
     Entry,
+    Facts,
     NotThereError,
     Progress,
     check_key,
@@ -90,6 +91,11 @@ class MemoryStore:
             body = self._objects.get(check_key(key))
         return None if body is None else len(body)
 
+    def facts(self, key: str) -> Facts | None:
+        with self._lock:
+            body = self._objects.get(check_key(key))
+        return None if body is None else Facts(len(body), _tag(body))
+
     def upload(self, key: str, path: Path, progress: Progress | None = None) -> None:
         body = path.read_bytes()
         self.put(key, body)
@@ -97,15 +103,22 @@ class MemoryStore:
             progress(len(body))
 
     def download(
-        self, key: str, path: Path, *, offset: int = 0, progress: Progress | None = None
+        self,
+        key: str,
+        path: Path,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        progress: Progress | None = None,
     ) -> None:
         blob = self.get(key)
         if blob is None:
             raise NotThereError(f"{key} is not in the store")
         with path.open("ab") as file:
-            file.write(blob.body[offset:])
+            wanted = blob.body[offset:][:length]
+            file.write(wanted)
         if progress:
-            progress(len(blob.body) - offset)
+            progress(len(wanted))
 
     def link(self, key: str, *, seconds: int, filename: str) -> str | None:
         return None

@@ -40,6 +40,14 @@ class CorruptError(StoreError):
     """An object's bytes are not those that its hash promises."""
 
 
+class DamagedError(CorruptError):
+    """Objects were read from their first byte and are not what their hashes promise."""
+
+    def __init__(self, message: str, *, keys: tuple[str, ...], hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.keys = keys
+
+
 class TooLargeError(CorruptError):
     """An object is larger than anything that can be meant for its key."""
 
@@ -58,6 +66,14 @@ class Entry:
 
     key: str
     size: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a store says of an object; `sha256` only where it is sure of it."""
+
+    size: int
+    sha256: str | None
 
 
 class Store(Protocol):
@@ -96,13 +112,24 @@ class Store(Protocol):
     def size(self, key: str) -> int | None:
         """Bytes of the object, or None if it is not there."""
 
+    def facts(self, key: str) -> Facts | None:
+        """Size and, where the store knows it, the hash of the object; None if it is not there."""
+
     def upload(self, key: str, path: Path, progress: Progress | None = None) -> None:
         """Write a file of any size; the object appears whole or not at all."""
 
     def download(
-        self, key: str, path: Path, *, offset: int = 0, progress: Progress | None = None
+        self,
+        key: str,
+        path: Path,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """Append the object's bytes from `offset` on to `path`; NotThereError if it is gone.
+
+        `length`: at most so many, however large it is.
 
         Raises OSError where `path` cannot be written: that is no fault of the store."""
 

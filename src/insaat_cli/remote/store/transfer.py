@@ -11,11 +11,20 @@ from pathlib import Path
 
 from insaat_cli.remote.store.manifest import FileEntry, sha256_of
 from insaat_cli.remote.store.parallel import Check, in_parallel, no_check
-from insaat_cli.remote.store.protocol import CorruptError, Progress, Store, UncertainError
+from insaat_cli.remote.store.protocol import (
+    CorruptError,
+    DamagedError,
+    NotThereError,
+    Progress,
+    Store,
+    UncertainError,
+)
 from insaat_cli.remote.store.safe_paths import inside
 
 PARALLEL = 8
 TRIES = 4
+DAMAGED_TRIES = 2
+"""Of what arrived whole and wrong: the line is checked by itself, so the object will be."""
 PAUSE_S = 0.5
 PART_SUFFIX = ".part"
 
@@ -43,8 +52,13 @@ def upload_missing(
 
     def send(move: Move) -> None:
         check()
-        # A truncated object under this hash is one that a broken tool left: it is replaced.
-        if store.size(move.key) != move.entry.size:
+        # Other bytes under this hash are what a broken tool left, or worse: they are replaced.
+        there = store.facts(move.key)
+        if (
+            there is None
+            or there.size != move.entry.size
+            or there.sha256 not in {None, move.entry.sha256}
+        ):
             _repeat(partial(store.upload, move.key, move.path, told))
             sent.append(move.entry.size)
         elif progress:
@@ -76,11 +90,13 @@ def download(
 ) -> None:
     """Bring `entries` into `folder`; each appears there only when its hash is right.
 
-    A partial file of an earlier call is continued. Raises CorruptError if the stored bytes are not
-    what the hash promises, StoreError if a name leads out of the folder; then nothing is written.
+    A partial file of an earlier call is continued. No more bytes are drawn than an entry says.
+    Raises DamagedError, once all others are there, if stored bytes are not what the hashes promise;
+    StoreError if a name leads out of the folder: then nothing is written.
     """
     targets = [(entry, inside(folder, entry.path)) for entry in entries]
     told = _checking(check, progress)
+    damaged: list[DamagedError] = []
 
     def bring(entry: FileEntry, target: Path) -> None:
         check()
@@ -89,10 +105,17 @@ def download(
                 progress(entry.size)
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        _repeat(partial(_fetch, store, prefix_of(entry), entry, target, told))
+        try:
+            _repeat(partial(_fetch, store, prefix_of(entry), entry, target, told))
+        except DamagedError as error:
+            damaged.append(error)
 
     actions = [partial(bring, entry, target) for entry, target in targets]
     in_parallel(actions, threads=PARALLEL, check=check)
+    if damaged:
+        more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
+        keys = tuple(key for error in damaged for key in error.keys)
+        raise DamagedError(damaged[0].message + more, keys=keys, hint=damaged[0].hint)
 
 
 def is_there(entry: FileEntry, folder: Path) -> bool:
@@ -117,13 +140,23 @@ def _fetch(store: Store, key: str, entry: FileEntry, target: Path, progress: Pro
     if have < entry.size or entry.size == 0:
         part.touch()
         if entry.size:
-            store.download(key, part, offset=have, progress=progress)
+            left = entry.size - have
+            try:
+                store.download(key, part, offset=have, length=left, progress=progress)
+            except NotThereError:
+                raise NotThereError(
+                    f"{entry.path} is missing from {store.describe()}",
+                    hint="submit the photos again",
+                ) from None
     if part.stat().st_size < entry.size and (store.size(key) or 0) >= entry.size:
         raise UncertainError(f"the transfer of {entry.path} was interrupted")
     if part.stat().st_size != entry.size or sha256_of(part) != entry.sha256:
         part.unlink()
-        raise CorruptError(
+        if have:  # what an earlier call left may be what is wrong
+            raise UncertainError(f"the transfer of {entry.path} was interrupted")
+        raise DamagedError(
             f"{entry.path} in {store.describe()} is damaged: its content does not match its hash",
+            keys=(key,),
             hint="submit the photos again, or retry the job",
         )
     part.replace(target)
@@ -134,8 +167,9 @@ def _repeat(action: Callable[[], None]) -> None:
     for attempt in range(TRIES):
         try:
             action()
-        except (UncertainError, CorruptError):
-            if attempt == TRIES - 1:
+        except (UncertainError, CorruptError) as error:
+            tries = TRIES if isinstance(error, UncertainError) else DAMAGED_TRIES
+            if attempt >= tries - 1:
                 raise
             time.sleep(PAUSE_S * 2**attempt)
         else:

@@ -24,16 +24,14 @@ from insaat_cli.errors import (
     StageError,
     StoreError,
     TimedOutError,
-    UsageError,
 )
 from insaat_cli.formatting import duration
 from insaat_cli.planning.deadlines import Deadlines, job_limit
-from insaat_cli.remote.queue.job_spec import JobSpec, OutdatedError, check_spec, read_spec
+from insaat_cli.remote.queue.job_spec import JobSpec
 from insaat_cli.remote.queue.job_state import JobState, Problem, Progress, RefusedError
 from insaat_cli.remote.queue.keys import (
     attempt_prefix,
     checkpoint_prefix,
-    input_key,
     job_prefix,
     log_key,
     manifest_key,
@@ -42,12 +40,13 @@ from insaat_cli.remote.queue.keys import (
 from insaat_cli.remote.queue.lease import Lease, LetGo
 from insaat_cli.remote.queue.refusals import nobody_can, refuse
 from insaat_cli.remote.store.manifest import Manifest, describe
-from insaat_cli.remote.store.protocol import Store, UncertainError
-from insaat_cli.remote.store.transfer import Move, download, upload
+from insaat_cli.remote.store.protocol import Store
+from insaat_cli.remote.store.transfer import Move, upload
 from insaat_cli.remote.worker import checkpoints
 from insaat_cli.remote.worker.admission import Grant
 from insaat_cli.remote.worker.blame import Blame, Trouble
 from insaat_cli.remote.worker.checkpoints import CheckpointThread
+from insaat_cli.remote.worker.job_inputs import accepted_spec, check_unused, fetch_photos
 from insaat_cli.remote.worker.job_log import collect_logs, last_line
 from insaat_cli.remote.worker.metrics import Metrics
 from insaat_cli.remote.worker.published_files import published_files
@@ -174,46 +173,15 @@ class JobRun:
         self._report_stage("fetching photos")
         for folder in (self.scratch, self.output / "stages", self.folder / "photos"):
             folder.mkdir(parents=True)
-        self._check_unused()
-        spec = self.spec = self._read_spec()
-        download(
-            self.store,
-            lambda entry: input_key(entry.sha256),
-            spec.photos,
-            self.folder / "photos",
-            check=self._check,
-        )
+        state = self.lease.state
+        check_unused(self.store, state)
+        spec = self.spec = accepted_spec(self.store, state, self.context.allowed)
+        fetch_photos(self.store, state.job, spec, self.folder / "photos", check=self._check)
         self._report_stage("fetching checkpoints")
         restored = checkpoints.restore(
             self.store, self.lease.job, self.output / "stages", self.scratch, check=self._check
         )
         Workspace(self.output).adopt(restored)
-        return spec
-
-    def _check_unused(self) -> None:
-        """An epoch is one attempt. If its manifest is there, somebody put back a state that had
-        gone on, and this attempt would overwrite what was published."""
-        job, epoch = self.lease.job, self.lease.epoch
-        if self.store.size(manifest_key(job, epoch)) is not None:
-            raise UsageError(
-                f"attempt {epoch} of this job has left its results before: its state was replaced",
-                hint="the results are still there: submit the photos again for others",
-            )
-
-    def _read_spec(self) -> JobSpec:
-        """Raises UsageError for a spec that no worker will ever accept, MachineError for one that
-        others may."""
-        try:
-            spec = read_spec(self.store, self.lease.job, self.lease.state.spec_sha256)
-        except (OutdatedError, UncertainError):
-            raise
-        except StoreError as error:
-            raise UsageError(error.message, hint=error.hint) from error
-        if spec is None:
-            raise UsageError("the job's spec.json is missing")
-        if spec.job != self.lease.job:
-            raise UsageError("the job's spec.json belongs to another job")
-        check_spec(spec, self.context.allowed)
         return spec
 
     def _reconstruct(self, spec: JobSpec, keeper: CheckpointThread) -> None:
