@@ -32,7 +32,7 @@ def test_no_more_is_drawn_than_an_entry_says(store: Store, tmp_path: Path) -> No
         download(
             store,
             lambda _: "inputs/large",
-            [entry("a", b"x", 1)],
+            [entry("a", b"x")],
             tmp_path / "out",
             progress=drawn.append,
         )
