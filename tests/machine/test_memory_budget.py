@@ -15,7 +15,6 @@ LIMITS = MachineLimits(
     memory_source="test",
     cores=2,
     cores_source="test",
-    physical_bytes=10_000_000_000,
 )
 
 

@@ -33,7 +33,7 @@ stages:
     outputs: [images/, images.json]
     memory: {base_mb: 120, per_thread_megapixel_mb: 14}
     time: {base_s: 1, per_photo_megapixel_s: 0.04}
-    threads: {max: all, memory_bound: true}
+    threads: {max: all}
     expect:
       - {metric: photos, min: 3, fault: photos, hint: more}
     on_memory: [{threads: 1}, {max_side: "* 0.7"}, {max_side: "* 0.5", fast: true}]
@@ -60,7 +60,6 @@ def test_every_field_is_read() -> None:
     }
     assert one.memory.per_thread_megapixel_mb == 14
     assert one.threads.maximum is None
-    assert one.threads.memory_bound
     assert one.expect[0].fault is Fault.PHOTOS
     assert one.on_memory[1] == {"max_side": Multiplier(0.7)}
     assert two.title == "two"

@@ -28,7 +28,6 @@ class BatchState:
         self.sets = {name: BoardState() for name in names}
         self.status = dict.fromkeys(names, Status.WAITING)
         self.used_bytes = self.peak_bytes = self.budget_bytes = 0
-        self._stages: dict[str, str] = {}
 
     def take(self, name: str, event: RunEvent, now: float) -> None:
         """Add one event, which arrived at monotonic second `now`."""

@@ -42,7 +42,6 @@ class Ground:
 
     normal: Floats
     height: float
-    area_share: float
     roughness: float
     """Standard deviation of the ground about the plane, robust."""
 
@@ -75,7 +74,7 @@ def find_ground(vertices: Floats, faces: Faces) -> Ground | None:
         normal = best[0]
     height = float(normal @ mean)
     roughness = MAD_TO_SIGMA * float(np.median(np.abs(points[near] @ normal - height)))
-    return Ground(normal=normal, height=height, area_share=share, roughness=roughness)
+    return Ground(normal=normal, height=height, roughness=roughness)
 
 
 def _best_plane(points: Floats, weights: Floats, tolerance: float) -> tuple[Floats, float] | None:

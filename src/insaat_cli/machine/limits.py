@@ -28,7 +28,6 @@ class MachineLimits:
     memory_source: str
     cores: int
     cores_source: str
-    physical_bytes: int
     other_limits: tuple[tuple[int, str], ...] = ()
     """Limits of memory that are found, too, but are larger; with what sets them."""
 
@@ -46,7 +45,6 @@ def machine_limits(root: Path = Path("/")) -> MachineLimits:
         memory_source=memory_source,
         cores=max(1, math.ceil(core_count)),
         cores_source=cores_source,
-        physical_bytes=physical,
         other_limits=others,
     )
 

@@ -81,10 +81,9 @@ class DiskModel:
 
 @dataclass(frozen=True, kw_only=True)
 class Threads:
-    """`maximum` None: as many as the run has. `memory_bound`: fewer threads need less memory."""
+    """How many threads a stage uses. `maximum` None: as many as the run has."""
 
     maximum: int | None = None
-    memory_bound: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

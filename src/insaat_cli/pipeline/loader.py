@@ -267,16 +267,13 @@ class _Reader(ParameterReader):
         return kind(**{key: self.number(value, key) for key, value in fields.items()})
 
     def threads(self, node: yaml.Node) -> Threads:
-        fields = self.mapping(node, "threads", ("max", "memory_bound"))
+        fields = self.mapping(node, "threads", ("max",))
         maximum: int | None = None
         if "max" in fields and self.value(fields["max"], "threads.max") != "all":
             maximum = self.scalar(fields["max"], int, "threads.max")
             if maximum < 1:
                 raise self.fail(fields["max"], "threads.max must be at least 1, or all")
-        bound = "memory_bound" in fields and self.scalar(
-            fields["memory_bound"], bool, "threads.memory_bound"
-        )
-        return Threads(maximum=maximum, memory_bound=bound)
+        return Threads(maximum=maximum)
 
     def expectation(self, node: yaml.Node) -> Expectation:
         fields = self.mapping(node, "expect", ("metric", "file", "min", "max", "fault", "hint"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 LACUNARITY = 2.13
 """Frequency ratio of neighbouring octaves; not 2, so that their lattices never line up."""
@@ -96,24 +95,3 @@ def cells(x: float, y: float, seed: int) -> tuple[float, float]:  # pragma: no c
             elif distance < second:
                 second = distance
     return second - nearest, color
-
-
-@numba.njit(nogil=True, cache=True)
-def _noise_at(
-    points: NDArray[np.float64], frequency: float, octaves: int, seed: int
-) -> NDArray[np.float64]:  # pragma: no cover - compiled
-    values = np.empty(len(points))
-    for n in range(len(points)):
-        x, y, z = points[n, 0], points[n, 1], points[n, 2]
-        values[n] = octave_noise(x, y, z, frequency, octaves, 0.5, 0.0, seed)
-    return values
-
-
-def solid_noise(
-    points: NDArray[np.float64], *, frequency: float, octaves: int = 1, seed: int = 0
-) -> NDArray[np.float64]:
-    """Noise at `points` (n, 3) as (n,), each octave half as strong as the one before."""
-    values: NDArray[np.float64] = _noise_at(
-        np.ascontiguousarray(points, dtype=np.float64), frequency, octaves, seed
-    )
-    return values

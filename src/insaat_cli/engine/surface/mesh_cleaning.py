@@ -19,13 +19,6 @@ def supported(
     return np.asarray(np.isfinite(distance))
 
 
-def without_vertices(
-    vertices: Vertices, faces: Faces, keep: npt.NDArray[np.bool_]
-) -> tuple[Vertices, Faces]:
-    """The mesh without the vertices not in `keep`, and without the faces that need them."""
-    return compact(vertices, faces[keep[faces].all(axis=1)])
-
-
 def compact(vertices: Vertices, faces: Faces) -> tuple[Vertices, Faces]:
     """Drop vertices that no face uses, in order."""
     used = np.zeros(len(vertices), bool)

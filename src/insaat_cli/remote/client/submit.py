@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import os
-import re
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +31,6 @@ from insaat_cli.remote.store.safe_paths import contained
 from insaat_cli.remote.store.transfer import Move, upload_missing
 
 MAX_TAGS = 5
-ENDING = re.compile(r"\.[a-z0-9]{1,5}")
 
 
 @dataclass(frozen=True, kw_only=True)
