@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,6 +13,7 @@ from insaat_cli.remote.queue.keys import queued_marker, running_marker
 from insaat_cli.remote.queue.queue import Queue
 from insaat_cli.remote.queue.state_writes import Pause, create
 from insaat_cli.remote.store.memory_store import MemoryStore
+from insaat_cli.remote.store.protocol import Entry
 from insaat_cli.remote.worker.notification import Notifier
 from insaat_cli.remote.worker.options import WorkerOptions
 from insaat_cli.remote.worker.worker import PATROL_S, Worker
@@ -41,6 +43,32 @@ def test_a_worker_puts_back_a_lost_marker(running: bool, monkeypatch: pytest.Mon
         worker._look()
     marker = running_marker(JOB, 1) if running else queued_marker(FIRST)
     assert [entry.key for entry in store.list("")] == sorted([f"jobs/{JOB}/state.json", marker.key])
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_the_metrics_cost_no_list_of_their_own(busy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counting(MemoryStore):
+        lists = 0
+
+        def list(self, prefix: str, *, limit: int | None = None) -> Iterator[Entry]:
+            self.lists += prefix == "queued/"
+            return super().list(prefix, limit=limit)
+
+    store = Counting()
+    create(store, FIRST, Pause())
+    store.put(queued_marker(FIRST).key, b"")
+    worker = Worker(
+        store,
+        WorkerOptions(metrics_port=0),
+        allowed={},
+        notifier=Notifier(store=store, mail=None, webhook=None),
+    )
+    monkeypatch.setattr(worker, "_may_claim", lambda: not busy)
+    monkeypatch.setattr(worker, "_fill", lambda: None)
+    for _ in range(5):
+        worker._look()
+    assert store.lists == 5
+    assert "queued_jobs 1" in worker.metrics.text()
 
 
 def test_a_dead_workers_job_without_a_marker_is_taken_from_it() -> None:

@@ -12,6 +12,7 @@ from tests.remote.machines import make_photos
 from insaat_cli.photos.downscale import resized_copy
 from insaat_cli.photos.find_photos import find_photos
 from insaat_cli.remote.client.client import Client
+from insaat_cli.remote.client.submit import new_job_id
 from insaat_cli.remote.queue.job_state import JobState, Status, new_txn
 from insaat_cli.remote.queue.keys import state_key
 from insaat_cli.remote.queue.queue import Queue
@@ -34,6 +35,24 @@ def test_higher_priority_comes_first() -> None:
     jobs = [job(1, priority=0), job(2, priority=99), job(3), job(4)]
     order = [found.job for found in queue_with(MemoryStore(), *jobs).candidates()]
     assert order[0] == jobs[1].job and order[-1] == jobs[0].job
+
+
+def test_a_low_priority_does_not_wait_for_ever() -> None:
+    """Better jobs keep coming, faster than they are done; the scan reads two hundred markers."""
+    store = MemoryStore()
+    queue = queue_with(store, job(1, priority=0))
+    for _ in range(300):
+        queue.submit(job(2, job=new_job_id(), priority=99), b"{}")
+    taken = []
+    for _ in range(60):
+        queue.submit(job(3, job=new_job_id(), priority=99), b"{}")
+        held = queue.claim(queue.candidates()[0], owner="w", lease_s=60)
+        assert held is not None
+        taken.append(held.state.job)
+        if held.state.priority == 0:
+            break
+    assert taken[-1] == job(1).job
+    assert len(taken) > 1, "but better ones come first as a rule"
 
 
 def test_tagged_jobs_wait_for_a_worker_that_has_all_their_tags() -> None:

@@ -49,6 +49,10 @@ from insaat_cli.remote.store.protocol import Store, UncertainError
 CHANGE_TRIES = 20
 CANDIDATES = 200
 """Queued markers read in one scan."""
+AGED_SHARE = 0.125
+"""Of the scans, in which the oldest jobs come first; so much of the fleet works for them."""
+AGED = 4
+AGED_LISTED = 20_000
 AGAIN = 8
 """Of the markers that led nowhere before, how many are tried again in one scan."""
 CHOICE = 16
@@ -117,21 +121,27 @@ class Queue:
     def candidates(self, tags: Iterable[str] = ()) -> list[Marker]:
         """Markers of queued jobs whose tags are among `tags`, best first, the first few mixed.
 
-        Those that led nowhere before come last, and only now and then."""
+        Once in a while the oldest come first, whatever their priority: they would wait for ever
+        behind a stream of better ones. Those that led nowhere before come last."""
         offered = frozenset(tags)
+        aged = self._random.random() < AGED_SHARE
         suitable: list[Marker] = []
         again: list[Marker] = []
-        for entry in self.store.list(QUEUED):
+        for entry in self.store.list(QUEUED, limit=AGED_LISTED if aged else None):
             found = parse_marker(entry.key)
             if found is None or not offered.issuperset(found.tags) or self.is_aside(found):
                 continue
             # What led nowhere before comes last: however many there are, they hide no job.
             (again if self._aside.knows(found.key) else suitable).append(found)
-            if len(suitable) == CANDIDATES:
+            if len(suitable) == CANDIDATES and not aged:
                 break
+        oldest = _oldest(suitable) if aged else []
+        suitable = [found for found in suitable[:CANDIDATES] if found not in oldest]
         first = [found for found in suitable[: self._choice] if found.rank == suitable[0].rank]
-        self._random.shuffle(first)
-        return first + suitable[len(first) :] + again[:AGAIN]
+        for group in (oldest, first):
+            self._random.shuffle(group)
+        raised = [dataclasses.replace(found, rank=-1) for found in oldest]
+        return [*raised, *first, *suitable[len(first) :], *again[:AGAIN]]
 
     def claim(self, marker: Marker, *, owner: str, lease_s: float) -> Held | None:
         """Make `owner` the owner, or None if the job is not to be had."""
@@ -287,3 +297,8 @@ class Queue:
         if marker.is_past(state):
             with contextlib.suppress(StoreError):
                 self.store.delete(marker.key)
+
+
+def _oldest(markers: Iterable[Marker]) -> list[Marker]:
+    """By their ids, which begin with the time of submission, as the submitter's clock has it."""
+    return sorted(markers, key=lambda marker: marker.job)[:AGED]

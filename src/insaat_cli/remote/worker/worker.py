@@ -189,8 +189,6 @@ class Worker:
             self.inbox.want(self._may_claim())
             if looked and self.inbox.is_up:
                 self._remind()
-            if self.options.metrics_port is not None and (looked or not self.inbox.is_up):
-                self._count_queue()
             self._scanned_at = time.monotonic()
             self.metrics.set("last_scan_timestamp_seconds", time.time())
         except StoreError as error:
@@ -216,10 +214,6 @@ class Worker:
             self.metrics.add("markers_restored_total")
             log.warning("job %s: its marker was missing; put back", state.job)
 
-    def _count_queue(self) -> None:
-        """For autoscaling; said by busy workers, too."""
-        self.metrics.set("queued_jobs", len(self.queue.candidates(self.options.tags)))
-
     def _may_claim(self) -> bool:
         stopping = self.draining or self.context.stop_now.is_set()
         enough = self.options.once and self._taken > 0
@@ -230,12 +224,15 @@ class Worker:
         self._markers |= {marker.key: marker for marker in self.inbox.received()}
         now = time.monotonic()
         is_up = self.inbox.is_up
-        if (is_up and now < self._sweep_at) or not (is_up or self._may_claim()):
+        counts = self.options.metrics_port is not None  # for autoscaling; busy workers, too
+        if (is_up and now < self._sweep_at) or not (is_up or counts or self._may_claim()):
             return False
         self._sweep_at = now + self.options.sweep_s * random.uniform(0.7, 1.0)  # noqa: S311
         self.metrics.add("queue_scans_total")
         found = self.queue.candidates(self.options.tags)
         self._markers = {marker.key: marker for marker in found}
+        if counts:
+            self.metrics.set("queued_jobs", len(found))
         return True
 
     def _remind(self) -> None:
