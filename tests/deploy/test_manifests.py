@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import boto3
 import kubernetes_validate
 import pytest
 import yaml
+from botocore.validate import ParamValidator
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 CUSTOM = {"ScaledObject", "TriggerAuthentication"}
@@ -125,6 +127,20 @@ def test_who_steers_changes_only_states_that_he_has_read() -> None:
         assert states and all(guarded for _, _, guarded in states)
         assert all(resource.endswith("/state.json") for _, resource, _ in states)
     assert not [r for r in rights_of("steer.json") if "Delete" in r[0] and "/queued/" not in r[1]]
+
+
+def test_the_lifecycle_rules_are_ones_of_s3() -> None:
+    """boto3 checks them before it sends them; the photos' rule is for the operator to enable."""
+    rules = json.loads((DEPLOY / "lifecycle.json").read_text())
+    client = boto3.client("s3", region_name="us-east-1", endpoint_url="http://127.0.0.1:9")
+    shape = client.meta.service_model.operation_model("PutBucketLifecycleConfiguration")
+    report = ParamValidator().validate(
+        {"Bucket": "b", "LifecycleConfiguration": rules}, shape.input_shape
+    )
+    assert not report.has_errors(), report.generate_report()
+    for rule in rules["Rules"]:
+        assert rule["Filter"]["Prefix"].startswith("PREFIX/")
+        assert (rule["Status"] == "Disabled") == rule["Filter"]["Prefix"].endswith("inputs/")
 
 
 @pytest.mark.parametrize("name", POLICIES)

@@ -253,6 +253,7 @@ class Client:
         with ThreadPoolExecutor(READERS) as pool:
             list(pool.map(self.store.delete, [key for key in keys if key != last]))
         self.store.delete(last)
+        self.store.clear_unfinished(job_prefix(job))
         return len(keys)
 
 

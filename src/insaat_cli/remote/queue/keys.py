@@ -75,8 +75,12 @@ def spec_key(job: str) -> str:
     return f"{JOBS}{job}/spec.json"
 
 
+def attempts_prefix(job: str) -> str:
+    return f"{JOBS}{job}/attempts/"
+
+
 def attempt_prefix(job: str, epoch: int) -> str:
-    return f"{JOBS}{job}/attempts/{epoch:06d}/"
+    return f"{attempts_prefix(job)}{epoch:06d}/"
 
 
 def manifest_key(job: str, epoch: int) -> str:

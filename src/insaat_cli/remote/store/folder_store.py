@@ -35,6 +35,9 @@ CHUNK_BYTES = 1 << 20
 LOCK_SECONDS = 10.0
 LOCK_PAUSE_S = 0.002
 OWN_FOLDER = ".store"
+LOCK_NAME = "lock"
+UNFINISHED_S = 24 * 3600.0
+"""Temporary files older than that are those of processes that were killed."""
 
 
 class LocalStore:
@@ -157,6 +160,15 @@ class LocalStore:
                 if progress:
                     progress(len(chunk))
 
+    def clear_unfinished(self, prefix: str) -> None:
+        """Of whatever prefix: temporary files do not tell for which key they were written."""
+        with self._faults("clear"):
+            for entry in os.scandir(self._own):
+                with contextlib.suppress(FileNotFoundError):
+                    age_s = time.time() - entry.stat().st_mtime
+                    if entry.name != LOCK_NAME and age_s > UNFINISHED_S:
+                        Path(entry.path).unlink()
+
     def link(self, key: str, *, seconds: int, filename: str) -> str | None:
         return None
 
@@ -200,7 +212,7 @@ class LocalStore:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
-        descriptor = os.open(self._own / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(self._own / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             deadline = time.monotonic() + LOCK_SECONDS
             while not _try_lock(descriptor):

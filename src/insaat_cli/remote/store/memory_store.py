@@ -120,6 +120,9 @@ class MemoryStore:
         if progress:
             progress(len(wanted))
 
+    def clear_unfinished(self, prefix: str) -> None:
+        """Nothing is ever unfinished here."""
+
     def link(self, key: str, *, seconds: int, filename: str) -> str | None:
         return None
 

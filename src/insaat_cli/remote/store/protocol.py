@@ -133,6 +133,9 @@ class Store(Protocol):
 
         Raises OSError where `path` cannot be written: that is no fault of the store."""
 
+    def clear_unfinished(self, prefix: str) -> None:
+        """Remove what uploads below `prefix` left that nobody will go on with."""
+
     def link(self, key: str, *, seconds: int, filename: str) -> str | None:
         """A link that anybody can open for `seconds`, or None if this store has no such thing."""
 

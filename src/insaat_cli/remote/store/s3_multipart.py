@@ -59,6 +59,16 @@ def upload_parts(
     client.complete_multipart_upload(**target, UploadId=upload_id, MultipartUpload={"Parts": sent})
 
 
+def abort_uploads(client: Any, bucket: str, prefix: str) -> None:
+    """Give up unfinished uploads of objects below `prefix`; their parts cost as objects do."""
+    reply = client.list_multipart_uploads(Bucket=bucket, Prefix=prefix)
+    for found in reply.get("Uploads", []):
+        if found["Key"].startswith(prefix):
+            client.abort_multipart_upload(
+                Bucket=bucket, Key=found["Key"], UploadId=found["UploadId"]
+            )
+
+
 def _cut(size: int) -> list[_Part]:
     step = PART_BYTES
     while step * MAX_PARTS < size:

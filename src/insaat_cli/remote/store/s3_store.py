@@ -30,7 +30,7 @@ from insaat_cli.remote.store.protocol import (
     check_length,
 )
 from insaat_cli.remote.store.s3_errors import conditional_faults, faults
-from insaat_cli.remote.store.s3_multipart import MULTIPART_FROM_BYTES, upload_parts
+from insaat_cli.remote.store.s3_multipart import MULTIPART_FROM_BYTES, abort_uploads, upload_parts
 
 CHUNK_BYTES = 1 << 20
 CONNECT_SECONDS = 5.0
@@ -192,6 +192,10 @@ class S3Store:
                 target.write(chunk)
                 if progress:
                     progress(len(chunk))
+
+    def clear_unfinished(self, prefix: str) -> None:
+        with faults("clear", self.describe()):
+            abort_uploads(self._plain, self.address.bucket, self._with_prefix(prefix))
 
     def link(self, key: str, *, seconds: int, filename: str) -> str | None:
         kind = mimetypes.guess_type(filename)[0] or "application/octet-stream"

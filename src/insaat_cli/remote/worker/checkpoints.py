@@ -30,14 +30,24 @@ from insaat_cli.remote.store.transfer import download
 from insaat_cli.workspace.workspace import MARKER_NAME
 
 MAX_POINTER_BYTES = 64 << 10
+JOIN_S = 30.0
 STAGE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,60}")
 ARCHIVE = re.compile(r"/data/[a-z0-9_-]+\.tar")
 POINTER = re.compile(r"(?P<stage>[a-z][a-z0-9_-]{0,60})-[0-9a-f]{64}\.json")
 log = logging.getLogger("insaat.worker")
 
 
-def save(store: Store, job: str, stage: str, folder: Path, scratch: Path) -> None:
-    """Store the published stage in `folder`. `scratch` is a folder for the archive."""
+class StoppedError(Exception):
+    """The checkpoint is not wanted any more."""
+
+
+def save(
+    store: Store, job: str, stage: str, folder: Path, scratch: Path, *, check: Check = no_check
+) -> None:
+    """Store the published stage in `folder`. `scratch` is a folder for the archive.
+
+    An upload that is cut off, by `check` or by the store, leaves no parts behind: its key is
+    random, so that nobody will go on with it."""
     fingerprint = _fingerprint(folder)
     archive = scratch / f"{stage}-{secrets.token_hex(4)}.tar"
     try:
@@ -45,7 +55,13 @@ def save(store: Store, job: str, stage: str, folder: Path, scratch: Path) -> Non
             tar.add(folder, arcname=stage)
         key = f"{checkpoint_prefix(job)}data/{archive.name}"
         pointer = {"key": key, "size": archive.stat().st_size, "sha256": hash_of(archive)}
-        store.upload(key, archive)
+        try:
+            store.upload(key, archive, lambda size: check())
+            check()
+        except BaseException:
+            store.delete(key)
+            store.clear_unfinished(key)
+            raise
         store.put(
             f"{checkpoint_prefix(job)}{stage}-{fingerprint}.json", json.dumps(pointer).encode()
         )
@@ -152,14 +168,24 @@ class CheckpointThread:
         self._waiting.put((stage, folder))
 
     def stop(self) -> None:
-        """Forget what waits; what is under way may end or be cut off, both are harmless."""
+        """Forget what waits; what is under way is cut off at its next part."""
         self._stopped = True
         self._waiting.put(None)
+
+    def join(self) -> None:
+        """Until nothing is under way, or for as long as one request may take."""
+        self._thread.join(JOIN_S)
+
+    def _check(self) -> None:
+        if self._stopped:
+            raise StoppedError
 
     def _work(self) -> None:
         while (item := self._waiting.get()) is not None and not self._stopped:
             stage, folder = item
             try:
-                save(self._store, self._job, stage, folder, self._scratch)
+                save(self._store, self._job, stage, folder, self._scratch, check=self._check)
+            except StoppedError:
+                return
             except (StoreError, OSError, tarfile.TarError, ValueError, KeyError) as error:
                 log.warning("job %s: cannot checkpoint %s: %s", self._job, stage, error)

@@ -27,12 +27,10 @@ from insaat_cli.errors import (
 )
 from insaat_cli.formatting import duration
 from insaat_cli.planning.deadlines import Deadlines, job_limit
+from insaat_cli.remote.queue.cleanup import forget_attempts, forget_checkpoints
 from insaat_cli.remote.queue.job_spec import JobSpec
-from insaat_cli.remote.queue.job_state import JobState, Problem, Progress, RefusedError
+from insaat_cli.remote.queue.job_state import JobState, Problem, Progress, RefusedError, Status
 from insaat_cli.remote.queue.keys import (
-    attempt_prefix,
-    checkpoint_prefix,
-    job_prefix,
     log_key,
     manifest_key,
     result_key,
@@ -145,6 +143,7 @@ class JobRun:
         finally:
             self.lease.stop()
             keeper.stop()
+            self._clean_up(keeper)
             shutil.rmtree(self.folder, ignore_errors=True)
         return end
 
@@ -152,6 +151,7 @@ class JobRun:
         try:
             spec = self._prepare()
             self._reconstruct(spec, keeper)
+            keeper.stop()  # what is still being stored will be of no use once this is published
             self._check()
             manifest_sha256 = self._upload_results()
         except (InsaatError, OSError) as error:
@@ -166,7 +166,6 @@ class JobRun:
             if self.lease.let_go() is LetGo.LOST:
                 raise
             raise LetGoError(End.CANCELLED) from None
-        self._forget_the_past()
         return End.SUCCEEDED
 
     def _prepare(self) -> JobSpec:
@@ -354,17 +353,17 @@ class JobRun:
         except (StoreError, OSError) as error:
             log.warning("job %s: cannot store its log: %s", self.lease.job, error)
 
-    def _forget_the_past(self) -> None:
-        """Checkpoints and earlier attempts of a published job are of no use; best effort."""
-        job = self.lease.job
+    def _clean_up(self, keeper: CheckpointThread) -> None:
+        """Of an ended job nothing stays but its result and its logs; best effort."""
+        if self.final is None or not self.final.status.ended:
+            return
         try:
-            for entry in list(self.store.list(job_prefix(job) + "attempts/")):
-                if not entry.key.startswith(attempt_prefix(job, self.lease.epoch)):
-                    self.store.delete(entry.key)
-            for entry in list(self.store.list(checkpoint_prefix(job))):
-                self.store.delete(entry.key)
+            if self.final.status is Status.SUCCEEDED:
+                keeper.join()
+                forget_checkpoints(self.store, self.final.job)
+            forget_attempts(self.store, self.final)
         except StoreError as error:
-            log.info("job %s: cleanup failed: %s", job, error.message)
+            log.info("job %s: cleanup failed: %s", self.final.job, error.message)
 
     def _report_stage(self, stage: str) -> None:
         self.stage = stage

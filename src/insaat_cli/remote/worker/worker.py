@@ -25,6 +25,7 @@ from insaat_cli.machine.memory_budget import memory_budget
 from insaat_cli.planning.history import History
 from insaat_cli.remote.broker.broker import Broker
 from insaat_cli.remote.broker.inbox import NoInbox
+from insaat_cli.remote.queue.cleanup import forget_attempts
 from insaat_cli.remote.queue.keys import Marker
 from insaat_cli.remote.queue.lease import Lease
 from insaat_cli.remote.queue.queue import Queue
@@ -202,6 +203,7 @@ class Worker:
                 "job %s: its worker stopped responding; now %s", state.job, state.status.value
             )
             if state.status.ended:
+                forget_attempts(self.store, state)
                 self.notifier.job_ended(state)
             self.inbox.changed(state.job, state)
 
