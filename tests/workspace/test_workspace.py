@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import multiprocessing
@@ -72,6 +73,49 @@ def test_leftovers_of_a_killed_run_are_removed(workspace: Workspace) -> None:
     (workspace.stages / "one.old").mkdir()
     workspace.clean()
     assert sorted(p.name for p in workspace.stages.iterdir()) == ["one"]
+
+
+@pytest.mark.parametrize("at", range(1, 4))
+def test_a_kill_within_publication_loses_no_copy(
+    workspace: Workspace, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two renames there was none: both went with the leftovers of the next run."""
+    publish(workspace, "old", fingerprint="old")
+    renames = [0]
+    real = Path.rename
+
+    def rename(path: Path, target: Path) -> Path:
+        if path.parent == workspace.stages:
+            renames[0] += 1
+            if renames[0] == at:
+                raise KeyboardInterrupt
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with contextlib.suppress(KeyboardInterrupt):
+        publish(workspace, "new", fingerprint="new")
+    monkeypatch.undo()
+    workspace.clean()
+    assert [path.name for path in workspace.stages.iterdir()] == ["one"]
+    text = (workspace.folder("one") / "images" / "a.jpg").read_text()
+    assert text == {1: "old", 2: "new", 3: "new"}[at]
+    assert workspace.marker("one", text) is not None
+
+
+def test_outputs_are_on_the_disk_before_their_marker(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    publish(workspace, "abc")
+    marker = next(n for n, name in enumerate(flushed) if "stage.json" in name)
+    assert "a.jpg" in flushed[:marker]
 
 
 def test_a_run_does_not_take_files_of_others(tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
-"""JSON files that hold either the old or the new text, whatever happens while they are written."""
+"""Files that survive: JSON that holds either the old or the new text, and writes that are done."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+FLUSHERS = 8
+"""A journal takes many at once in the time of one."""
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -32,8 +36,17 @@ def read_object(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def flush_files(folder: Path) -> None:
+    """Make all files below `folder`, and their names, survive a power cut."""
+    paths = [path for path in folder.rglob("*") if not path.is_symlink()]
+    kept = [path for path in paths if path.is_file() or path.is_dir()]
+    with ThreadPoolExecutor(FLUSHERS) as pool:
+        list(pool.map(flush_folder, [*kept, folder]))
+
+
 def flush_folder(folder: Path) -> None:
-    """Make renames in `folder` survive a power cut, where the file system can."""
+    """Make renames in `folder` (or the bytes of a file) survive a power cut, where the file system
+    can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

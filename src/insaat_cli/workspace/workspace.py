@@ -15,12 +15,11 @@ publishes it: no crash between two writes can make a folder pass for what it is 
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from insaat_cli.errors import (
     StageError,
     UsageError,
 )
-from insaat_cli.workspace.json_file import flush_folder, read_object, write_json
+from insaat_cli.workspace.json_file import flush_files, flush_folder, read_object, write_json
 from insaat_cli.workspace.ownership import (
     RECONSTRUCT,
     check_folder,
@@ -39,6 +38,7 @@ from insaat_cli.workspace.ownership import (
     claim_folder,
     made_by,
 )
+from insaat_cli.workspace.run_lock import alone
 
 MARKER_NAME = "stage.json"
 RESULT_NAME = "result.json"
@@ -49,8 +49,6 @@ BACKGROUND = "precompile"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 BAD_NAME = (errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR)
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
-"""Some network file systems have no locks; then nothing keeps two runs apart."""
 ELSEWHERE_HINT = "choose another folder with -o"
 DISK_FULL_HINT = "free some space, then run the same command again: finished stages are reused"
 
@@ -102,21 +100,10 @@ class Workspace:
         UsageError as from `check`.
         """
         self.check(stages, results, overwrite=overwrite)
-        with explain_disk(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-            handle = (self.root / ".lock").open("a+")
-        with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(
-                    f"another run is using {self.root}",
-                    hint="wait for it to end, or choose another folder with -o",
-                ) from None
-            except OSError as error:
-                if error.errno not in NO_LOCKS:
-                    raise disk_error(error, self.root) from error
+        with ExitStack() as held:
             with explain_disk(self.root):
+                self.root.mkdir(parents=True, exist_ok=True)
+                held.enter_context(alone(self.root))
                 self._claim(self._paths(stages, results), results, overwrite=overwrite)
                 for folder in (self.stages, self.logs):
                     folder.mkdir(exist_ok=True)
@@ -169,25 +156,23 @@ class Workspace:
         return [path for path in paths if path.parent == self.stages and os.path.lexists(path)]
 
     def clean(self) -> None:
-        """Remove what a killed run left half done."""
-        for leftover in self._own_stages():
-            if leftover.suffix in (".tmp", ".old"):
-                remove(leftover)
+        """Remove what a killed run left half done; what it had only to rename is published."""
+        leftovers = [path for path in self._own_stages() if path.suffix in (".tmp", ".old")]
+        for leftover in sorted(leftovers, key=lambda path: path.suffix, reverse=True):
+            folder = leftover.with_suffix("")
+            if not os.path.lexists(folder) and _whole_marker(leftover) is not None:
+                leftover.rename(folder)
+                flush_folder(self.stages)
+            remove(leftover)
 
     def marker(self, stage: str, fingerprint: str | None = None) -> dict[str, Any] | None:
         """The marker of a published stage whose outputs are whole and, where asked, that matches
         `fingerprint`; else None.
         """
-        try:
-            text = (self.folder(stage) / MARKER_NAME).read_text(encoding="utf-8")
-            marker = json.loads(text)
-            if fingerprint is not None and marker["fingerprint"] != fingerprint:
-                return None
-            sizes = marker["outputs"]
-            whole = all(size_of(self.folder(stage) / name) == sizes[name] for name in sizes)
-        except (OSError, ValueError, KeyError, TypeError):
+        marker = _whole_marker(self.folder(stage))
+        if marker is None or fingerprint not in {None, marker.get("fingerprint")}:
             return None
-        return dict(marker) if whole else None
+        return marker
 
     def begin(self, stage: str) -> Path:
         """An empty folder for a new attempt at `stage`."""
@@ -201,6 +186,7 @@ class Workspace:
         scratch, folder = self.scratch(stage), self.folder(stage)
         names = [*outputs, RESULT_NAME] if (scratch / RESULT_NAME).exists() else list(outputs)
         sizes = {name: size_of(scratch / name) for name in names}
+        flush_files(scratch)  # before its marker: that vouches for what is on the disk
         write_json(scratch / MARKER_NAME, {**marker, "outputs": sizes})
         older = self.stages / f"{stage}.old"
         remove(older)
@@ -261,6 +247,17 @@ class Workspace:
             number += 1
         path.rename(free)
         return free
+
+
+def _whole_marker(folder: Path) -> dict[str, Any] | None:
+    """The marker in `folder`, if the outputs that it names are there as it says."""
+    try:
+        marker = json.loads((folder / MARKER_NAME).read_text(encoding="utf-8"))
+        sizes = marker["outputs"]
+        whole = all(size_of(folder / name) == sizes[name] for name in sizes)
+        return {**marker} if whole and "fingerprint" in marker else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def is_record(value: Mapping[str, Any]) -> bool:
