@@ -212,6 +212,35 @@ def test_empty_folder_is_an_error_with_a_hint(tmp_path: Path) -> None:
     assert "--recursive" in caught.value.hint
 
 
+def test_a_folder_of_photo_sets_is_one_for_batch(tmp_path: Path) -> None:
+    save(tmp_path / "cup" / "1.jpg", 1)
+    with pytest.raises(PhotosError) as caught:
+        find_photos([tmp_path])
+    assert f"insaat batch {tmp_path} to make one model of each" in caught.value.hint
+    with pytest.raises(PhotosError, match="only 1 usable photo"):
+        find_photos([tmp_path], recursive=True)
+    (tmp_path / "cup" / "1.jpg").unlink()
+    with pytest.raises(PhotosError, match="no usable photo"):
+        find_photos([tmp_path], recursive=True)
+
+
+def test_a_video_is_one_for_frames_and_an_archive_to_be_unpacked(tmp_path: Path) -> None:
+    clip, archive = tmp_path / "clip.MP4", tmp_path / "photos.zip"
+    clip.write_bytes(b"\0\0\0 ftypisom")
+    archive.write_bytes(b"PK\3\4")
+    with pytest.raises(PhotosError, match=r"clip\.MP4: a video: extract") as of_clip:
+        find_photos([clip])
+    assert f"run insaat frames {clip}" in of_clip.value.hint
+    with pytest.raises(PhotosError, match=r"photos\.zip: an archive: unpack it first"):
+        find_photos([archive])
+
+
+def test_a_url_is_no_file_that_is_missing() -> None:
+    with pytest.raises(UsageError, match=r"from a URL: https://example\.org/a%20b") as caught:
+        find_photos([Path("https://example.org/a%20b")])
+    assert "download" in caught.value.hint
+
+
 def test_missing_source_and_pattern_without_match_are_usage_errors(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="file or folder not found:"):
         find_photos([tmp_path / "nowhere"])

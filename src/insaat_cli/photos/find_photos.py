@@ -20,6 +20,7 @@ from insaat_cli.photos.photo_file import (
     UnusableError,
     examine,
     is_named_like_a_photo,
+    is_video,
     picture_readers,
 )
 from insaat_cli.photos.photo_set import MIN_PHOTOS, LeftOut, Photo, PhotoSet
@@ -30,6 +31,8 @@ READERS = 4
 """Files read at a time: headers and hashes wait for the disk more than for the processor."""
 EARLIER_RESULTS = "the results of an earlier run"
 GLOB_CHARACTERS = re.compile(r"[*?\[]")
+URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(?=.)")
+"""As a path has it, which makes one slash of two. A drive of Windows has one letter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,7 @@ def find_photos(
     """The usable photos in folders, files and glob patterns.
 
     `exclude` are folders whose contents are never photos (the output folder).
-    Raises UsageError for a source that is not there, OSError for one that cannot be looked at,
+    Raises UsageError for a source that is a URL or not there, OSError for one that cannot be looked at,
     PhotosError for fewer than MIN_PHOTOS photos.
     """
     candidates = _ordered(_candidates(sources, recursive, frozenset(map(_real, exclude))))
@@ -115,6 +118,12 @@ def _candidates(
         if _is_there(source):
             yield from _files_of(source, recursive, exclude)
             continue
+        if url := URL.match(str(source)):
+            address = f"{url[1]}://{str(source)[url.end() :]}"
+            raise UsageError(
+                f"cannot read photos from a URL: {printable(address)}",
+                hint="download the photos, then use their folder",
+            )
         matches = _matches(source)
         if not matches:
             pattern = GLOB_CHARACTERS.search(str(source))
@@ -239,7 +248,21 @@ def _too_few(photos: PhotoSet, sources: Sequence[Path], recursive: bool) -> Phot
             lines.append(f"  {printable(file.name)}{others}: {printable(file.reason)}")
     if reasons:
         lines.append(f"  … and {counted(len(reasons), 'other reason')}")
-    hint = "take 10 to 20 or more overlapping photos from all around the subject"
-    if count == 0 and not photos.left_out and not recursive:
-        hint = "use --recursive to include subfolders"
-    return PhotosError("\n".join(lines), hint=hint)
+    return PhotosError("\n".join(lines), hint=_advice(photos, sources, recursive))
+
+
+def _advice(photos: PhotoSet, sources: Sequence[Path], recursive: bool) -> str:
+    """What to try where `photos` are too few."""
+    where = printable(str(sources[0])) if len(sources) == 1 else "FOLDER"
+    if not photos.used and not photos.left_out and not recursive:
+        return (
+            "use --recursive to include subfolders, "
+            f"or insaat batch {where} to make one model of each"
+        )
+    only_videos = all(is_video(file.path) for file in photos.left_out)
+    if not photos.used and photos.left_out and only_videos:
+        return (
+            f"run insaat frames {printable(str(photos.left_out[0].path))}, "
+            "then insaat reconstruct on the folder of frames"
+        )
+    return "take 10 to 20 or more overlapping photos from all around the subject"

@@ -42,6 +42,8 @@ RAW_ENDINGS = frozenset({
     ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
 })
 # fmt: on
+VIDEO_ENDINGS = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mts"})
+ARCHIVE_ENDINGS = frozenset({".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".7z", ".rar"})
 
 
 class UnusableError(Exception):
@@ -82,6 +84,11 @@ def is_named_like_a_photo(path: Path) -> bool:
     return kind in PHOTO_FORMATS or ending in RAW_ENDINGS
 
 
+def is_video(path: Path) -> bool:
+    """Whether its name is that of a video."""
+    return path.suffix.lower() in VIDEO_ENDINGS
+
+
 def examine(path: Path, *, max_pixels: int = MAX_PIXELS) -> PhotoHeader:
     """The header of a usable photo. Call within `picture_readers`.
 
@@ -101,6 +108,10 @@ def _examine(path: Path, max_pixels: int) -> PhotoHeader:
         raise UnusableError("empty file")
     if path.suffix.lower() in RAW_ENDINGS:
         raise UnusableError("RAW files are not supported: export it as JPEG or TIFF")
+    if is_video(path):
+        raise UnusableError("a video: extract its frames with insaat frames")
+    if path.suffix.lower() in ARCHIVE_ENDINGS:
+        raise UnusableError("an archive: unpack it first")
     with path.open("rb") as stream:
         header = _read_header(stream, path.suffix, status.st_size, max_pixels)
         stream.seek(0)
