@@ -41,7 +41,7 @@ from insaat_cli.remote.worker.admission import Choice, Grant
 from insaat_cli.remote.worker.blame import Blame, Trouble, blame_of
 from insaat_cli.remote.worker.fitness import Fit
 from insaat_cli.remote.worker.gate import Gate, Owner
-from insaat_cli.remote.worker.job_run import End
+from insaat_cli.remote.worker.job_end import End
 from insaat_cli.remote.worker.metrics import Metrics
 from insaat_cli.remote.worker.readiness import BackOff, PassedOver, Readiness
 from insaat_cli.remote.worker.scratch import Scratch
@@ -179,6 +179,10 @@ class Machine:
     disk_is_full: bool = False
     breaks: bool = False
     """Every attempt ends with a full disk, though the disk looks well before."""
+    crashes: bool = False
+    """Every attempt fails, and the job seems to be at fault."""
+    poison: frozenset[str] = frozenset()
+    """Jobs that are at fault, and fail."""
 
 
 class FakeScratch(Scratch):
@@ -247,6 +251,11 @@ class FakeWorker:
 
     def _attempt(self, held: object) -> None:
         job = held.state.job  # type: ignore[attr-defined]
+        if self.machine.crashes or job in self.machine.poison:
+            problem = Problem(fault=Fault.STAGE, message="dense crashed")
+            self.queue.fail(held, problem)  # type: ignore[arg-type]
+            self.gate.ended(job, End.FAILED, Trouble(problem=problem, blame=Blame.JOB))
+            return
         if not self.machine.breaks:
             self.queue.succeed(held, manifest_sha256="0" * 64)  # type: ignore[arg-type]
             self.gate.ended(job, End.SUCCEEDED, None)
@@ -269,7 +278,7 @@ class Fleet:
 
     def __init__(self, machines: list[Machine], needs: list[int]) -> None:
         self.store, self.now = MemoryStore(), [0.0]
-        self.jobs = [f"20260101-00000{number}-aaaaaaaa" for number in range(len(needs))]
+        self.jobs = [f"20260101-{number:06d}-aaaaaaaa" for number in range(len(needs))]
         told = dict(zip(self.jobs, needs, strict=True))
         self.workers = [
             FakeWorker(f"w{number}", self.store, machine, told, self.now)
@@ -345,6 +354,56 @@ def test_a_job_that_fits_nobody_ends_within_two_days() -> None:
     fleet.workers[1].queue.retry(fleet.jobs[0])
     fleet.run(2 * DAY_S)
     assert fleet.state(fleet.jobs[0]).status is Status.SUCCEEDED
+
+
+def test_a_machine_on_which_every_job_crashes_stops_before_it_has_spoilt_them() -> None:
+    """It took every job that came, and failed it three times before anybody else had a look."""
+    broken, sound = Machine(crashes=True), Machine()
+    fleet = Fleet([broken, sound], [1] * 12)
+    bad, good = fleet.workers
+    fleet.workers = [bad]
+    fleet.run(40)
+    assert "3 different jobs in a row failed here, the last: dense crashed" in bad.gate.reason
+    for _ in range(3):
+        fleet.workers = [bad]  # the other is busy, for an hour each time
+        fleet.run(3600)
+        fleet.workers = [bad, good]
+        fleet.run(20)
+    fleet.run(3600)
+    assert {fleet.state(job).status for job in fleet.jobs} == {Status.SUCCEEDED}
+
+
+def test_a_machine_in_quarantine_tries_one_job_now_and_then_and_comes_back() -> None:
+    machine = Machine(crashes=True)
+    fleet = Fleet([machine], [1] * 80)
+    (worker,) = fleet.workers
+    fleet.run(6 * 3600)
+    assert worker.claims < 3 + 6 * 6 * 2, "one job in ten minutes, as the pauses are halved at most"
+    assert sum(fleet.state(job).status.ended for job in fleet.jobs) <= 1
+    machine.crashes = False
+    fleet.run(3600)
+    assert not worker.gate.reason and not worker.gate.on_trial
+    fleet.run(3600)
+    states = [fleet.state(job).status for job in fleet.jobs]
+    assert states.count(Status.SUCCEEDED) >= 79
+
+
+def test_jobs_that_are_poison_end_where_there_is_one_machine_and_the_others_are_done() -> None:
+    machine = Machine()
+    fleet = Fleet([machine], [1] * 8)
+    machine.poison = frozenset(fleet.jobs[:4])
+    fleet.run(DAY_S)
+    states = [fleet.state(job).status for job in fleet.jobs]
+    assert states == [Status.FAILED] * 4 + [Status.SUCCEEDED] * 4
+
+
+def test_photos_that_do_not_fit_raise_no_suspicion() -> None:
+    fleet = Fleet([Machine()], [1])
+    gate = fleet.workers[0].gate
+    for job in "abcdef":
+        problem = Problem(fault=Fault.DO_NOT_FIT, message="only 2 photos could be registered")
+        gate.ended(job, End.FAILED, Trouble(problem=problem, blame=Blame.JOB))
+    assert not gate.reason and not gate.on_trial
 
 
 machines = st.lists(

@@ -31,6 +31,7 @@ from insaat_cli.remote.queue.job_spec import allowed_pipelines
 from insaat_cli.remote.queue.job_state import JobState, Status
 from insaat_cli.remote.queue.refusals import Refusal, read_refusals
 from insaat_cli.remote.store.folder_store import LocalStore
+from insaat_cli.remote.worker.job_run import JobRun
 from insaat_cli.remote.worker.notification import Notifier
 from insaat_cli.remote.worker.options import WorkerOptions
 from insaat_cli.remote.worker.worker import Worker
@@ -136,6 +137,39 @@ def test_a_job_too_large_for_the_worker_is_left_and_the_small_one_done(tmp_path:
     assert untouched(client.status(job))
     assert "needs about 300 MB of memory, but a job gets 150 MB" in refusal.problem.message
     with worker_here(client, [large, small], max_memory="500M"):
+        assert wait_end(client, job).status is Status.SUCCEEDED
+
+
+def test_auto_leaves_what_it_predicts_not_to_fit(tmp_path: Path) -> None:
+    client = client_of(LocalStore(tmp_path / "queue"))
+    pipeline = write_pipeline(tmp_path, seconds=0.05, megabytes=900)
+    job = submit_fake(client, make_photos(tmp_path / "photos"), pipeline).job
+    with worker_here(client, [pipeline], max_memory="500M", concurrency=None):
+        wait_for(lambda: bool(refusals(client, job)), seconds=20, about="a refusal")
+    assert untouched(client.status(job))
+    (refusal,) = refusals(client, job)
+    assert "needs about 900 MB of memory, but a job gets 500 MB" in refusal.problem.message
+
+
+def test_an_error_of_the_worker_itself_counts_against_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was counted as lost, after a whole lease, and three of these ended the job."""
+    client = client_of(LocalStore(tmp_path / "queue"))
+    pipeline = write_pipeline(tmp_path, seconds=0.05)
+    job = submit_fake(client, make_photos(tmp_path / "photos"), pipeline).job
+
+    def broken(run: JobRun) -> None:
+        raise ModuleNotFoundError("No module named 'numpy'")
+
+    with monkeypatch.context() as patched, worker_here(client, [pipeline]):
+        patched.setattr(JobRun, "_prepare", broken)
+        wait_for(lambda: client.status(job).releases >= 1, seconds=15, about="its release")
+        (refusal,) = refusals(client, job)
+    assert "ModuleNotFoundError: No module named 'numpy'" in refusal.problem.message
+    state = client.status(job)
+    assert (state.status, state.failures, state.losses) == (Status.QUEUED, 0, 0)
+    with worker_here(client, [pipeline]):
         assert wait_end(client, job).status is Status.SUCCEEDED
 
 

@@ -19,7 +19,7 @@ from insaat_cli.remote.queue.state_writes import Held, read
 from insaat_cli.remote.worker.admission import Choice
 from insaat_cli.remote.worker.blame import Blame, Trouble
 from insaat_cli.remote.worker.fitness import Fit, Fitness
-from insaat_cli.remote.worker.job_run import End
+from insaat_cli.remote.worker.job_end import End
 from insaat_cli.remote.worker.metrics import Metrics
 from insaat_cli.remote.worker.readiness import (
     LONGEST_PASS_S,
@@ -32,6 +32,12 @@ from insaat_cli.remote.worker.scratch import Scratch
 
 OF_THE_JOB = {Fault.MEMORY, Fault.MISSING, Fault.USAGE}
 """What one job asks for and another may not: no reason to rest after the first."""
+SUSPICIOUS = {Fault.STAGE}
+"""What one job may do to itself, and a broken machine does to all: crashes, nonsense, hanging."""
+FAILED_IN_A_ROW = 3
+"""Different jobs, after which the machine is suspected and not they."""
+HANDS_OFF_S = 6 * 3600.0
+"""From jobs that failed on a suspected machine: it must not be the one that uses up their tries."""
 log = logging.getLogger("insaat.worker")
 
 
@@ -66,6 +72,8 @@ class Gate:
         self._readiness = Readiness(BackOff(first_s=first_pause_s, longest_s=LONGEST_REST_S), clock)
         self._passed = PassedOver(BackOff(first_s=first_pause_s, longest_s=LONGEST_PASS_S), clock)
         self._returned_in_a_row = 0
+        self._failed_in_a_row: dict[str, None] = {}
+        """Jobs, the oldest first."""
         self.trouble: Trouble | None = None
         """The latest."""
 
@@ -73,6 +81,11 @@ class Gate:
     def reason(self) -> str:
         """Why the worker takes no jobs now; "" where it does."""
         return self._readiness.reason
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether the worker comes from a rest: then one job shows whether it works again."""
+        return self._readiness.on_trial
 
     def open(self) -> None:
         """Look at the machine itself, if it is time to. Raises NotWritableError and UsageError
@@ -148,10 +161,13 @@ class Gate:
 
     def ended(self, job: str, end: End, trouble: Trouble | None) -> None:
         """What an attempt taught: after a fault of the machine it rests, or leaves the job."""
-        if end in {End.SUCCEEDED, End.FAILED} and (trouble is None or trouble.blame is Blame.JOB):
-            self._returned_in_a_row = 0
-            self._readiness.well()
-        if end is not End.RETURNED or trouble is None:
+        if end is End.SUCCEEDED:
+            self._well()
+        if trouble is None:
+            return
+        if end is End.FAILED and trouble.blame is Blame.JOB:
+            self._failed(job, trouble.problem)
+        if end is not End.RETURNED:
             return
         self.trouble = trouble
         self._metrics.add("machine_faults_total", label=f'fault="{trouble.problem.fault.value}"')
@@ -159,6 +175,30 @@ class Gate:
         self._returned_in_a_row += 1
         if trouble.problem.fault not in OF_THE_JOB or self._returned_in_a_row > 1:
             self._rest(trouble.problem.message)
+
+    def _well(self) -> None:
+        """The machine did a whole job: what failed here before may be tried here again."""
+        self._returned_in_a_row = 0
+        for job in self._failed_in_a_row:
+            self._passed.release(job)
+        self._failed_in_a_row = {}
+        self._readiness.well()
+
+    def _failed(self, job: str, problem: Problem) -> None:
+        """A job failed. Its next try is left to others for a while; where different jobs fail one
+        after the other, the machine is suspected, and keeps its hands off them."""
+        if problem.fault not in SUSPICIOUS:
+            self._returned_in_a_row = 0
+            self._readiness.well()  # it worked well enough to find fault with the photos
+            return
+        self._passed.add(job)
+        self._failed_in_a_row[job] = None
+        number = len(self._failed_in_a_row)
+        if number >= FAILED_IN_A_ROW:
+            for failed in self._failed_in_a_row:
+                self._passed.hold(failed, HANDS_OFF_S)
+            self._metrics.add("quarantines_total")
+            self._rest(f"{number} different jobs in a row failed here, the last: {problem.message}")
 
     def _rest(self, reason: str) -> None:
         pause_s = self._readiness.fault(reason)

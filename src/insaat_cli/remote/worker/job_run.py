@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +43,7 @@ from insaat_cli.remote.worker import checkpoints
 from insaat_cli.remote.worker.admission import Grant
 from insaat_cli.remote.worker.blame import Blame, Trouble
 from insaat_cli.remote.worker.checkpoints import CheckpointThread
+from insaat_cli.remote.worker.job_end import End
 from insaat_cli.remote.worker.job_inputs import accepted_spec, check_unused, fetch_photos
 from insaat_cli.remote.worker.job_log import collect_logs, last_line
 from insaat_cli.remote.worker.metrics import Metrics
@@ -57,18 +57,6 @@ from insaat_cli.workspace.workspace import Workspace, disk_full
 LISTEN_S = 0.1
 KILLED = 137
 log = logging.getLogger("insaat.worker")
-
-
-class End(StrEnum):
-    """How an attempt ended, for the metrics and the log."""
-
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    RELEASED = "released"
-    RETURNED = "returned"
-    """Given back after a fault of the machine or the store, which does not count as an attempt."""
-    CANCELLED = "cancelled"
-    LOST = "lost"
 
 
 class EndedBadlyError(Exception):
@@ -140,6 +128,9 @@ class JobRun:
         except StoreError as error:
             log.warning("job %s: %s", self.lease.job, error.message)
             end = End.LOST
+        except Exception as error:
+            log.exception("job %s: unexpected error", self.lease.job)
+            end = self._return_after_bug(error)
         finally:
             self.lease.stop()
             keeper.stop()
@@ -334,6 +325,19 @@ class JobRun:
             return End.RETURNED
         self.final = self.lease.give_up(hopeless).state
         return End.FAILED
+
+    def _return_after_bug(self, error: Exception) -> End:
+        """A fault of ours, or of this installation: another machine may do without it."""
+        problem = Problem(
+            fault=Fault.MISSING,
+            message=f"unexpected error in the worker: {type(error).__name__}: {error}",
+            hint="see the worker's log",
+        )
+        self.trouble = Trouble(problem=problem, blame=Blame.MACHINE)
+        try:
+            return self._return(problem)
+        except (RefusedError, StoreError):
+            return End.LOST
 
     def _give_back(self, end: End) -> End:
         if end is End.LOST:

@@ -16,6 +16,7 @@ HELP = {
         "counter",
         "Attempts returned to the queue because of a machine fault, by fault.",
     ),
+    "quarantines_total": ("counter", "Pauses because different jobs failed in a row."),
     "ready": (
         "gauge",
         "1 if this worker takes jobs, 0 while it pauses after a machine fault.",

@@ -57,6 +57,11 @@ class Readiness:
         a machine that looks well and fails every job must come to rest, too."""
         self.reason = ""
 
+    @property
+    def on_trial(self) -> bool:
+        """Whether it rested and has not shown since that it works."""
+        return self._faults > 0
+
     def well(self) -> None:
         """A job went as far as it could: the machine works."""
         self._faults, self.reason = 0, ""
@@ -83,6 +88,14 @@ class PassedOver:
         passed.until = self._clock() + pause
         self._forget()
         return pause
+
+    def hold(self, job: str, seconds: float) -> None:
+        """Leave `job` alone for so long, whatever was before."""
+        self._jobs.setdefault(job, _Passed()).until = self._clock() + seconds
+
+    def release(self, job: str) -> None:
+        """It may be looked at again."""
+        self._jobs.pop(job, None)
 
     def holds(self, job: str) -> bool:
         """Whether `job` is not to be looked at yet."""

@@ -36,8 +36,9 @@ from insaat_cli.remote.store.protocol import Store
 from insaat_cli.remote.worker.admission import Choice, Grant, part_of
 from insaat_cli.remote.worker.fitness import Fitness, too_small_for_any
 from insaat_cli.remote.worker.gate import Gate, Owner
+from insaat_cli.remote.worker.job_end import End
 from insaat_cli.remote.worker.job_forecast import open_admission
-from insaat_cli.remote.worker.job_run import End, JobRun, RunContext
+from insaat_cli.remote.worker.job_run import JobRun, RunContext
 from insaat_cli.remote.worker.metrics import Metrics, StatusServer
 from insaat_cli.remote.worker.notification import Notifier
 from insaat_cli.remote.worker.options import WorkerOptions
@@ -219,6 +220,7 @@ class Worker:
     def _may_claim(self) -> bool:
         stopping = self.draining or self.context.stop_now.is_set()
         enough = self.options.once and self._taken > 0
+        enough = enough or (self.gate.on_trial and bool(self.running))
         return self._is_ready and not stopping and not enough and self.admission.has_room()
 
     def _learn(self) -> bool:
@@ -275,6 +277,8 @@ class Worker:
                     self.admission.ended(key)
 
     def _may_claim_another(self) -> bool:
+        if self.gate.on_trial and self.running:
+            return False
         return not (self.options.once and self._taken) and not self.context.stop_now.is_set()
 
     def _decline(self, marker: Marker, problem: InsaatError) -> None:
