@@ -28,14 +28,28 @@ def lines_of(capture: Capture) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capture.readouterr().out.splitlines()]
 
 
-def test_version(capsys: Capture) -> None:
-    assert run(["--version"]) == ExitCode.DONE
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version(option: str, capsys: Capture) -> None:
+    assert run([option]) == ExitCode.DONE
     assert capsys.readouterr().out == f"insaat {__version__}\n"
 
 
 def test_no_arguments_show_help_with_an_example(capsys: Capture) -> None:
     assert run([]) == ExitCode.DONE
     assert "insaat reconstruct ./photos" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [[], ["export"], ["pipelines", "show"]])
+def test_help_is_a_command_as_well(command: list[str], capsys: Capture) -> None:
+    assert run([*command, "--help"]) == ExitCode.DONE
+    shown = capsys.readouterr().out
+    assert run(["help", *command]) == ExitCode.DONE
+    assert capsys.readouterr().out == shown != ""
+
+
+def test_help_on_a_command_that_is_not_there(capsys: Capture) -> None:
+    assert run(["help", "nonsense"]) == ExitCode.USAGE
+    assert "nonsense" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

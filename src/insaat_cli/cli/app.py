@@ -36,7 +36,9 @@ HELP = """From a folder of photos to a textured 3D model.
 
 Example:  insaat reconstruct ./photos
 
-writes model.glb and report.html to ./photos-3d. No photos at hand? Try: insaat demo"""
+writes model.glb and report.html to ./photos-3d. No photos at hand? Try: insaat demo
+
+Help on one command:  insaat help COMMAND"""
 
 app = typer.Typer(
     name="insaat",
@@ -59,7 +61,9 @@ def top(
     context: typer.Context,
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+        typer.Option(
+            "--version", "-V", callback=_show_version, is_eager=True, help="Show the version."
+        ),
     ] = False,
 ) -> None:
     """Show help when no command is given."""

@@ -177,6 +177,12 @@ class Commands(TyperGroup):
         for entry in COMMANDS:
             self.add_command(_NotYetLoaded(entry))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """`insaat help COMMAND …` is `insaat COMMAND … --help`."""
+        if args[:1] == ["help"]:
+            args = [*args[1:], "--help"]
+        return super().parse_args(ctx, args)
+
 
 class _NotYetLoaded(TyperCommand):
     """What help and completion list; the command itself takes over where arguments are read."""

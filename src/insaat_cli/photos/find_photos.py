@@ -54,7 +54,7 @@ def find_photos(
     """The usable photos in folders, files and glob patterns.
 
     `exclude` are folders whose contents are never photos (the output folder).
-    Raises UsageError for a source that is a URL or not there, OSError for one that cannot be looked at,
+    Raises UsageError for a source that is a URL or missing, OSError for one that cannot be read,
     PhotosError for fewer than MIN_PHOTOS photos.
     """
     candidates = _ordered(_candidates(sources, recursive, frozenset(map(_real, exclude))))
