@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from insaat_cli import __version__
 from insaat_cli.cli import app as app_module
 from insaat_cli.cli.app import run
+from insaat_cli.cli.commands import COMMANDS
 from insaat_cli.errors import ExitCode
 from insaat_cli.workspace.workspace import Workspace
 
@@ -45,6 +47,18 @@ def test_help_is_a_command_as_well(command: list[str], capsys: Capture) -> None:
     shown = capsys.readouterr().out
     assert run(["help", *command]) == ExitCode.DONE
     assert capsys.readouterr().out == shown != ""
+
+
+@pytest.mark.parametrize("command", sorted(entry.name for entry in COMMANDS))
+def test_help_is_whole_and_plain(
+    command: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 80 columns, without words cut off and without types of flags."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([command, "--help"]) == ExitCode.DONE
+    shown = capsys.readouterr().out
+    assert "Usage:" in shown
+    assert re.findall(r"\w…|<bool>", shown) == []
 
 
 def test_help_on_a_command_that_is_not_there(capsys: Capture) -> None:

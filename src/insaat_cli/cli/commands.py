@@ -169,7 +169,25 @@ COMMANDS = (
 TELLING_COMMANDS = frozenset(entry.name for entry in COMMANDS if entry.only_tells)
 
 
-class Commands(TyperGroup):
+class _Flags:
+    """Options without a value show none in the help; newer versions of typer write <bool>."""
+
+    def get_params(self, ctx: Any) -> Any:
+        params = super().get_params(ctx)  # type: ignore[misc]
+        for flag in (param for param in params if getattr(param, "is_flag", False)):
+            flag.metavar = ""
+        return params
+
+
+class Command(_Flags, TyperCommand):
+    """A command."""
+
+
+class Group(_Flags, TyperGroup):
+    """A command with subcommands."""
+
+
+class Commands(Group):
     """The group of all commands."""
 
     def __init__(self, **settings: Any) -> None:
@@ -184,7 +202,7 @@ class Commands(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-class _NotYetLoaded(TyperCommand):
+class _NotYetLoaded(Command):
     """What help and completion list; the command itself takes over where arguments are read."""
 
     def __init__(self, entry: Entry) -> None:
@@ -197,6 +215,6 @@ class _NotYetLoaded(TyperCommand):
         found = self.entry.load()
         if not isinstance(found, typer.Typer):
             function, found = found, typer.Typer(add_completion=False)
-            found.command(self.name)(function)
+            found.command(self.name, cls=Command)(function)
         command = typer.main.get_command(found)
         return command.make_context(info_name, args, parent=parent, **extra)

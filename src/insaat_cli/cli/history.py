@@ -6,6 +6,7 @@ import dataclasses
 
 import typer
 
+from insaat_cli.cli.commands import Command, Group
 from insaat_cli.cli.options import JsonOption
 from insaat_cli.cli.session import output_for
 from insaat_cli.formatting import counted, duration, printable, size
@@ -14,13 +15,14 @@ from insaat_cli.planning.history import History
 NAME_WIDTH = 28
 
 app = typer.Typer(
+    cls=Group,
     add_completion=False,
     no_args_is_help=True,
     help="Show or clear what stages have cost on this machine.",
 )
 
 
-@app.command("show")
+@app.command("show", cls=Command)
 def show_command(context: typer.Context, json: JsonOption = False) -> None:
     """Show the measurements behind predictions, newest last."""
     out = output_for(context, json=json)
@@ -42,7 +44,7 @@ def show_command(context: typer.Context, json: JsonOption = False) -> None:
         )
 
 
-@app.command("clear")
+@app.command("clear", cls=Command)
 def clear_command(context: typer.Context, json: JsonOption = False) -> None:
     """Delete all measurements. Predictions then come from the pipeline files alone."""
     out = output_for(context, json=json)

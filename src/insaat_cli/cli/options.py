@@ -95,7 +95,8 @@ RoiOption = Annotated[
         "--roi",
         metavar="auto|off|BOX",
         help="Region to keep. auto: remove the background of photos taken around a subject. "
-        "BOX: xmin,ymin,zmin,xmax,ymax,zmax in the frame of cameras.json: Y up, ground at y = 0.",
+        "BOX: x,y,z,X,Y,Z of its lowest and highest corner in the frame of cameras.json: Y up, "
+        "ground at y = 0.",
     ),
 ]
 CompleteOption = Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from insaat_cli.cli.commands import Command, Group
 from insaat_cli.cli.completion import offer_pipelines
 from insaat_cli.cli.options import JsonOption
 from insaat_cli.cli.session import output_for
@@ -23,11 +24,11 @@ PipelineArgument = Annotated[
 ]
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="List, show and check pipelines."
+    cls=Group, add_completion=False, no_args_is_help=True, help="List, show and check pipelines."
 )
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_command(context: typer.Context, json: JsonOption = False) -> None:
     """List the built-in pipelines."""
     out = output_for(context, json=json)
@@ -40,7 +41,7 @@ def list_command(context: typer.Context, json: JsonOption = False) -> None:
             out.line(f"{'':<12} cannot run here: {problem}", style="yellow")
 
 
-@app.command("show")
+@app.command("show", cls=Command)
 def show_command(
     context: typer.Context, pipeline: PipelineArgument, json: JsonOption = False
 ) -> None:
@@ -52,7 +53,7 @@ def show_command(
         out.line(line)
 
 
-@app.command("check")
+@app.command("check", cls=Command)
 def check_command(
     context: typer.Context, pipeline: PipelineArgument, json: JsonOption = False
 ) -> None:

@@ -19,8 +19,9 @@ RemoteOption = Annotated[
     str | None,
     typer.Option(
         "--remote",
-        metavar="s3://BUCKET/PREFIX|DIR",
-        help="Queue to use. Default: INSAAT_REMOTE, then insaat config, then a local folder.",
+        metavar="URL|DIR",
+        help="Queue to use: s3://BUCKET/PREFIX or a folder. Default: INSAAT_REMOTE, then insaat "
+        "config, then a local folder.",
     ),
 ]
 EndpointOption = Annotated[
@@ -31,9 +32,9 @@ BrokerOption = Annotated[
     str | None,
     typer.Option(
         "--broker",
-        metavar="amqp://…|redis://…|sqs://…",
-        help="Broker that tells workers of new jobs, and others of results. If the address holds "
-        "a password, use INSAAT_BROKER or insaat config instead.",
+        metavar="URL",
+        help="amqp://…, redis://… or sqs://…: broker that tells workers of new jobs, and others of "
+        "results. If the address holds a password, use INSAAT_BROKER or insaat config instead.",
     ),
 ]
 JobArgument = Annotated[

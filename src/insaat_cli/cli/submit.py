@@ -73,9 +73,10 @@ ResizeOption = Annotated[
     int | None,
     typer.Option(metavar="PX", help="Downscale photos to this longest side (px) before uploading."),
 ]
-PriorityOption = Annotated[int, typer.Option(help="0 to 99; higher runs first.")]
+PriorityOption = Annotated[int, typer.Option(metavar="N", help="0 to 99; higher runs first.")]
 TagOption = Annotated[
-    list[str] | None, typer.Option(help="Only workers with this tag take the job.")
+    list[str] | None,
+    typer.Option(metavar="TAG", help="Only workers with this tag take the job; repeatable."),
 ]
 NotifyOption = Annotated[
     str, typer.Option(metavar="MAIL", help="Send mail to this address when the job ends.")
