@@ -15,8 +15,6 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
 from insaat_cli.errors import UsageError
 from insaat_cli.workspace.json_file import read_object
 
@@ -84,6 +82,8 @@ def _is_left(said: dict[str, object]) -> bool:
 
 
 def _started(pid: int) -> float | None:
+    import psutil  # only where there are no locks: the command line starts without it
+
     try:
         return psutil.Process(pid).create_time()
     except psutil.Error:
