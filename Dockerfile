@@ -12,7 +12,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY src src
 COPY pipelines pipelines
 RUN python -m venv /opt/insaat \
- && /opt/insaat/bin/pip install --no-cache-dir .
+ && /opt/insaat/bin/pip install --no-cache-dir '.[broker]'
 
 FROM python:3.13-slim AS runtime
 # pycolmap has no wheel for Linux on ARM; there Debian's colmap does its part.

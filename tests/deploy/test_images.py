@@ -85,6 +85,11 @@ def test_compose_services_fit_together() -> None:
     worker = services["worker"]["environment"]
     assert worker["INSAAT_S3_ENDPOINT"] == "http://storage:8333"
     assert worker["AWS_SECRET_ACCESS_KEY"].startswith(SECRET[:-1])
+    assert worker["INSAAT_BROKER"].endswith("@broker:6379/0")
+    assert services["broker"]["command"][-2:] == ["--requirepass", SECRET]
+    assert all(
+        port.startswith("127.0.0.1:") for one in services.values() for port in one.get("ports", ())
+    )
     identities = json.loads(compose()["configs"]["s3"]["content"])["identities"]
     assert identities[0]["credentials"] == [
         {"accessKey": worker["AWS_ACCESS_KEY_ID"], "secretKey": SECRET}

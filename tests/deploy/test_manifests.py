@@ -12,6 +12,8 @@ import pytest
 import yaml
 from botocore.validate import ParamValidator
 
+from insaat_cli.remote.broker.address import DEFAULT_QUEUE, BrokerAddress
+
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 CUSTOM = {"ScaledObject", "TriggerAuthentication"}
 
@@ -58,15 +60,20 @@ def test_workers_may_talk_to_names_and_the_store_only() -> None:
     assert [peer["podSelector"]["matchLabels"] in labels for peer in named] == [True]
 
 
-@pytest.mark.parametrize("name", ["scaled-object.yaml", "scaled-object-sqs.yaml"])
-def test_scaling_is_of_the_workers_and_slow_to_shrink(name: str) -> None:
-    found = {d["kind"]: d for d in yaml.safe_load_all((DEPLOY / name).read_text())}
+SCALERS = {"": set(), "-rabbitmq": {"rabbitmq"}, "-redis": {"redis"}, "-sqs": {"aws-sqs-queue"}}
+
+
+@pytest.mark.parametrize("kind", SCALERS)
+def test_scaling_is_of_the_workers_and_slow_to_shrink(kind: str) -> None:
+    text = (DEPLOY / f"scaled-object{kind}.yaml").read_text()
+    found = {d["kind"]: d for d in yaml.safe_load_all(text)}
     spec = found["ScaledObject"]["spec"]
     assert spec["scaleTargetRef"]["name"] == "insaat-worker"
     assert spec["minReplicaCount"] <= 1 < spec["maxReplicaCount"]
     shrink = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]
     assert shrink["stabilizationWindowSeconds"] >= 300
     kinds = {trigger["type"] for trigger in spec["triggers"]}
+    assert kinds >= SCALERS[kind] | {"prometheus"}, "a running job has no message any more"
     assert spec["minReplicaCount"] == 1 or "cron" in kinds, "somebody must look now and then"
     for trigger in spec["triggers"]:
         assert all(isinstance(value, str) for value in trigger["metadata"].values())
@@ -75,7 +82,7 @@ def test_scaling_is_of_the_workers_and_slow_to_shrink(name: str) -> None:
             assert trigger["authenticationRef"]["name"] == named
 
 
-def test_the_doorbell_has_few_rights_and_a_dead_letter_queue() -> None:
+def test_sqs_has_few_rights_and_a_dead_letter_queue() -> None:
     rights = {}
     for name in ("worker", "submitter"):
         policy = json.loads((DEPLOY / "policies" / f"{name}-sqs.json").read_text())
@@ -153,3 +160,23 @@ def test_policies_stay_in_the_prefix(name: str) -> None:
             assert resource == "arn:aws:s3:::BUCKET" or resource.startswith(
                 "arn:aws:s3:::BUCKET/PREFIX/"
             )
+
+
+def test_the_scalers_and_the_worker_name_one_broker() -> None:
+    """The queue is the default one, and the secret has every key that is asked for."""
+    secret = yaml.safe_load((DEPLOY / "broker-secret.example.yaml").read_text())
+    keys = set(secret["stringData"])
+    assert BrokerAddress.parse(secret["stringData"]["address"]).queue == DEFAULT_QUEUE
+    for kind, field in (("rabbitmq", "queueName"), ("redis", "listName"), ("sqs", "queueURL")):
+        text = (DEPLOY / f"scaled-object-{kind}.yaml").read_text()
+        found = {d["kind"]: d for d in yaml.safe_load_all(text)}
+        metadata = found["ScaledObject"]["spec"]["triggers"][0]["metadata"]
+        assert metadata[field].rpartition("/")[2] == DEFAULT_QUEUE
+        for wanted in found["TriggerAuthentication"]["spec"].get("secretTargetRef", []):
+            assert wanted["name"] == secret["metadata"]["name"] and wanted["key"] in keys
+    (worker,) = [item.values[0] for item in pods() if "worker" in item.id]
+    variables = worker["spec"]["template"]["spec"]["containers"][0]["env"]
+    (broker,) = [one for one in variables if one["name"] == "INSAAT_BROKER"]
+    reference = broker["valueFrom"]["secretKeyRef"]
+    assert reference["name"] == secret["metadata"]["name"] and reference["key"] in keys
+    assert reference["optional"] is True
