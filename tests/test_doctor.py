@@ -7,12 +7,22 @@ import json
 import shutil
 from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from insaat_cli.cli.app import run
-from insaat_cli.doctor import Check, Health, examine_machine, import_fault, require_health
+from insaat_cli.doctor import (
+    Check,
+    Health,
+    _programs,
+    examine_machine,
+    import_fault,
+    require_health,
+)
 from insaat_cli.errors import ExitCode, MissingError
+from insaat_cli.pipeline.definition import Requirement
+from insaat_cli.runner.requirements import Found
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -53,6 +63,37 @@ def test_package_missing_and_package_too_old(
     assert found["numpy"].health is Health.PROBLEM
     with pytest.raises(MissingError, match="2 problems: numpy, scipy"):
         require_health(list(found.values()))
+
+
+@pytest.mark.parametrize(
+    ("path", "pipelines", "health", "sign"),
+    [
+        (None, ["openmvg-openmvs"], Health.OPTIONAL, "--"),
+        ("/usr/bin/TextureMesh", ["openmvg-openmvs"], Health.WARNING, "!!"),
+        (None, ["embedded"], Health.PROBLEM, "XX"),
+    ],
+)
+def test_what_another_pipeline_needs_and_nobody_installed_is_no_warning(
+    path: str | None,
+    pipelines: list[str],
+    health: Health,
+    sign: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    requirement = Requirement(program="TextureMesh", hint="get it")
+    found = Found(requirement=requirement, path=path, version="", problem="bad", hint="get it")
+    monkeypatch.setattr("insaat_cli.doctor.find_program", lambda _: found)
+    monkeypatch.setattr("insaat_cli.doctor.shipped_pipelines", lambda: pipelines)
+    monkeypatch.setattr(
+        "insaat_cli.doctor.find_pipeline",
+        lambda _: SimpleNamespace(requires=[requirement]),
+    )
+    (check,) = _programs()
+    assert check.health is health
+    monkeypatch.setattr("insaat_cli.cli.doctor.examine_machine", lambda _: [check])
+    assert run(["doctor"]) == (ExitCode.MISSING if health is Health.PROBLEM else ExitCode.DONE)
+    assert f"{sign}  OpenMVS" in capsys.readouterr().out
 
 
 def test_little_disk_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,8 @@ class Health(StrEnum):
     """How a check came out; only a problem keeps the default pipeline from running."""
 
     GOOD = "good"
+    OPTIONAL = "optional"
+    """Not there, and not needed unless another pipeline is asked for."""
     WARNING = "warning"
     PROBLEM = "problem"
 
@@ -206,9 +208,12 @@ def _program_check(name: str, found: list[Found], pipelines: list[str]) -> Check
         problem = f"{here}; not installed: {names}"
     hints = list(dict.fromkeys(one.hint for one in bad if one.hint))
     only = [] if default else [f"needed only for --pipeline {' and '.join(pipelines)}"]
+    health = Health.PROBLEM if default else Health.WARNING
+    if not default and problem == "not installed":
+        health = Health.OPTIONAL
     return Check(
         name=name,
-        health=Health.GOOD if not bad else Health.PROBLEM if default else Health.WARNING,
+        health=health if bad else Health.GOOD,
         found=problem or here,
         needed=max((one.requirement.version for one in found), key=_numbers),
         advice="; ".join([*only, *hints]) if bad else "",

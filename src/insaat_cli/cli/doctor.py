@@ -20,15 +20,20 @@ from insaat_cli.remote.connections import open_broker, open_store
 from insaat_cli.remote.store.probe import probe
 from insaat_cli.remote.store.protocol import Store
 
-SIGN = {Health.GOOD: "ok", Health.WARNING: "!!", Health.PROBLEM: "XX"}
-STYLE = {Health.GOOD: "green", Health.WARNING: "yellow", Health.PROBLEM: "bold red"}
+SIGN = {Health.GOOD: "ok", Health.OPTIONAL: "--", Health.WARNING: "!!", Health.PROBLEM: "XX"}
+STYLE = {
+    Health.GOOD: "",
+    Health.OPTIONAL: "dim",
+    Health.WARNING: "yellow",
+    Health.PROBLEM: "bold red",
+}
 NAME_WIDTH = 24
 
 
 def doctor_command(
     context: typer.Context,
     remote: Annotated[
-        str | None, typer.Option(metavar="s3://BUCKET/PREFIX|DIR", help="Also test this queue.")
+        str | None, typer.Option(metavar="URL|DIR", help="Also test this queue.")
     ] = None,
     endpoint: EndpointOption = None,
     broker: BrokerOption = None,
@@ -86,6 +91,7 @@ def _tell(out: Output, check: Check) -> None:
 def _show(out: Output, check: Check) -> None:
     needed = f"  (needs {check.needed})" if check.needed and check.health is not Health.GOOD else ""
     line = f"{SIGN[check.health]}  {check.name:<{NAME_WIDTH}} {check.found}{needed}"
-    out.line(printable(line), style="" if check.health is Health.GOOD else STYLE[check.health])
+    out.line(printable(line), style=STYLE[check.health])
     if check.advice:
-        out.line(printable(f"    {'':<{NAME_WIDTH}} fix: {check.advice}"))
+        label = "" if check.health is Health.OPTIONAL else "fix: "
+        out.line(printable(f"    {'':<{NAME_WIDTH}} {label}{check.advice}"))

@@ -43,9 +43,9 @@ OPENMVG = Family(
     ),
     prefixes=(),
     install=(
-        "OpenMVG: Nix has it (nixpkgs: openmvg); on Windows and macOS vcpkg builds it (openmvg); "
-        "elsewhere the target `classic` of our Dockerfile has it; then put its programs on "
-        "PATH or their folder into INSAAT_OPENMVG_BIN"
+        "OpenMVG is available from Nix (nixpkgs: openmvg), vcpkg (openmvg, on Windows and macOS) "
+        "or the Dockerfile target `classic`; then put its programs on PATH, or set "
+        "INSAAT_OPENMVG_BIN to their folder"
     ),
 )
 OPENMVS = Family(
@@ -65,10 +65,9 @@ OPENMVS = Family(
     ),
     prefixes=("openmvs.",),
     install=(
-        "OpenMVS: the release archives of the OpenMVS project hold programs for Windows, macOS and "
-        "Ubuntu; Ubuntu's snap has it (openmvs), Nix too (nixpkgs: openmvs), and vcpkg builds it "
-        "(openmvs); the target `classic` of our Dockerfile has it; then put its programs on "
-        "PATH or their folder into INSAAT_OPENMVS_BIN"
+        "OpenMVS is available from its release page (Windows, macOS, Ubuntu), snap (openmvs), Nix "
+        "(nixpkgs: openmvs), vcpkg (openmvs) or the Dockerfile target `classic`; then put its "
+        "programs on PATH, or set INSAAT_OPENMVS_BIN to their folder"
     ),
 )
 COLMAP = Family(
@@ -83,9 +82,9 @@ COLMAP = Family(
     ),
     prefixes=(),
     install=(
-        "pip install pycolmap, where it has a wheel; else the colmap program: apt-get install "
-        "colmap on Debian and Ubuntu, brew install colmap on macOS, nixpkgs: colmap; then put it "
-        "on PATH or its folder into INSAAT_COLMAP_BIN"
+        "pip install pycolmap, if there is a wheel for this system; else the colmap program: "
+        "apt-get install colmap on Debian and Ubuntu, brew install colmap on macOS, nixpkgs: "
+        "colmap; then put it on PATH, or set INSAAT_COLMAP_BIN to its folder"
     ),
 )
 OPENMVG_PREFIX = "openMVG_main_"
