@@ -66,6 +66,6 @@ def test_sceaux_survives_the_loss_of_a_worker(
     assert "skipped" in json.dumps(record), "the second worker went on where the first one was"
     assert all(client.store.size(input_key(photo.sha256)) for photo in done.photos.used)
     link = client.share(done.job, seconds=600)
-    with urllib.request.urlopen(link, timeout=30) as reply:
+    with urllib.request.urlopen(link.url, timeout=30) as reply:
         page = reply.read()
     assert page == (tmp_path / "out" / "view.html").read_bytes()

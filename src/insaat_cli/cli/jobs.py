@@ -27,6 +27,7 @@ from insaat_cli.display.job_text import (
     TransferMeter,
     job_line,
     refusal_line,
+    shorter_link,
     state_fields,
     status_lines,
 )
@@ -164,8 +165,11 @@ def share_command(
     """Create a temporary public link to the model's page."""
     out = output_for(context, json=json)
     link = client_of(remote, endpoint).share(job, seconds=int(hours * 3600))
-    out.json({"event": "shared", "job": job, "link": link})
-    out.line(link)
+    facts = {"link": link.url, "valid_seconds": link.seconds}
+    out.json({"event": "shared", "job": job, **facts})
+    out.line(link.url)
+    if (warning := shorter_link(link.seconds, hours * 3600)) and not json:
+        typer.echo(warning, err=True)
 
 
 def rm_command(

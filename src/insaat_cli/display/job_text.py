@@ -35,6 +35,16 @@ class TransferMeter:
                 self._write_line(f"{share} of {size(self._total)} {self._done}")
 
 
+def shorter_link(valid_s: float | None, wanted_s: float) -> str:
+    """Why a link does not last as long as was asked for; "" where it does."""
+    if valid_s is None:
+        return "warning: the link ends with the temporary credentials that signed it"
+    if valid_s >= wanted_s - 60:
+        return ""
+    ends = duration(valid_s)
+    return f"warning: the link works for {ends} only: then the credentials that signed it end"
+
+
 def state_fields(state: JobState) -> dict[str, Any]:
     """Return the fields of a state for --json, without those that only the protocol needs."""
     fields = state.fields()

@@ -208,8 +208,8 @@ def test_a_presigned_link_opens_without_credentials(s3_address: S3Address) -> No
     store = S3Store(s3_address)
     store.put("page.html", b"<p>hello</p>")
     link = store.link("page.html", seconds=60, filename="page.html")
-    assert link is not None
-    with urllib.request.urlopen(link, timeout=10) as reply:
+    assert link is not None and link.seconds == 60
+    with urllib.request.urlopen(link.url, timeout=10) as reply:
         assert reply.read() == b"<p>hello</p>"
         assert reply.headers["Content-Type"] == "text/html"
 

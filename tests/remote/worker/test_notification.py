@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -25,8 +27,10 @@ from insaat_cli.remote.queue.keys import manifest_key, result_key, spec_key
 from insaat_cli.remote.queue.mail_address import check_address
 from insaat_cli.remote.store.manifest import FileEntry, Manifest
 from insaat_cli.remote.store.memory_store import MemoryStore
+from insaat_cli.remote.store.protocol import Link
 from insaat_cli.remote.worker.mail import MailServer
 from insaat_cli.remote.worker.notification import Notifier
+from insaat_cli.remote.worker.outbox import Outbox
 from insaat_cli.remote.worker.webhook import SIGNATURE_HEADER, TIME_HEADER, Webhook, sign
 
 JOB = "20260101-000000-aaaaaaaa"
@@ -84,8 +88,13 @@ def mailbox(certificate: tuple[Path, Path]) -> Iterator[tuple[Mailbox, dict[str,
 
 
 class Linking(MemoryStore):
-    def link(self, key: str, *, seconds: int, filename: str) -> str | None:
-        return f"https://store.example/{key}?signed"
+    def __init__(self, lasts_s: float | None = math.inf) -> None:
+        super().__init__()
+        self.lasts_s = lasts_s
+
+    def link(self, key: str, *, seconds: int, filename: str) -> Link | None:
+        good_s = None if self.lasts_s is None else min(self.lasts_s, float(seconds))
+        return Link(f"https://store.example/{key}?signed", good_s)
 
 
 def finished_job(
@@ -113,6 +122,7 @@ def test_a_letter_with_the_link_over_tls(mailbox: tuple[Mailbox, dict[str, str]]
     head, _, body = letter.content.decode().partition("\r\n\r\n")
     assert "bcc:" not in [line[:4].lower() for line in head.splitlines()]
     assert "https://store.example/" in body.replace("=\r\n", "")
+    assert "link valid for one week" in body
     assert f"insaat fetch {JOB}" in body
     assert "s3cret" not in repr(mail)
 
@@ -127,6 +137,104 @@ def test_a_letter_about_a_failed_job_names_its_log(mailbox: tuple[Mailbox, dict[
     ((_, letter),) = box.letters
     text = letter.content.decode()
     assert f"insaat logs {JOB}" in text and "insaat fetch" not in text
+
+
+@pytest.mark.parametrize(
+    ("lasts_s", "words"),
+    [
+        (8 * 3600.0 + 60, "for 8 hours"),
+        (1800.0, "for less than two hours"),
+        (None, "for some hours: its credentials are temporary"),
+    ],
+)
+def test_a_letter_says_how_long_its_link_lasts(
+    lasts_s: float | None, words: str, mailbox: tuple[Mailbox, dict[str, str]]
+) -> None:
+    """A link that a role signs ends with the role's credentials."""
+    box, environment = mailbox
+    store = Linking(lasts_s)
+    mail = MailServer.from_environment(environment)
+    Notifier(store=store, mail=mail, webhook=None).job_ended(finished_job(store))
+    ((_, letter),) = box.letters
+    assert f"(link valid {words})" in letter.content.decode().replace("=\r\n", "")
+
+
+@pytest.mark.parametrize(
+    ("allow", "recipient", "sent"),
+    [
+        ("", "me@example.org", True),
+        ("", "You@EXAMPLE.org", True),
+        ("", "me@example.org.evil.example", False),
+        ("", "me@elsewhere.example", False),
+        ("elsewhere.example, one@third.example", "me@elsewhere.example", True),
+        ("elsewhere.example, one@third.example", "one@third.example", True),
+        ("@elsewhere.example", "me@elsewhere.example", True),
+        ("elsewhere.example, one@third.example", "two@third.example", False),
+        ("elsewhere.example", "me@example.org", False),
+        ("*", "me@anywhere.example", True),
+    ],
+)
+def test_letters_go_to_allowed_addresses_only(
+    allow: str, recipient: str, sent: bool, mailbox: tuple[Mailbox, dict[str, str]]
+) -> None:
+    """Whoever may submit could have mailed anybody in the operator's name."""
+    box, environment = mailbox
+    store = Linking()
+    state = finished_job(store, notify=recipient)
+    mail = MailServer.from_environment({**environment, "INSAAT_MAIL_ALLOW": allow})
+    Notifier(store=store, mail=mail, webhook=None).job_ended(state)
+    assert bool(box.letters) is sent
+
+
+def test_a_title_or_message_cannot_be_an_advertisement(
+    mailbox: tuple[Mailbox, dict[str, str]],
+) -> None:
+    box, environment = mailbox
+    store = Linking()
+    title = "You won! https://evil.example/win?you " + "x" * 150
+    state = finished_job(store, title=title)
+    problem = Problem(fault=Fault.STAGE, message="open HTTPS://evil.example or www.evil.example")
+    state = replace(state, status=Status.FAILED, result=None, problem=problem)
+    mail = MailServer.from_environment(environment)
+    Notifier(store=store, mail=mail, webhook=None).job_ended(state)
+    ((_, letter),) = box.letters
+    text = letter.content.decode().replace("=\r\n", "").replace("\r\n ", " ")
+    assert "://" not in text and "www.evil" not in text and "evil.example/" not in text
+    assert "You won_ https___evil_example_win_you" in text and "x" * 50 not in text
+
+
+def test_a_mail_server_that_hangs_holds_up_nobody() -> None:
+    store, let_go, told = MemoryStore(), threading.Event(), []
+
+    class Hanging(Notifier):
+        def job_ended(self, state: JobState) -> None:
+            told.append(state.job)
+            let_go.wait(20)
+
+    hook = Webhook(url="http://127.0.0.1:9/", secret="k")
+    outbox = Outbox(Hanging(store=store, mail=None, webhook=hook))
+    started = time.monotonic()
+    states = [JobState(job=f"job{number}", status=Status.FAILED) for number in range(1500)]
+    for state in states:
+        outbox.job_ended(state)
+    assert time.monotonic() - started < 5
+    let_go.set()
+    outbox.close(hurry=False)
+    assert told[:3] == ["job0", "job1", "job2"], "in their order"
+    assert len(told) <= 1002, "more are not kept"
+
+
+def test_an_outbox_in_a_hurry_is_left() -> None:
+    class Hanging(Notifier):
+        def job_ended(self, state: JobState) -> None:
+            time.sleep(20)
+
+    hook = Webhook(url="http://127.0.0.1:9/", secret="k")
+    outbox = Outbox(Hanging(store=MemoryStore(), mail=None, webhook=hook))
+    outbox.job_ended(JobState(job=JOB, status=Status.FAILED))
+    started = time.monotonic()
+    outbox.close(hurry=True)
+    assert time.monotonic() - started < 10
 
 
 def test_a_mail_server_needs_a_sender() -> None:

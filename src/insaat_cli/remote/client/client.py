@@ -38,7 +38,7 @@ from insaat_cli.remote.queue.queue import Queue
 from insaat_cli.remote.queue.refusals import Refusal, read_refusals
 from insaat_cli.remote.queue.state_writes import Held, read
 from insaat_cli.remote.store.manifest import FileEntry, Manifest
-from insaat_cli.remote.store.protocol import CorruptError, NotThereError, Progress, Store
+from insaat_cli.remote.store.protocol import CorruptError, Link, NotThereError, Progress, Store
 from insaat_cli.remote.store.transfer import download, is_there
 from insaat_cli.workspace.ownership import FETCH, claim_folder
 from insaat_cli.workspace.workspace import RECORD_NAME, explain_disk
@@ -218,7 +218,7 @@ class Client:
         which = f"attempt {epoch} of job {job}" if epoch is not None else f"job {job}"
         raise JobStateError(f"{which} has no log", hint="a log is stored when an attempt ends")
 
-    def share(self, job: str, *, seconds: int = SHARE_SECONDS) -> str:
+    def share(self, job: str, *, seconds: int = SHARE_SECONDS) -> Link:
         """Create a link to the viewer page that anybody can open until it expires."""
         if not 60 <= seconds <= MAX_SHARE_SECONDS:
             raise UsageError("a link must last between one minute and seven days")

@@ -7,12 +7,12 @@ import hashlib
 from insaat_cli.remote.queue.job_state import JobState, Status
 from insaat_cli.remote.queue.keys import manifest_key, result_key
 from insaat_cli.remote.store.manifest import Manifest
-from insaat_cli.remote.store.protocol import Store
+from insaat_cli.remote.store.protocol import Link, Store
 
 VIEWER_NAME = "view.html"
 
 
-def share_link(store: Store, state: JobState, *, seconds: int) -> str | None:
+def share_link(store: Store, state: JobState, *, seconds: int) -> Link | None:
     """A presigned link to the published viewer page; None without one."""
     if state.status is not Status.SUCCEEDED or state.result is None:
         return None

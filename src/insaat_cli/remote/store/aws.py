@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import os
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +20,27 @@ def open_session(profile: str | None) -> Any:
         return boto3.session.Session(profile_name=profile)
     except BotoCoreError as error:
         raise StoreError(str(error), hint="check AWS_PROFILE and ~/.aws/config") from error
+
+
+def credentials_left_s(session: Any) -> float | None:
+    """For how long the credentials of `session` are good, in seconds: infinite for a user's keys,
+    None for those of a role whose end is not said. What they sign is good no longer."""
+    credentials = session.get_credentials()
+    if credentials is None or not credentials.get_frozen_credentials().token:
+        return math.inf
+    end = getattr(credentials, "_expiry_time", None) or _said_end()
+    if end is None:
+        return None
+    return max(0.0, (end - datetime.now(UTC)).total_seconds())
+
+
+def _said_end() -> datetime | None:
+    """As `aws configure export-credentials` and others put it into the environment."""
+    try:
+        end = datetime.fromisoformat(os.environ.get("AWS_CREDENTIAL_EXPIRATION", ""))
+    except ValueError:
+        return None
+    return end if end.tzinfo else end.replace(tzinfo=UTC)
 
 
 def check_endpoint(url: str) -> None:

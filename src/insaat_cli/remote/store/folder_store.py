@@ -24,6 +24,7 @@ from insaat_cli.remote.store.protocol import (
     ConflictError,
     Entry,
     Facts,
+    Link,
     NotThereError,
     Progress,
     UncertainError,
@@ -169,7 +170,7 @@ class LocalStore:
                     if entry.name != LOCK_NAME and age_s > UNFINISHED_S:
                         Path(entry.path).unlink()
 
-    def link(self, key: str, *, seconds: int, filename: str) -> str | None:
+    def link(self, key: str, *, seconds: int, filename: str) -> Link | None:
         return None
 
     def _chunks(self, key: str, offset: int, length: int | None) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from insaat_cli.remote.store.protocol import (
     ConflictError,
     Entry,
     Facts,
+    Link,
     NotThereError,
     Progress,
     check_key,
@@ -123,7 +124,7 @@ class MemoryStore:
     def clear_unfinished(self, prefix: str) -> None:
         """Nothing is ever unfinished here."""
 
-    def link(self, key: str, *, seconds: int, filename: str) -> str | None:
+    def link(self, key: str, *, seconds: int, filename: str) -> Link | None:
         return None
 
     def _store(self, key: str, body: bytes) -> None:

@@ -76,6 +76,16 @@ class Facts:
     sha256: str | None
 
 
+@dataclass(frozen=True)
+class Link:
+    """An address that anybody can open, for a time."""
+
+    url: str
+    seconds: float | None
+    """How long: what was asked for, or less where the credentials that sign it end before. None
+    where they end nobody knows when."""
+
+
 class Store(Protocol):
     """Keys match KEY_PATTERN. Every method may raise StoreError (UncertainError included)."""
 
@@ -136,7 +146,7 @@ class Store(Protocol):
     def clear_unfinished(self, prefix: str) -> None:
         """Remove what uploads below `prefix` left that nobody will go on with."""
 
-    def link(self, key: str, *, seconds: int, filename: str) -> str | None:
+    def link(self, key: str, *, seconds: int, filename: str) -> Link | None:
         """A link that anybody can open for `seconds`, or None if this store has no such thing."""
 
 

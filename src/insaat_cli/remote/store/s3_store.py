@@ -18,12 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from insaat_cli.errors import StoreError, UsageError
-from insaat_cli.remote.store.aws import check_endpoint, check_region, open_session
+from insaat_cli.remote.store.aws import (
+    check_endpoint,
+    check_region,
+    credentials_left_s,
+    open_session,
+)
 from insaat_cli.remote.store.protocol import (
     MAX_OBJECT_BYTES,
     Blob,
     Entry,
     Facts,
+    Link,
     NotThereError,
     Progress,
     check_key,
@@ -87,6 +93,7 @@ class S3Store:
     def __init__(self, address: S3Address) -> None:
         self.address = address
         session = open_session(address.profile)
+        self._session = session
         self._plain = self._client(session, SMALL_ATTEMPTS, SMALL_READ_SECONDS)
         self._bulk = self._client(session, BULK_ATTEMPTS, BULK_READ_SECONDS)
         self._once = self._client(session, 1, SMALL_READ_SECONDS)
@@ -197,21 +204,21 @@ class S3Store:
         with faults("clear", self.describe()):
             abort_uploads(self._plain, self.address.bucket, self._with_prefix(prefix))
 
-    def link(self, key: str, *, seconds: int, filename: str) -> str | None:
+    def link(self, key: str, *, seconds: int, filename: str) -> Link | None:
         kind = mimetypes.guess_type(filename)[0] or "application/octet-stream"
         shown = "inline" if kind == "text/html" else f'attachment; filename="{filename}"'
         with faults("create a link to", self.describe()):
-            return str(
-                self._plain.generate_presigned_url(
-                    "get_object",
-                    Params={
-                        **self._object(key),
-                        "ResponseContentType": kind,
-                        "ResponseContentDisposition": shown,
-                    },
-                    ExpiresIn=seconds,
-                )
+            url = self._plain.generate_presigned_url(
+                "get_object",
+                Params={
+                    **self._object(key),
+                    "ResponseContentType": kind,
+                    "ResponseContentDisposition": shown,
+                },
+                ExpiresIn=seconds,
             )
+            left_s = credentials_left_s(self._session)
+        return Link(str(url), None if left_s is None else min(float(seconds), left_s))
 
     def _chunks(self, key: str, offset: int, length: int | None) -> Iterator[bytes]:
         from botocore.exceptions import ClientError

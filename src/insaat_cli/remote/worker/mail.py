@@ -7,6 +7,7 @@ the message cannot become a header.
 from __future__ import annotations
 
 import os
+import re
 import smtplib
 import ssl
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from insaat_cli.remote.queue.mail_address import check_address
 
 TIMEOUT_S = 20.0
 IMPLICIT_TLS_PORT = 465
+MAX_LINE, MAX_TITLE = 200, 60
+LINK = re.compile(r"://|\bwww\.", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +33,17 @@ class MailServer:
     user: str
     password: str
     ca_file: str | None = None
+    allowed: tuple[str, ...] = ()
+    """Domains and addresses to which jobs may have mail sent; "*" is all of them."""
 
     def __repr__(self) -> str:
         return f"MailServer({self.host}:{self.port})"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> MailServer | None:
-        """From INSAAT_SMTP_HOST, _PORT, _USER, _PASSWORD, _FROM, _CA_FILE; None without a host."""
+        """From INSAAT_SMTP_HOST, _PORT, _USER, _PASSWORD, _FROM, _CA_FILE and INSAAT_MAIL_ALLOW;
+        None without a host. Who may submit must not mail the world in our name: if nothing is said,
+        only the sender's own domain is allowed."""
         host = environment.get("INSAAT_SMTP_HOST", "")
         if not host:
             return None
@@ -53,7 +60,13 @@ class MailServer:
             user=environment.get("INSAAT_SMTP_USER", ""),
             password=environment.get("INSAAT_SMTP_PASSWORD", ""),
             ca_file=environment.get("INSAAT_SMTP_CA_FILE") or None,
+            allowed=_allowed(environment.get("INSAAT_MAIL_ALLOW") or sender.rpartition("@")[2]),
         )
+
+    def accepts(self, recipient: str) -> bool:
+        """Whether mail may be sent there."""
+        address = recipient.casefold()
+        return not {"*", address, address.rpartition("@")[2]}.isdisjoint(self.allowed)
 
     def send(self, recipient: str, subject: str, text: str) -> None:
         """Raises OSError or smtplib.SMTPException; never sends over a line without TLS."""
@@ -80,8 +93,21 @@ class MailServer:
 
 
 def one_line(text: str) -> str:
-    """`text` without anything that could end a header."""
-    return "".join(character if character.isprintable() else " " for character in text)[:200]
+    """`text` without anything that could end a header, and without links: parts of it are a
+    submitter's, and a mail program would offer them to be clicked."""
+    shown = "".join(character if character.isprintable() else " " for character in text)
+    return LINK.sub(lambda found: " ".join(found[0]), shown[:MAX_LINE])
+
+
+def plain_title(text: str) -> str:
+    """A job's title, of letters, digits, hyphens and underscores only."""
+    kept = (character if character.isalnum() or character in " -_" else "_" for character in text)
+    return "".join(kept)[:MAX_TITLE]
+
+
+def _allowed(text: str) -> tuple[str, ...]:
+    """Domains, with or without @ before them, and addresses, between commas or spaces."""
+    return tuple(word.removeprefix("@").casefold() for word in text.replace(",", " ").split())
 
 
 def _port(text: str) -> int:

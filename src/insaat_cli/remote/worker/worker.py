@@ -42,6 +42,7 @@ from insaat_cli.remote.worker.job_run import JobRun, RunContext
 from insaat_cli.remote.worker.metrics import Metrics, StatusServer
 from insaat_cli.remote.worker.notification import Notifier
 from insaat_cli.remote.worker.options import WorkerOptions
+from insaat_cli.remote.worker.outbox import Outbox
 from insaat_cli.remote.worker.scratch import Scratch
 from insaat_cli.remote.worker.waking import StopFlag, Waker
 
@@ -90,7 +91,7 @@ class Worker:
     ) -> None:
         self.options = options
         self.store = store
-        self.notifier = notifier
+        self.outbox = Outbox(notifier)
         self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
         self.metrics = Metrics()
         self.queue = Queue(store, clock=time.monotonic, pause=Pause())
@@ -205,7 +206,7 @@ class Worker:
             )
             if state.status.ended:
                 forget_attempts(self.store, state)
-                self.notifier.job_ended(state)
+                self.outbox.job_ended(state)
             self.inbox.changed(state.job, state)
 
     def _walk(self, now: float) -> None:
@@ -286,7 +287,7 @@ class Worker:
         if ended is not None:
             del self._markers[marker.key]
             self.inbox.changed(marker.job, ended.state)
-            self.notifier.job_ended(ended.state)
+            self.outbox.job_ended(ended.state)
 
     def _claim(self, choice: Choice, disk_bytes: int) -> bool:
         asked = time.monotonic()
@@ -335,7 +336,7 @@ class Worker:
             final = slot.run.final
             self.inbox.changed(slot.lease.job, final)
             if final is not None and final.status.ended:
-                self.notifier.job_ended(final)
+                self.outbox.job_ended(final)
 
     def _nap(self) -> float:
         """Until the next look; with jitter, so that a fleet spreads itself over time."""
@@ -361,12 +362,14 @@ class Worker:
     # Start and end ---------------------------------------------------------------------------
 
     def _stop_all(self) -> None:
+        in_hurry = self.context.stop_now.is_set()
         self.context.stop_now.set()
         for slot in self.running:
             assert slot.thread is not None
             slot.thread.join()
         self._collect()
         self.inbox.stop()
+        self.outbox.close(hurry=in_hurry)
 
     def _status_server(self) -> StatusServer | None:
         if self.options.metrics_port is None:
