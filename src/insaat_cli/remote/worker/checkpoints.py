@@ -17,6 +17,7 @@ import secrets
 import shutil
 import tarfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from insaat_cli.errors import StoreError
@@ -42,9 +43,17 @@ class StoppedError(Exception):
 
 
 def save(
-    store: Store, job: str, stage: str, folder: Path, scratch: Path, *, check: Check = no_check
+    store: Store,
+    job: str,
+    stage: str,
+    folder: Path,
+    scratch: Path,
+    *,
+    epoch: int = 0,
+    check: Check = no_check,
 ) -> None:
-    """Store the published stage in `folder`. `scratch` is a folder for the archive.
+    """Store the published stage in `folder`, of the attempt `epoch`. `scratch` is a folder for the
+    archive.
 
     An upload that is cut off, by `check` or by the store, leaves no parts behind: its key is
     random, so that nobody will go on with it."""
@@ -54,7 +63,8 @@ def save(
         with tarfile.open(archive, "w") as tar:
             tar.add(folder, arcname=stage)
         key = f"{checkpoint_prefix(job)}data/{archive.name}"
-        pointer = {"key": key, "size": archive.stat().st_size, "sha256": hash_of(archive)}
+        size = archive.stat().st_size
+        pointer = {"key": key, "size": size, "sha256": hash_of(archive), "epoch": epoch}
         try:
             store.upload(key, archive, lambda size: check())
             check()
@@ -67,6 +77,17 @@ def save(
         )
     finally:
         archive.unlink(missing_ok=True)
+
+
+def last_epoch(store: Store, job: str) -> int:
+    """The last attempt that stored a stage; 0 if none did, as far as is known."""
+    epochs = [0]
+    for entry in list(store.list(checkpoint_prefix(job))):
+        if POINTER.fullmatch(entry.key.removeprefix(checkpoint_prefix(job))):
+            blob = store.get(entry.key, limit=MAX_POINTER_BYTES)
+            with suppress(ValueError, KeyError, TypeError):
+                epochs.append(int(json.loads(blob.body if blob else b"{}")["epoch"]))
+    return max(epochs)
 
 
 def restore(
@@ -156,8 +177,8 @@ def _fingerprint(folder: Path) -> str:
 class CheckpointThread:
     """One upload at a time. A checkpoint that fails only costs time later."""
 
-    def __init__(self, store: Store, job: str, scratch: Path) -> None:
-        self._store, self._job, self._scratch = store, job, scratch
+    def __init__(self, store: Store, job: str, epoch: int, scratch: Path) -> None:
+        self._store, self._job, self._epoch, self._scratch = store, job, epoch, scratch
         self._waiting: queue.SimpleQueue[tuple[str, Path] | None] = queue.SimpleQueue()
         self._stopped = False
         self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
@@ -184,7 +205,15 @@ class CheckpointThread:
         while (item := self._waiting.get()) is not None and not self._stopped:
             stage, folder = item
             try:
-                save(self._store, self._job, stage, folder, self._scratch, check=self._check)
+                save(
+                    self._store,
+                    self._job,
+                    stage,
+                    folder,
+                    self._scratch,
+                    epoch=self._epoch,
+                    check=self._check,
+                )
             except StoppedError:
                 return
             except (StoreError, OSError, tarfile.TarError, ValueError, KeyError) as error:

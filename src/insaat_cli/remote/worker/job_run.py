@@ -49,6 +49,7 @@ from insaat_cli.remote.worker.job_log import collect_logs, last_line
 from insaat_cli.remote.worker.metrics import Metrics
 from insaat_cli.remote.worker.published_files import published_files
 from insaat_cli.remote.worker.reconstruct_job import ExecuteRequest
+from insaat_cli.remote.worker.standing_still import standing_still
 from insaat_cli.remote.worker.waking import StopFlag
 from insaat_cli.runner.attempt import DISK_FULL_BYTES
 from insaat_cli.runner.process import ChildProcess, ChildSpec
@@ -118,7 +119,7 @@ class JobRun:
 
     def run(self) -> End:
         self.lease.start()
-        keeper = CheckpointThread(self.store, self.lease.job, self.scratch)
+        keeper = CheckpointThread(self.store, self.lease.job, self.lease.epoch, self.scratch)
         try:
             end = self._attempt(keeper)
         except LetGoError as error:
@@ -344,6 +345,10 @@ class JobRun:
             return end
         try:
             self._put_logs()
+            problem = standing_still(self.store, self.lease.state)
+            if end is End.RELEASED and problem is not None:
+                self.final = self.lease.give_up(problem).state
+                return End.FAILED
             self.final = self.lease.release().state
         except (RefusedError, StoreError):
             return End.LOST
