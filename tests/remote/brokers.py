@@ -80,11 +80,13 @@ def end_group(process: subprocess.Popen[bytes] | None) -> None:
 class RabbitServer:
     """`rabbitmq-server` with one user, and a port mapper (epmd) of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, certificate: Path | None = None) -> None:
+        """`certificate`: a PEM file with the server's key and chain; it then speaks TLS, too."""
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.port, self._dist_port, self._epmd_port = free_ports(3)
+        self.port, self._dist_port, self._epmd_port, tls_port = free_ports(4)
         self.url = f"amqp://{USER}:{ENCODED}@127.0.0.1:{self.port}/"
+        self.tls_url = f"amqps://{USER}:{ENCODED}@localhost:{tls_port}/"
         self._node = f"insaat-{secrets.token_hex(4)}@localhost"
         self._process: subprocess.Popen[bytes] | None = None
         self._epmd: subprocess.Popen[bytes] | None = None
@@ -93,6 +95,12 @@ class RabbitServer:
             f"listeners.tcp.default = 127.0.0.1:{self.port}\n"
             f"default_user = {USER}\ndefault_pass = {PASSWORD}\n"
             "loopback_users = none\nlog.console = false\ndisk_free_limit.absolute = 10MB\n"
+            + (
+                f"listeners.ssl.default = 127.0.0.1:{tls_port}\n"
+                f"ssl_options.certfile = {certificate}\nssl_options.keyfile = {certificate}\n"
+                if certificate
+                else ""
+            )
         )
         (folder / "plugins").write_text("[].\n")
 
@@ -159,16 +167,24 @@ class RabbitServer:
 class RedisServer:
     """`redis-server` that writes every command to its disk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, certificate: Path | None = None) -> None:
+        """`certificate`: a PEM file with the server's key and chain; it then speaks TLS, too."""
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        (self.port,) = free_ports(1)
+        self.port, tls_port = free_ports(2)
         self.url = f"redis://:{ENCODED}@127.0.0.1:{self.port}/0"
+        self.tls_url = f"rediss://:{ENCODED}@localhost:{tls_port}/0"
         self._process: subprocess.Popen[bytes] | None = None
         self._log = folder / "server.log"
         (folder / "redis.conf").write_text(
             f"bind 127.0.0.1\nport {self.port}\nrequirepass {PASSWORD}\ndir {folder}\n"
             'appendonly yes\nappendfsync always\nsave ""\n'
+            + (
+                f"tls-port {tls_port}\ntls-cert-file {certificate}\ntls-key-file {certificate}\n"
+                f"tls-ca-cert-file {certificate}\ntls-auth-clients no\n"
+                if certificate
+                else ""
+            )
         )
 
     def start(self) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from kombu import Connection
 from redis import Redis
 
@@ -18,7 +20,15 @@ from insaat_cli.remote.broker.link import BrokerError, Link
 from insaat_cli.remote.broker.messages import JobEvent, job_of
 from insaat_cli.remote.client.submit import new_job_id
 from insaat_cli.remote.queue.job_state import Status
-from tests.remote.brokers import ENCODED, PASSWORD, RabbitServer, RedisServer
+from tests.availability import missing
+from tests.remote.brokers import (
+    ENCODED,
+    PASSWORD,
+    RabbitServer,
+    RedisServer,
+    find_rabbitmq,
+    find_redis,
+)
 from tests.remote.machines import wait_for
 
 KINDS = pytest.mark.parametrize("broker_url", ["rabbit", "redis", "sqs"], indirect=True)
@@ -186,3 +196,30 @@ def test_a_queue_of_somebody_else_is_refused(rabbit_server: RabbitServer) -> Non
         raw.default_channel.queue_declare("theirs", durable=True, auto_delete=False)
     with pytest.raises(BrokerError, match="PRECONDITION_FAILED"):
         broker_at(f"{rabbit_server.url}?queue=theirs").link()
+
+
+@pytest.mark.parametrize("kind", ["redis", pytest.param("rabbit", marks=pytest.mark.long)])
+def test_tls_is_checked(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server whose certificate the system does not trust, or that has another name, is none."""
+    if not (find_redis() if kind == "redis" else find_rabbitmq()):
+        missing(f"{kind} (a Debian package)")
+    ours, theirs = trustme.CA(), trustme.CA()
+    for name, authority in (("ours", ours), ("theirs", theirs)):
+        authority.cert_pem.write_to_path(str(tmp_path / f"{name}.pem"))
+    certificate = tmp_path / "server.pem"
+    ours.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    server = (RedisServer if kind == "redis" else RabbitServer)(tmp_path / "server", certificate)
+    try:
+        server.start()
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ours.pem"))
+        link = broker_at(server.tls_url).link()
+        link.ring(new_job_id())
+        assert link.waiting() == 1
+        link.close()
+        with pytest.raises(BrokerError, match=r"(?i)certificate|hostname|IP address"):
+            broker_at(server.tls_url.replace("@localhost", "@127.0.0.1")).link()
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "theirs.pem"))
+        with pytest.raises(BrokerError, match=r"(?i)certificate"):
+            broker_at(server.tls_url).link()
+    finally:
+        server.close()
