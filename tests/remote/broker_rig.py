@@ -56,7 +56,7 @@ class Rig:
     def connected(self, worker: WorkerProcess) -> None:
         wait_for(
             lambda: "\ninsaat_worker_broker_connected 1\n" in page(worker, "metrics"),
-            seconds=30,
+            seconds=120,
             about="a worker that is connected",
         )
 
