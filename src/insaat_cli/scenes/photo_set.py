@@ -19,6 +19,7 @@ from insaat_cli.scenes.photograph import Painted, Scene, Sensor, photograph
 from insaat_cli.scenes.rig import CameraTruth, Lens, place_cameras
 from insaat_cli.scenes.room import build_room
 from insaat_cli.scenes.subjects import Mesh, Subject, build_mesh, model_of
+from insaat_cli.scenes.turntable import Turntable
 
 SENSOR_WIDTH_MM = 23.5
 FOCAL_OF_WIDTH = {Subject.ROOM: 0.70}
@@ -56,18 +57,24 @@ def make_photo_set(
     prefix: str = "IMG_",
     quality: int = 93,
     threads: int | None = None,
+    turntable: bool = False,
 ) -> SceneTruth:
     """Render a photo set into `folder` and write its truth beside it.
 
     The same arguments give the same files on the same machine. `contrast` is the strength of the
     texture (1 is usual), `k1` the lens distortion (see `Lens`), `arc` how far around the subject
     the cameras stand, in degrees, `exif=False` leaves out what the camera would have written.
+    On a `turntable` the subject turns before a tripod and a background that stands still.
     """
     focal = FOCAL_OF_WIDTH.get(subject, USUAL_FOCAL_OF_WIDTH) * width
     lens = Lens(width=width, height=height, focal=focal, k1=k1)
     names = [f"{prefix}{number:04d}.jpg" for number in range(photos)]
-    cameras = place_cameras(subject, names, lens, np.random.default_rng([seed, 1]), arc=arc)
+    rng = np.random.default_rng([seed, 1])
+    cameras = place_cameras(subject, names, lens, rng, arc=arc, turntable=turntable)
     scene = build_scene(subject, contrast=contrast, seed=seed)
+    if turntable:
+        house = build_scene(Subject.FACADE, contrast=1.0, seed=seed + 1)
+        scene = Turntable(subject=scene, behind=house)
     images = folder / "images"
     images.mkdir(parents=True, exist_ok=True)
 

@@ -59,12 +59,16 @@ def place_cameras(
     rng: np.random.Generator,
     *,
     arc: float = 360.0,
+    turntable: bool = False,
 ) -> list[CameraTruth]:
     """Walk around the subject, or along it if it has only a front, without a steady hand.
 
-    `arc` is how far around, in degrees.
+    `arc` is how far around, in degrees. On a `turntable` it is the subject that turns, before a
+    tripod at two heights.
     """
     view = lens.height / lens.focal
+    if turntable:
+        return _before_turntable(names, lens, view)
     cameras = []
     if subject is Subject.FACADE:
         places = _before_facade(len(names), view, rng)
@@ -79,6 +83,24 @@ def place_cameras(
 
 
 Places = list[tuple[NDArray[np.float64], NDArray[np.float64]]]
+
+
+def _before_turntable(names: list[str], lens: Lens, view: float) -> list[CameraTruth]:
+    """Two rounds in even steps, always at the same distance, always looking at the same point."""
+    distance = 0.5 * 0.92 / (0.36 * view)
+    aim = np.array([0.0, 0.0, 0.42])
+    first = (len(names) + 1) // 2
+    cameras = []
+    for number, name in enumerate(names):
+        lower = number < first
+        step, size = (number, first) if lower else (number - first, len(names) - first)
+        azimuth, tilt = 2 * np.pi * step / size, np.radians(15.0 if lower else 33.0)
+        level = np.cos(tilt)
+        away = np.array([np.cos(azimuth) * level, np.sin(azimuth) * level, np.sin(tilt)])
+        eye = aim + distance * away
+        R = _look_at(eye, aim, roll=0.0)
+        cameras.append(CameraTruth(name=name, R=R, t=-R @ eye, lens=lens))
+    return cameras
 
 
 def _around(count: int, view: float, rng: np.random.Generator, arc: float) -> Places:
