@@ -64,6 +64,20 @@ def choose_pairs(
     )
 
 
+def pairs_of(database: Path, some: Sequence[int], count: int, most: int) -> list[Pair]:
+    """Pairs of each of the photos `some` (positions from 0, of `count`) with the `most` others
+    that look most alike, whether or not they were matched before."""
+    with open_database(database) as store:
+        largest = [read_largest(store, index + 1, SCORED_FEATURES) for index in range(count)]
+    pairs: set[Pair] = set()
+    for photo in some:
+        scores = {k: choose.score_pair(largest[photo], largest[k]) for k in range(count)}
+        del scores[photo]
+        for other in sorted(scores, key=lambda k: (-scores[k], k))[:most]:
+            pairs.add((min(photo, other), max(photo, other)))
+    return sorted(pairs)
+
+
 def _candidates(
     photos: Sequence[WorkingPhoto], largest: Sequence[npt.NDArray[np.uint8]]
 ) -> set[Pair]:

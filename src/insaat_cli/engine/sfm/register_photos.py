@@ -16,6 +16,7 @@ from insaat_cli.engine.sfm.pair_matching import (
     choose_pairs,
     inliers_of_pairs,
     match_pairs,
+    pairs_of,
 )
 from insaat_cli.engine.sfm.registration_quality import (
     MAX_STILL_SHARE,
@@ -27,7 +28,11 @@ from insaat_cli.engine.sfm.sift import SiftOptions
 from insaat_cli.engine.sfm.working_photos import WorkingPhoto
 
 ENOUGH_SHARE = 0.9
-"""Registered share at which no further attempt is made."""
+"""Registered share at which features are not sought again; only what is missing is matched anew."""
+MISSING_MAX_PHOTOS = 200
+"""In larger sets a few photos less are no matter, and placing all once more takes long."""
+PARTNERS_OF_MISSING = 24
+"""Photos that a photo which could not be registered is matched with, the most similar first."""
 OTHER_FOCAL_RATIOS = (0.75, 2.4)
 """Wide angle and tele, where the usual guess did not work and EXIF says nothing."""
 MORE_FEATURES = SiftOptions(max_features=12_000, contrast=0.008, edge=15.0)
@@ -69,11 +74,38 @@ def register_photos(job: RegistrationJob, *, escalate: bool) -> tuple[Attempt, l
             break  # several subjects, each whole
         if len(attempts) == 1:
             job.on_escalation(
-                f"only {best.registered} of {len(job.photos)} photos registered; retrying with "
-                "more features and pairs"
+                f"only {best.registered} of {len(job.photos)} photos registered; "
+                "retrying with more features and pairs"
             )
     assert best is not None
+    if escalate and len(attempts) == 1 and best.registered < len(job.photos) <= MISSING_MAX_PHOTOS:
+        again = _with_the_missing(job, best)
+        if again is not None:
+            attempts.append(again)
+            best = max(best, again, key=Attempt.rank)
     return best, attempts
+
+
+def _with_the_missing(job: RegistrationJob, best: Attempt) -> Attempt | None:
+    """Match the few photos that are missing with more others, along epipolar lines as well; None
+    where they still match none of those that are registered."""
+    database = job.scratch / "missing.db"
+    shutil.copyfile(job.database, database)
+    registered = {image_id - 1 for image_id in best.models[0].images}
+    missing = [k for k in range(len(job.photos)) if k not in registered]
+    pairs = pairs_of(database, missing, len(job.photos), PARTNERS_OF_MISSING)
+    match_pairs(
+        database,
+        job.photos,
+        pairs,
+        job.backend,
+        guided=True,
+        threads=job.threads,
+        progress=lambda share: None,
+    )
+    if not _linked(best, database):
+        return None
+    return _map(job, database, "more pairs for missing photos", forgiving=True)
 
 
 def _linked(attempt: Attempt, database: Path) -> bool:
