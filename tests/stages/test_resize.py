@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from insaat_cli.errors import PhotosError
+from insaat_cli.pipeline.background import Background
 from insaat_cli.pipeline.stage_contract import Events
 from insaat_cli.stages.resize import ResizeOptions, resize_photos, to_rgb
 
@@ -222,3 +223,36 @@ def test_masks_that_leave_too_little_are_blamed_and_not_the_files(tmp_path: Path
     with pytest.raises(PhotosError, match="hide 4 of 5 photos completely") as caught:
         run(photos, out)
     assert "black pixels of a mask" in caught.value.hint
+
+
+def turning(path: Path, step: int) -> dict[str, Any]:
+    """A photo of a wall with something before it that looks different every time."""
+    wall = np.random.default_rng(1).integers(0, 255, (60, 80), np.uint8)
+    picture = np.asarray(Image.fromarray(wall).resize((400, 300), Image.Resampling.BICUBIC)).copy()
+    picture[100:200, 150:250] = np.asarray(
+        Image.fromarray(np.random.default_rng(50 + step).integers(0, 255, (20, 20), np.uint8))
+        .resize((100, 100), Image.Resampling.BICUBIC)
+    )  # fmt: skip
+    return photo(path, Image.fromarray(picture).convert("RGB"), quality=95)
+
+
+@pytest.mark.parametrize("background", ["auto", "keep"])
+def test_a_background_that_stands_still_is_left_out_unless_it_is_kept(
+    background: str, tmp_path: Path
+) -> None:
+    photos = [turning(tmp_path / f"{step}.jpg", step) for step in range(6)]
+    out = tmp_path / "out"
+    out.mkdir()
+    metrics, _, events = run(photos, out, background=Background(background))
+    masks = sorted((out / "masks").iterdir())
+    if background == "keep":
+        assert (metrics["still_background"], masks) == (0, [])
+        return
+    assert metrics["still_background"] == len(masks) == 6
+    assert "--background keep" in events
+    with Image.open(masks[0]) as mask:
+        kept = np.asarray(mask)
+    assert kept.shape == (300, 400)
+    assert (kept[105:195, 155:245] == 255).all()
+    assert (kept[:, :100] == 0).all()
+    assert (kept[:60] == 0).all()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from insaat_cli.cli.options import (
+    BackgroundOption,
     CompleteOption,
     FormatOption,
     JsonOption,
@@ -29,6 +30,7 @@ from insaat_cli.cli.options import (
     listed,
 )
 from insaat_cli.cli.session import output_for, session_of
+from insaat_cli.pipeline.background import Background
 from insaat_cli.pipeline.completion import Completion
 from insaat_cli.pipeline.defaults import DEFAULT_PRESET
 from insaat_cli.pipeline.region import AUTO
@@ -69,6 +71,7 @@ def batch_command(
     settings: SetOption = None,
     roi: RoiOption = AUTO,
     complete: CompleteOption = Completion.ON,
+    background: BackgroundOption = Background.AUTO,
     max_memory: MemoryOption = None,
     threads: ThreadsOption = None,
     restart: RestartOption = False,
@@ -95,6 +98,7 @@ def batch_command(
         settings=tuple(settings or ()),
         roi=roi,
         complete=complete,
+        background=background,
         max_memory=max_memory,
         threads=threads,
         restart=restart,

@@ -14,6 +14,7 @@ from insaat_cli.cli.completion import (
     offer_settings,
     offer_stages,
 )
+from insaat_cli.pipeline.background import Background
 from insaat_cli.pipeline.completion import Completion
 from insaat_cli.reconstruction.options import Keep
 
@@ -97,6 +98,14 @@ RoiOption = Annotated[
         help="Region to keep. auto: remove the background of photos taken around a subject. "
         "BOX: x,y,z,X,Y,Z of its lowest and highest corner in the frame of cameras.json: Y up, "
         "ground at y = 0.",
+    ),
+]
+BackgroundOption = Annotated[
+    Background,
+    typer.Option(
+        "--background",
+        help="auto: leave out a background that stands still while the subject turns before a "
+        "camera on a tripod. keep: use it.",
     ),
 ]
 CompleteOption = Annotated[

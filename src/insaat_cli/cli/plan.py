@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from insaat_cli.cli.options import (
+    BackgroundOption,
     CompleteOption,
     FormatOption,
     JsonOption,
@@ -21,6 +22,7 @@ from insaat_cli.cli.options import (
 from insaat_cli.cli.reconstruct import PhotosArgument
 from insaat_cli.cli.session import output_for
 from insaat_cli.formatting import counted, printable, size
+from insaat_cli.pipeline.background import Background
 from insaat_cli.pipeline.completion import Completion
 from insaat_cli.pipeline.defaults import DEFAULT_PRESET
 from insaat_cli.pipeline.region import AUTO
@@ -37,6 +39,7 @@ def plan_command(
     settings: SetOption = None,
     roi: RoiOption = AUTO,
     complete: CompleteOption = Completion.ON,
+    background: BackgroundOption = Background.AUTO,
     max_memory: MemoryOption = None,
     threads: ThreadsOption = None,
     no_degrade: NoDegradeOption = False,
@@ -57,6 +60,7 @@ def plan_command(
         settings=tuple(settings or ()),
         roi=roi,
         complete=complete,
+        background=background,
         max_memory=max_memory,
         threads=threads,
         degrade=not no_degrade,

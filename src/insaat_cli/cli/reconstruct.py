@@ -10,6 +10,7 @@ import typer
 
 from insaat_cli.cli.batch import run_all_and_tell
 from insaat_cli.cli.options import (
+    BackgroundOption,
     CompleteOption,
     DryRunOption,
     FormatOption,
@@ -39,6 +40,7 @@ from insaat_cli.cli.options import (
 from insaat_cli.cli.session import output_for, session_of
 from insaat_cli.errors import UsageError
 from insaat_cli.formatting import printable
+from insaat_cli.pipeline.background import Background
 from insaat_cli.pipeline.completion import Completion
 from insaat_cli.pipeline.defaults import DEFAULT_PRESET
 from insaat_cli.pipeline.region import AUTO
@@ -74,6 +76,7 @@ def reconstruct_command(
     settings: SetOption = None,
     roi: RoiOption = AUTO,
     complete: CompleteOption = Completion.ON,
+    background: BackgroundOption = Background.AUTO,
     masks: MasksOption = None,
     max_memory: MemoryOption = None,
     threads: ThreadsOption = None,
@@ -108,6 +111,7 @@ def reconstruct_command(
         settings=tuple(settings or ()),
         roi=roi,
         complete=complete,
+        background=background,
         masks=masks,
         max_memory=max_memory,
         threads=threads,

@@ -11,6 +11,7 @@ import typer
 
 from insaat_cli.cli.completion import offer_pipelines
 from insaat_cli.cli.options import (
+    BackgroundOption,
     CompleteOption,
     FormatOption,
     JsonOption,
@@ -42,6 +43,7 @@ from insaat_cli.display.job_text import (
 )
 from insaat_cli.errors import UsageError
 from insaat_cli.formatting import size
+from insaat_cli.pipeline.background import Background
 from insaat_cli.pipeline.completion import Completion
 from insaat_cli.pipeline.defaults import DEFAULT_PIPELINE, DEFAULT_PRESET
 from insaat_cli.pipeline.region import AUTO
@@ -96,6 +98,7 @@ def submit_command(
     settings: SetOption = None,
     roi: RoiOption = AUTO,
     complete: CompleteOption = Completion.ON,
+    background: BackgroundOption = Background.AUTO,
     masks: MasksOption = None,
     recursive: RecursiveOption = False,
     resize: ResizeOption = None,
@@ -122,6 +125,7 @@ def submit_command(
         settings=tuple(settings or ()),
         roi=roi,
         complete=complete,
+        background=background,
         formats=listed(formats),
         priority=priority,
         tags=tuple(tag or ()),

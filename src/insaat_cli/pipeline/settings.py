@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from insaat_cli.errors import UsageError
 from insaat_cli.formatting import suggestion
+from insaat_cli.pipeline.background import PARAMETER as BACKGROUND
+from insaat_cli.pipeline.background import Background
 from insaat_cli.pipeline.completion import CLOSE_LEVELS, MODE, STAGE, Completion
 from insaat_cli.pipeline.defaults import DEFAULT_PRESET
 from insaat_cli.pipeline.definition import (
@@ -101,6 +103,14 @@ def completion_settings(pipeline: Pipeline, choice: Completion) -> tuple[str, ..
             hint="--pipeline embedded can leave out what was not measured",
         )
     return settings
+
+
+def background_settings(pipeline: Pipeline, choice: Background) -> tuple[str, ...]:
+    """The settings that `--background choice` stands for, STAGE.PARAMETER=VALUE."""
+    if choice is Background.AUTO:
+        return ()  # the default is left to the pipeline file, and to --set
+    stages = (stage.name for stage in pipeline.stages if BACKGROUND in stage.params)
+    return tuple(f"{name}.{BACKGROUND}={choice}" for name in stages)
 
 
 def climb(stage: Stage, ladder: Ladder, rungs: int, params: Params) -> tuple[Params, int | None]:

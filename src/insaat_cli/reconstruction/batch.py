@@ -161,7 +161,7 @@ def _check_pipelines(sets: Mapping[str, ReconstructionOptions]) -> None:
     for name, options in sets.items():
         asked = (
             options.pipeline, options.preset, options.settings, options.roi, options.complete,
-            options.formats,
+            options.background, options.formats,
         )  # fmt: skip
         if asked in checked:
             continue

@@ -21,6 +21,7 @@ import yaml
 
 from insaat_cli.errors import UsageError
 from insaat_cli.formatting import printable
+from insaat_cli.pipeline.background import Background
 from insaat_cli.pipeline.completion import Completion
 from insaat_cli.pipeline.loader import names_file
 from insaat_cli.reconstruction.options import Keep, ReconstructionOptions
@@ -220,6 +221,7 @@ FIELDS: Mapping[str, Callable[[Options, Any, Path], Options]] = {
     "set": _settings,
     "roi": _text_field("roi"),
     "complete": _choice_field("complete", Completion),
+    "background": _choice_field("background", Background),
     "masks": _masks,
     "recursive": _truth_field("recursive"),
     "keep": _choice_field("keep", Keep),

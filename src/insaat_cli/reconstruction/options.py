@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from insaat_cli.pipeline.background import Background
 from insaat_cli.pipeline.completion import Completion
 from insaat_cli.pipeline.defaults import ALWAYS_WRITTEN, DEFAULT_PRESET
 from insaat_cli.planning.deadlines import ONLY_SILENCE, Deadlines
@@ -42,6 +43,8 @@ class ReconstructionOptions:
     """What is kept: auto, off or a box, see `pipeline/region.py`."""
     complete: Completion = Completion.ON
     """Whether plain surfaces are completed and small holes closed."""
+    background: Background = Background.AUTO
+    """Whether a background that stands still while the subject turns is left out."""
     from_stage: str | None = None
     until_stage: str | None = None
     restart: bool = False

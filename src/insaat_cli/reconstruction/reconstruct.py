@@ -20,6 +20,7 @@ from insaat_cli.pipeline.defaults import ALWAYS_WRITTEN, DEFAULT_PIPELINE, check
 from insaat_cli.pipeline.definition import Pipeline
 from insaat_cli.pipeline.loader import find_pipeline
 from insaat_cli.pipeline.settings import (
+    background_settings,
     completion_settings,
     region_settings,
     with_preset,
@@ -179,6 +180,7 @@ def chosen_pipeline(options: ReconstructionOptions) -> Pipeline:
     pipeline = with_settings(usual_pipeline(options), options.settings)
     pipeline = with_settings(pipeline, region_settings(pipeline, options.roi))
     pipeline = with_settings(pipeline, completion_settings(pipeline, options.complete))
+    pipeline = with_settings(pipeline, background_settings(pipeline, options.background))
     formats = tuple(dict.fromkeys((ALWAYS_WRITTEN, *options.formats)))
     check_formats(formats)
     if formats == (ALWAYS_WRITTEN,):

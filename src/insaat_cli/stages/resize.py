@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from insaat_cli.engine.sfm.still_background import mask_still_background
 from insaat_cli.engine.sfm.working_photos import some_of
 from insaat_cli.engine.working_images import FOLDER, write_mask
 from insaat_cli.errors import PhotosError
 from insaat_cli.photos.masks import HIDDEN, shrunk, transparency, upright_mask
+from insaat_cli.pipeline.background import Background
 from insaat_cli.pipeline.stage_contract import (
     Events,
     Metrics,
@@ -47,6 +49,8 @@ class ResizeOptions:
     """JPEG quality."""
     multiple_of: int = 1
     """Sides are cut evenly to multiples of this, in pixels: some programs need such sizes."""
+    background: Background = Background.AUTO
+    """What becomes of a background that stands still while the subject turns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +183,9 @@ def resize_photos(
         raise _too_few(left_out, len(photos))
     if masked and whole:
         events.warning(f"no mask for {some_of(whole)}: the whole photo is used")
+    still = 0
+    if options.background is Background.AUTO and not masked:
+        still = _leave_out_still_background(folder, entries, events)
     text = json.dumps({"images": entries}, indent=1, ensure_ascii=False)
     (output / "images.json").write_text(text, encoding="utf-8")
     return {
@@ -186,8 +193,25 @@ def resize_photos(
         "left_out": left_out,
         "cameras": len(cameras),
         "masked": len(masked),
+        "still_background": still,
         "megapixels_max": round(max(e["width"] * e["height"] for e in entries) / 1e6, 3),
     }
+
+
+def _leave_out_still_background(folder: Path, entries: list[dict[str, Any]], events: Events) -> int:
+    """Mask what stands still before a tripod; returns in how many photos."""
+    order = sorted(range(len(entries)), key=lambda k: (entries[k]["time"] or "", k))
+    groups = mask_still_background(folder, [entry["name"] for entry in entries], order)
+    for entry in entries:
+        numbers = [k for k, group in enumerate(groups) if entry["name"] in group]
+        entry["tripod"] = numbers[0] if numbers else None
+    count = sum(len(group) for group in groups)
+    if count:
+        events.warning(
+            f"{count} photos show a subject that turns before a camera on a tripod: the "
+            "background, which stands still, is left out (--background keep uses it)"
+        )
+    return count
 
 
 def _too_few(left_out: list[dict[str, str]], photos: int) -> PhotosError:

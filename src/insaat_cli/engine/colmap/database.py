@@ -118,6 +118,17 @@ class Database:
                 (image_id, *rows.shape, data),
             )
 
+    def replace_features(
+        self,
+        image_id: int,
+        keypoints: npt.NDArray[np.float32],
+        descriptors: npt.NDArray[np.uint8],
+    ) -> None:
+        """Put others in the place of an image's features, before it is matched."""
+        for table in ("keypoints", "descriptors"):
+            self._sql.execute(f"DELETE FROM {table} WHERE image_id = ?", (image_id,))  # noqa: S608
+        self.write_features(image_id, keypoints, descriptors)
+
     def write_geometry(
         self,
         first: int,

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from insaat_cli.engine.colmap.camera import Camera
 from insaat_cli.engine.colmap.database import Database, open_database
 from insaat_cli.engine.sfm.sift import Features, SiftOptions, extract_features
+from insaat_cli.engine.sfm.still_features import drop_still_features
 from insaat_cli.engine.sfm.working_photos import WorkingPhoto
 from insaat_cli.engine.working_images import read_mask
 
@@ -73,6 +74,9 @@ def write_features(
                 store.write_features(image_id, features.keypoints, features.descriptors)
                 counts.append(len(features))
                 progress(len(counts) / len(photos))
+        for tripod in sorted({photo.tripod for photo in photos if photo.tripod is not None}):
+            group = [k for k, photo in enumerate(photos, start=1) if photo.tripod == tripod]
+            drop_still_features(store, group)
     return counts
 
 

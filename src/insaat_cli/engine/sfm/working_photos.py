@@ -21,6 +21,8 @@ class WorkingPhoto:
     """Photos of one group share their intrinsics."""
     gps: tuple[float, float, float] | None = None
     time: str | None = None
+    tripod: int | None = None
+    """Photos of one number were taken from one tripod, before which the subject turned."""
 
 
 def read_photos(resized: Path) -> list[WorkingPhoto]:
@@ -36,6 +38,7 @@ def read_photos(resized: Path) -> list[WorkingPhoto]:
             camera=entry["camera"],
             gps=None if entry["gps"] is None else tuple(entry["gps"]),
             time=entry["time"],
+            tripod=entry.get("tripod"),
         )
         for entry in entries
     ]

@@ -17,10 +17,15 @@ from insaat_cli.errors import UsageError
 from insaat_cli.photos.downscale import resized_copy
 from insaat_cli.photos.find_photos import find_photos
 from insaat_cli.photos.photo_set import Photo, PhotoSet
+from insaat_cli.pipeline.background import Background
 from insaat_cli.pipeline.completion import Completion
 from insaat_cli.pipeline.defaults import ALWAYS_WRITTEN, DEFAULT_PIPELINE, DEFAULT_PRESET
 from insaat_cli.pipeline.region import AUTO
-from insaat_cli.pipeline.settings import completion_settings, region_settings
+from insaat_cli.pipeline.settings import (
+    background_settings,
+    completion_settings,
+    region_settings,
+)
 from insaat_cli.remote.queue.job_spec import JobSpec, check_spec
 from insaat_cli.remote.queue.job_state import MAX_PRIORITY, TAG_PATTERN, JobState, Status, new_txn
 from insaat_cli.remote.queue.keys import input_key
@@ -46,6 +51,8 @@ class SubmitOptions:
     """What is kept, see `pipeline/region.py`; it travels as a setting."""
     complete: Completion = Completion.ON
     """Whether plain surfaces are completed and small holes closed; settings too."""
+    background: Background = Background.AUTO
+    """Whether a background that stands still is left out; a setting too."""
     formats: tuple[str, ...] = (ALWAYS_WRITTEN,)
     priority: int = 50
     tags: tuple[str, ...] = ()
@@ -90,6 +97,7 @@ def submit(
         *options.settings,
         *region_settings(pipeline, options.roi),
         *completion_settings(pipeline, options.complete),
+        *background_settings(pipeline, options.background),
     )
     draft = replace(draft, settings=settings)
     check_spec(draft, allowed)
