@@ -42,7 +42,14 @@ def test_lines() -> None:
         r"  model   /out/a\nb/model.glb",
         r"  report  /out/a\nb/report.html",
         "  also    cloud.ply",
+        r"  next    insaat view '/out/a\nb'",
     ]
+
+
+def test_a_run_without_a_model_does_not_offer_to_view_it() -> None:
+    sparse = outcome(registered=2)
+    sparse = replace(sparse, run=replace(sparse.run, results=(ROOT / "cloud.ply",)))
+    assert not any("insaat view" in line for line in summary_lines(sparse))
 
 
 def test_run_that_registered_no_cameras_does_not_speak_of_them() -> None:

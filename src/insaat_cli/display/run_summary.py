@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ def summary_lines(outcome: Reconstruction) -> list[str]:
     others = [printable(path.name) for path in run.results if not _is_model(path)]
     if others:
         lines.append(f"  also    {', '.join(others)}")
+    if any(_is_model(path) for path in run.results):
+        lines.append(f"  next    insaat view {shlex.quote(printable(str(run.workspace)))}")
     return [*lines, *(f"  note: {printable(note)}" for note in run.notes)]
 
 
