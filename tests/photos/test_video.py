@@ -64,12 +64,19 @@ def test_faults_are_explained(film: Path, tmp_path: Path) -> None:
         extract_frames(text, tmp_path / "a")
     with pytest.raises(UsageError, match="video not found:"):
         extract_frames(tmp_path / "http:evil", tmp_path / "a")
-    with pytest.raises(UsageError, match="120 frames; 500"):
+    with pytest.raises(UsageError, match="only 120 frames; at least 500"):
         extract_frames(film, tmp_path / "a", count=500)
     assert not (tmp_path / "a").exists()
     extract_frames(film, tmp_path / "b", count=3)
     with pytest.raises(UsageError, match="already contains frames"):
         extract_frames(film, tmp_path / "b", count=3)
+
+
+def test_a_photo_is_not_called_a_video_of_one_frame(tmp_path: Path) -> None:
+    photo = tmp_path / "one.jpg"
+    Image.new("RGB", (64, 48), (90, 120, 60)).save(photo)
+    with pytest.raises(UsageError, match=r"'one\.jpg' is a picture, not a video"):
+        extract_frames(photo, tmp_path / "a")
 
 
 def test_playlists_cannot_reach_other_files(film: Path, tmp_path: Path) -> None:

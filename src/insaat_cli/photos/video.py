@@ -69,9 +69,15 @@ def extract_frames(
     times = _frame_times(video)
     length = times[-1] - times[0] + _typical_step(times)
     wanted = count or _usual_count(length)
+    if len(times) == 1:
+        raise UsageError(
+            f"{video.name!r} is a picture, not a video",
+            hint="give photos to insaat reconstruct as they are",
+        )
     if len(times) < max(wanted, MIN_POSSIBLE):
         raise UsageError(
-            f"{video.name!r} has {len(times)} frames; {max(wanted, MIN_POSSIBLE)} are needed",
+            f"{video.name!r} has only {len(times)} frames; "
+            f"at least {max(wanted, MIN_POSSIBLE)} are needed",
             hint="use a smaller --count, or record a longer video",
         )
     windows = _windows(times[0], length, wanted)
