@@ -105,9 +105,15 @@ def test_budgets(text: str, expected: int) -> None:
     assert parse_memory(text, 10_000_000_000) == expected
 
 
-@pytest.mark.parametrize("text", ["", "x", "0%", "101%", "-1G", "nan%", "8X", "1", "1e9G", "%"])
+@pytest.mark.parametrize("text", ["", "x", "0%", "101%", "-1G", "nan%", "8X", "1e9G", "%"])
 def test_wrong_budgets(text: str) -> None:
     with pytest.raises(UsageError, match="invalid memory budget"):
+        parse_memory(text, 10_000_000_000)
+
+
+@pytest.mark.parametrize("text", ["1", "10M", "0.1%"])
+def test_a_budget_that_is_too_small_is_told_the_least(text: str) -> None:
+    with pytest.raises(UsageError, match=f"'{text}' is too small; the minimum is 64 MB"):
         parse_memory(text, 10_000_000_000)
 
 

@@ -12,7 +12,7 @@ from insaat_cli.errors import MemoryLimitError, StageError
 from insaat_cli.pipeline.definition import Pipeline
 from insaat_cli.planning.forecast import forecast_within_budget
 from insaat_cli.planning.history import History
-from insaat_cli.runner.events import StageDegraded, StageStarted
+from insaat_cli.runner.events import RunFailed, StageDegraded, StageFailed, StageStarted
 from insaat_cli.runner.loop import run_pipeline
 from insaat_cli.workspace.workspace import Workspace
 
@@ -83,7 +83,8 @@ def test_no_degrade_refuses_and_names_what_would_do(tmp_path: Path) -> None:
     with pytest.raises(MemoryLimitError) as caught:
         run_pipeline(plan_for(tmp_path, 200, degrade=False), heard)
     assert "--max-memory 490M" in caught.value.hint
-    assert heard.of(StageStarted) == []
+    assert heard.of(StageStarted) == heard.of(StageFailed) == [], "nothing ran that could fail"
+    assert heard.of(RunFailed)[0].stage == caught.value.stage
 
 
 def test_above_a_default_budget_it_runs_alone(tmp_path: Path) -> None:

@@ -223,6 +223,21 @@ def test_of_many_plans(holds: Callable[[st.DataObject], None], data: st.DataObje
     holds(data)
 
 
+@pytest.mark.parametrize(
+    ("preset", "advice"), [("normal", "--preset draft"), ("draft", "--set resize.max_side=450")]
+)
+def test_the_preset_in_use_is_not_what_to_try(tmp_path: Path, preset: str, advice: str) -> None:
+    plan = fake_plan(
+        with_preset(find_pipeline("embedded"), preset),
+        tmp_path / "out",
+        photos=tuple(FakePhoto(f"{n}.jpg", 3072, 2048) for n in range(6)),
+        memory_budget_bytes=200 * MB,
+        preset=preset,
+    )
+    hint = refusal(plan, Remembered())
+    assert hint is not None and f"use smaller photos ({advice})" in hint
+
+
 def test_the_case_that_was_seen(tmp_path: Path) -> None:
     """200M was refused with "255M would do", and with 255M it was refused again."""
     plan = fake_plan(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from insaat_cli.config import Setting, setting_of
 from insaat_cli.errors import UsageError
+from insaat_cli.formatting import size
 from insaat_cli.machine.limits import UNLIMITED_BYTES, MachineLimits
 
 DEFAULT_SHARE = 0.6
@@ -61,7 +62,12 @@ def parse_memory(text: str, limit_bytes: int) -> int:
         number, unit, binary = match.groups()
         power = " kmgt".index(unit.lower()) if unit else 0
         budget = float(number) * (1024 if binary else 1000) ** power
-    if not SMALLEST_BUDGET_BYTES <= budget < UNLIMITED_BYTES:
+    if budget < SMALLEST_BUDGET_BYTES:
+        raise UsageError(
+            f"memory budget {text!r} is too small; the minimum is {size(SMALLEST_BUDGET_BYTES)}",
+            hint="insaat plan shows what a run needs",
+        )
+    if budget >= UNLIMITED_BYTES:
         raise _bad_memory(text)
     return int(budget)
 

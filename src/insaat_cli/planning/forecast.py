@@ -84,7 +84,7 @@ def check_disk(root: Path, stages: Sequence[Forecast]) -> None:
         raise DiskFullError(
             f"not enough disk space for this run at {root}: about "
             f"{size(needed)} needed, {size(free)} free",
-            hint="free some space, choose another disk with -o, or use --preset draft",
+            hint="free some space, choose another disk with -o, or use smaller photos",
         )
 
 

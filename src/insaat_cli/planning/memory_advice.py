@@ -19,7 +19,7 @@ from insaat_cli.workspace.workspace import Workspace
 MEGABYTE = 1_000_000
 STEP_MB = 10
 """Budgets are named in such steps: predictions are no finer."""
-SMALLER_PHOTOS = "use smaller photos (--preset draft)"
+DRAFT = "draft"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,18 +30,20 @@ class EnoughMemory:
     """Every stage runs as asked."""
     lowered_mb: int
     """The least, with cheaper settings; as much as above where there are none that help."""
+    smaller_photos: str
+    """How to work on smaller photos than asked for."""
 
     def hint(self, limit_bytes: int) -> str:
         """What to try on a machine that has `limit_bytes`."""
         limit_mb = limit_bytes // MEGABYTE
         if self.lowered_mb > limit_mb:
-            return f"{SMALLER_PHOTOS}, or a machine with more memory: {self._needs()}"
+            return f"{self.smaller_photos}, or a machine with more memory: {self._needs()}"
         enough = f"--max-memory {self.lowered_mb}M is enough"
         if self.lowered_mb < self.unchanged_mb:
             enough += f" with less detail, {self.unchanged_mb}M with full detail"
         if self.unchanged_mb > limit_mb:
             enough += f" (this machine has {size(limit_bytes)})"
-        return f"{enough}; or {SMALLER_PHOTOS}"
+        return f"{enough}; or {self.smaller_photos}"
 
     def _needs(self) -> str:
         if self.lowered_mb == self.unchanged_mb:
@@ -66,7 +68,19 @@ def enough_memory(
             enough = middle
         else:
             refused = middle
-    return EnoughMemory(unchanged_mb=unchanged, lowered_mb=enough * STEP_MB)
+    return EnoughMemory(
+        unchanged_mb=unchanged, lowered_mb=enough * STEP_MB, smaller_photos=_smaller_photos(plan)
+    )
+
+
+def _smaller_photos(plan: RunPlan) -> str:
+    if plan.preset != DRAFT:
+        return f"use smaller photos (--preset {DRAFT})"
+    first = plan.pipeline.stages[0]
+    side = first.params.get("max_side")
+    if not isinstance(side, int):
+        return "use fewer or smaller photos"
+    return f"use smaller photos (--set {first.name}.max_side={side // 2})"
 
 
 def _unchanged_mb(

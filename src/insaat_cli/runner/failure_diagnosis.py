@@ -39,7 +39,10 @@ MEMORY_TEXT = re.compile(
 MISSING_TEXT = re.compile(r"^ModuleNotFoundError: (.*)$|^.*: (No module named .*)$", re.MULTILINE)
 STACK_LINE = re.compile(r"\s*@\s+(0x|\()")
 """As glog prints them, in COLMAP and others; they tell a user nothing."""
-MEMORY_HINT = "raise --max-memory, close other programs, or use smaller photos (--preset draft)"
+MEMORY_HINT = (
+    "raise --max-memory, close other programs, or use smaller photos "
+    "(insaat plan shows what each preset needs)"
+)
 SIGNAL_MEANING = {
     signal.SIGSEGV: "it crashed (segmentation fault)",
     signal.SIGABRT: "it crashed (aborted)",

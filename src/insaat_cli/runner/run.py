@@ -353,16 +353,18 @@ class Run:
                 record.status = FAILED if failed else STOPPED
         if error.stage in self.stages:
             stage = self.stages[error.stage]
-            self.record.stages[stage.name].status = FAILED
-            self.send(
-                StageFailed(
-                    stage=stage.name,
-                    title=stage.title,
-                    message=error.message,
-                    hint=error.hint,
-                    log=error.log,
+            record = self.record.stages[stage.name]
+            record.status = FAILED
+            if record.attempts:  # else it was refused before any work
+                self.send(
+                    StageFailed(
+                        stage=stage.name,
+                        title=stage.title,
+                        message=error.message,
+                        hint=error.hint,
+                        log=error.log,
+                    )
                 )
-            )
         self.record.figures = self.record.measured(
             time.monotonic() - self._started, self.meter.peak_bytes
         )
