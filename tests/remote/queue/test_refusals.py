@@ -34,6 +34,7 @@ from insaat_cli.remote.queue.refusals import (
     nobody_can,
     read_refusals,
     refuse,
+    too_little_bytes,
 )
 from insaat_cli.remote.store.memory_store import MemoryStore
 from insaat_cli.remote.store.protocol import CorruptError, NotThereError, UncertainError
@@ -395,6 +396,23 @@ def test_jobs_that_are_poison_end_where_there_is_one_machine_and_the_others_are_
     fleet.run(DAY_S)
     states = [fleet.state(job).status for job in fleet.jobs]
     assert states == [Status.FAILED] * 4 + [Status.SUCCEEDED] * 4
+
+
+def test_what_was_too_little_is_known_to_all_until_a_retry() -> None:
+    fleet = Fleet([Machine()], [1])
+    (job,), queue, store = fleet.jobs, fleet.workers[0].queue, fleet.store
+    held = queue.claim(queue.candidates()[0], owner="w", lease_s=60.0)
+    assert held is not None
+    for granted_bytes in (4000, 3000):
+        refuse(store, held.state, LITTLE, machine="m", begun=True, granted_bytes=granted_bytes)
+    full = Problem(fault=Fault.STAGE, message="no space left")
+    refuse(store, held.state, full, machine="n", begun=True, granted_bytes=9000)
+    queue.release(held)
+    assert too_little_bytes(store, job) == 4000
+    assert too_little_bytes(store, job, but="m") == 0
+    queue.cancel(job)
+    queue.retry(job)
+    assert too_little_bytes(store, job) == 0
 
 
 def test_photos_that_do_not_fit_raise_no_suspicion() -> None:

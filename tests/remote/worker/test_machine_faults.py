@@ -9,7 +9,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -149,6 +149,34 @@ def test_auto_leaves_what_it_predicts_not_to_fit(tmp_path: Path) -> None:
     assert untouched(client.status(job))
     (refusal,) = refusals(client, job)
     assert "needs about 900 MB of memory, but a job gets 500 MB" in refusal.problem.message
+
+
+@pytest.mark.parametrize("concurrency", [1, None])
+def test_what_ran_out_of_memory_goes_to_a_larger_worker(
+    concurrency: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of(LocalStore(tmp_path / "queue"))
+    pipeline = write_pipeline(tmp_path, seconds=0.05)
+    (tmp_path / "deeds").write_text("two oom")
+    job = submit_fake(client, make_photos(tmp_path / "photos"), pipeline).job
+
+    def on(machine: str, memory: str) -> AbstractContextManager[Worker]:
+        monkeypatch.setattr("insaat_cli.remote.worker.worker.machine_name", lambda: machine)
+        return worker_here(client, [pipeline], max_memory=memory, concurrency=concurrency)
+
+    with on("middling", "400M"):
+        wait_for(lambda: client.status(job).releases == 1, seconds=40, about="its release")
+    (tmp_path / "deeds").unlink()
+    (refusal,) = refusals(client, job)
+    assert refusal.too_little_bytes > 200_000_000
+    with on("small", "200M"):
+        wait_for(lambda: len(refusals(client, job)) == 2, seconds=20, about="a refusal")
+    said = {one.machine: one.problem.message for one in refusals(client, job)}
+    assert "ran out of memory with" in said["small"] and "on another machine" in said["small"]
+    assert client.status(job).epoch == 1, "it was not begun there"
+    with on("large", "900M"):
+        state = wait_end(client, job)
+    assert (state.status, state.epoch, state.failures) == (Status.SUCCEEDED, 2, 0)
 
 
 def test_an_error_of_the_worker_itself_counts_against_no_job(

@@ -18,6 +18,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from insaat_cli.errors import Fault
 from insaat_cli.formatting import counted
 from insaat_cli.remote.queue.job_state import (
     MAX_COUNT,
@@ -28,6 +29,7 @@ from insaat_cli.remote.queue.job_state import (
     read_problem,
 )
 from insaat_cli.remote.queue.keys import refusal_key, refusal_prefix
+from insaat_cli.remote.queue.state_writes import read
 from insaat_cli.remote.store.json_body import Fields, read_json
 from insaat_cli.remote.store.protocol import Store, TooLargeError
 
@@ -37,6 +39,7 @@ MAX_DECLINED = 24
 """Looks of one machine at a job that it cannot run: most of a day, see `readiness.py`."""
 MAX_DECLINED_BY_ALL = 8 * MAX_DECLINED
 """Where machines come and go, none may live long enough to look so often."""
+MAX_BYTES = 1 << 50
 MAX_READ = 100
 """Machines whose refusals are read."""
 
@@ -51,6 +54,8 @@ class Refusal:
     """Looks at the job in the queue, where it was left."""
     returned: int = 0
     """Attempts that were begun and given back."""
+    too_little_bytes: int = 0
+    """The most memory that an attempt had here which ran out of it."""
     problem: Problem
     """The latest."""
 
@@ -67,6 +72,7 @@ class Refusal:
                 life=fields.whole("life", least=-MAX_COUNT, most=MAX_COUNT),
                 declined=fields.whole("declined", most=MAX_COUNT),
                 returned=fields.whole("returned", most=MAX_COUNT),
+                too_little_bytes=fields.whole("too_little_bytes", most=MAX_BYTES),
                 problem=read_problem(Fields(fields.take("problem"))),
             )
         except ValueError:
@@ -93,12 +99,29 @@ def read_refusals(store: Store, state: JobState) -> list[Refusal]:
     return found
 
 
+def too_little_bytes(store: Store, job: str, *, but: str = "") -> int:
+    """With how much memory a waiting job was tried and ran out of it, on any machine `but` one;
+    0 if it did not."""
+    held = read(store, job)
+    if held is None:
+        return 0
+    found = [one for one in read_refusals(store, held.state) if one.machine != but]
+    return max((one.too_little_bytes for one in found), default=0)
+
+
 def refuse(
-    store: Store, state: JobState, problem: Problem, *, machine: str, begun: bool
+    store: Store,
+    state: JobState,
+    problem: Problem,
+    *,
+    machine: str,
+    begun: bool,
+    granted_bytes: int = 0,
 ) -> list[Refusal]:
     """Write down that `machine` could not run the job; all refusals of its present life.
 
-    `begun`: the job was claimed and is given back; else it is left in the queue."""
+    `begun`: the job was claimed, with `granted_bytes` of memory, and is given back; else it is left
+    in the queue."""
     others = read_refusals(store, state)
     own = next((one for one in others if one.machine == machine), None)
     own = own or Refusal(machine=machine, life=state.life, problem=problem)
@@ -106,6 +129,9 @@ def refuse(
         own,
         declined=own.declined + (not begun),
         returned=own.returned + begun,
+        too_little_bytes=max(
+            own.too_little_bytes, granted_bytes if problem.fault is Fault.MEMORY else 0
+        ),
         problem=problem,
     )
     store.put(refusal_key(state.job, machine), own.to_bytes())

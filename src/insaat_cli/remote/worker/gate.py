@@ -10,15 +10,16 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from insaat_cli.errors import DiskFullError, Fault, InsaatError
+from insaat_cli.errors import DiskFullError, Fault, InsaatError, MemoryLimitError
+from insaat_cli.formatting import size
 from insaat_cli.remote.queue.job_state import Problem, RefusedError, Status, UnreadableStateError
 from insaat_cli.remote.queue.keys import Marker
 from insaat_cli.remote.queue.queue import Queue
-from insaat_cli.remote.queue.refusals import nobody_can, refuse
+from insaat_cli.remote.queue.refusals import nobody_can, refuse, too_little_bytes
 from insaat_cli.remote.queue.state_writes import Held, read
 from insaat_cli.remote.worker.admission import Choice
 from insaat_cli.remote.worker.blame import Blame, Trouble
-from insaat_cli.remote.worker.fitness import Fit, Fitness
+from insaat_cli.remote.worker.fitness import MEMORY_HINT, Fit, Fitness
 from insaat_cli.remote.worker.job_end import End
 from insaat_cli.remote.worker.metrics import Metrics
 from insaat_cli.remote.worker.readiness import (
@@ -114,7 +115,24 @@ class Gate:
 
     def fit(self, choice: Choice, *, held_bytes: int) -> Fit:
         """What the job would meet here; `held_bytes` of the disk are for those that run."""
-        return self._fitness.look(choice, held_bytes=held_bytes)
+        fit = self._fitness.look(choice, held_bytes=held_bytes)
+        if fit.problem is None and choice.marker.epoch:
+            problem = self._outgrown(choice)
+            fit = fit if problem is None else Fit(problem=problem)
+        return fit
+
+    def _outgrown(self, choice: Choice) -> MemoryLimitError | None:
+        """Why a job that ran out of memory elsewhere is left to larger workers. Where it ran out of
+        it here, it may be tried again: other programs may have had it."""
+        job, here_bytes = choice.marker.job, choice.grant.memory_bytes
+        tried_bytes = too_little_bytes(self._queue.store, job, but=self._owner.machine)
+        if tried_bytes < here_bytes:
+            return None
+        return MemoryLimitError(
+            f"the job ran out of memory with {size(tried_bytes)} on another machine, and gets "
+            f"{size(here_bytes)} on this worker",
+            hint=MEMORY_HINT,
+        )
 
     def decline(self, marker: Marker, problem: InsaatError, *, beside_others: bool) -> Held | None:
         """Leave the job in the queue for a while. The state, if that was one time too many.
@@ -192,10 +210,11 @@ class Gate:
             self._readiness.well()  # it worked well enough to find fault with the photos
             return
         self._passed.add(job)
+        was_suspected = len(self._failed_in_a_row) >= FAILED_IN_A_ROW
         self._failed_in_a_row[job] = None
         number = len(self._failed_in_a_row)
         if number >= FAILED_IN_A_ROW:
-            for failed in self._failed_in_a_row:
+            for failed in [job] if was_suspected else self._failed_in_a_row:
                 self._passed.hold(failed, HANDS_OFF_S)
             self._metrics.add("quarantines_total")
             self._rest(f"{number} different jobs in a row failed here, the last: {problem.message}")

@@ -15,6 +15,7 @@ from insaat_cli.planning.run_plan import RunPlan
 from insaat_cli.planning.scheduler import Budget, Option, Task
 from insaat_cli.remote.queue.job_spec import JobSpec, check_spec, read_spec
 from insaat_cli.remote.queue.keys import Marker
+from insaat_cli.remote.queue.refusals import too_little_bytes
 from insaat_cli.remote.store.protocol import Store, UncertainError
 from insaat_cli.remote.worker.admission import Admission, EqualShares, Grant
 from insaat_cli.workspace.workspace import Workspace
@@ -22,6 +23,8 @@ from insaat_cli.workspace.workspace import Workspace
 HEADROOM = 1.25
 """Predictions are of the ordinary case; a job that is granted no more would lose quality or time
 whenever a stage goes a little above its own."""
+MORE = 1.5
+"""Times the memory of which a job ran out, for its next attempt."""
 PROCESS_BYTES = 200_000_000
 """For the process that runs the stages of a job."""
 NO_WORKSPACE = Path("/nonexistent")
@@ -79,7 +82,8 @@ class PredictedNeeds:
             raise
         except (UsageError, StoreError):
             return Task(key=marker.key, options=(self._least(),))
-        options = tuple(self._options(spec, pipeline)) if spec.sizes else ()
+        tried_bytes = too_little_bytes(self._store, marker.job) if marker.epoch else 0
+        options = tuple(self._options(spec, pipeline, tried_bytes)) if spec.sizes else ()
         if not options:
             whole = Option(
                 rung=0, threads=self._budget.cores, memory_bytes=self._budget.memory_bytes
@@ -90,13 +94,15 @@ class PredictedNeeds:
     def _least(self) -> Option:
         return Option(rung=0, threads=1, memory_bytes=min(PROCESS_BYTES, self._budget.memory_bytes))
 
-    def _options(self, spec: JobSpec, pipeline: Pipeline) -> Iterator[Option]:
-        """One for all cores, half of them and so on; none if even the cheapest way is too large."""
+    def _options(self, spec: JobSpec, pipeline: Pipeline, tried_bytes: int) -> Iterator[Option]:
+        """One for all cores, half of them and so on; none if even the cheapest way is too large.
+
+        `tried_bytes` were too little before, whatever is predicted."""
         threads = self._budget.cores
         while threads:
             peak = self._peak_bytes(spec, pipeline, threads)
             if peak is not None:
-                need = int(peak * HEADROOM) + PROCESS_BYTES
+                need = max(int(peak * HEADROOM) + PROCESS_BYTES, int(tried_bytes * MORE))
                 memory_bytes = min(need, self._budget.memory_bytes)
                 yield Option(rung=0, threads=threads, memory_bytes=memory_bytes)
             threads //= 2

@@ -317,7 +317,14 @@ class JobRun:
         )
         hopeless = None
         try:
-            refusals = refuse(self.store, state, problem, machine=self.context.machine, begun=True)
+            refusals = refuse(
+                self.store,
+                state,
+                problem,
+                machine=self.context.machine,
+                begun=True,
+                granted_bytes=self.grant.memory_bytes,
+            )
             hopeless = nobody_can(state.job, refusals)
         except StoreError as error:  # only the count is lost
             log.warning("job %s: %s", state.job, error.message)
