@@ -66,7 +66,7 @@ def test_quarters_are_told_once_with_the_time_left() -> None:
     run_progress = RunProgress(share=0.1, elapsed_seconds=1.0, seconds_left=75.0)
     progress = [StageProgress(stage="dense", share=share) for share in shares]
     assert told(dense_started(), run_progress, *progress)[1:] == [
-        "[2/2] computing depth",
+        "[2/2] computing depth (dense)",
         "[2/2] computing depth: 25%, about 1:15 min left in total",
         "[2/2] computing depth: 75%, about 1:15 min left in total",
     ]
@@ -81,7 +81,7 @@ def test_stages_that_are_kept_repeated_lowered_or_done() -> None:
     assert told(skipped, degraded, dense_started(2), finished)[1:] == [
         "[1/2] preparing photos: reused",
         "[2/2] computing depth: retrying with threads 1: it ran out of memory",
-        "[2/2] computing depth (attempt 2)",
+        "[2/2] computing depth (dense, attempt 2)",
         "[2/2] computing depth: done in 2.0 s, peak 500 MB",
     ]
     assert told(finished, verbose=True)[-1].endswith("peak 500 MB (filled 0.9123)")
@@ -89,7 +89,7 @@ def test_stages_that_are_kept_repeated_lowered_or_done() -> None:
 
 def test_verbose_names_the_log() -> None:
     assert told(dense_started(), verbose=True)[-1] == (
-        "[2/2] computing depth: 2 threads, predicted 1:01 min and 1.0 GB, log logs/dense.log"
+        "[2/2] computing depth (dense): 2 threads, predicted 1:01 min and 1.0 GB, log logs/dense.log"
     )
 
 

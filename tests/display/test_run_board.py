@@ -89,13 +89,20 @@ def test_running_board(width: int) -> None:
     [features] = [line for line in lines if "doing features" in line]
     [dense] = [line for line in lines if "doing dense" in line and "sky" not in line]
     [export] = [line for line in lines if "doing export" in line]
-    assert "kept" in resize
+    assert "reused" in resize
     assert features.split()[-4:] == ["12", "s", "1.0", "GB"]
     assert "40%" in dense
     assert "7.0 s" in dense
-    assert export.strip() == "doing export"
+    assert export.split() == ["doing", "export", "export"]
     assert "60%  34 s elapsed  about 2:05 min left  memory 1.2 GB of 4.0 GB" in text
     assert all(len(line) <= width for line in lines)
+
+
+def test_names_for_until_stand_beside_titles_where_there_is_room() -> None:
+    [wide] = [line for line in drawn([started(["sparse"])], width=80) if "doing" in line]
+    [narrow] = [line for line in drawn([started(["sparse"])], width=79) if "doing" in line]
+    assert wide.split() == ["doing", "sparse", "sparse"]
+    assert narrow.split() == ["doing", "sparse"]
 
 
 def test_names_and_warnings_cannot_command_the_terminal() -> None:

@@ -83,7 +83,7 @@ class PlainLines:
 
     def _start_stage(self, event: StageStarted) -> None:
         self._marked[event.stage] = 0.0
-        again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
+        again = f", attempt {event.attempt}" if event.attempt > 1 else ""
         details = ""
         if self._verbose:
             details = (
@@ -91,7 +91,7 @@ class PlainLines:
                 f"{duration(event.predicted_seconds)} and {size(event.predicted_bytes)}, "
                 f"log {printable(str(event.log))}"
             )
-        self._write(f"{self._label(event.stage)}{again}{details}")
+        self._write(f"{self._label(event.stage)} ({printable(event.stage)}{again}){details}")
 
     def _progress(self, event: StageProgress) -> None:
         mark = next((mark for mark in MARKS if event.share >= mark), 0.0)

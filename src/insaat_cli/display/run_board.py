@@ -38,6 +38,8 @@ from insaat_cli.runner.events import (
 
 REDRAW_EVERY_S = 0.1
 NARROW_COLUMNS = 70
+NAMED_COLUMNS = 80
+"""From here on there is room for the names that --from, --until and --set take."""
 WIDEST_COLUMNS = 110
 LINES_AROUND_STAGES = 6
 """Header, the whole run's two lines, empty lines."""
@@ -65,6 +67,7 @@ class Status(Enum):
 class StageRow:
     """One line of the board."""
 
+    name: str
     title: str
     status: Status = Status.WAITING
     share: float = 0.0
@@ -94,7 +97,10 @@ class BoardState:
             case RunStarted():
                 self.header = run_words(event)
                 self.budget_bytes = event.memory_budget_bytes
-                self.rows = {s.name: StageRow(title=printable(s.title)) for s in event.stages}
+                self.rows = {
+                    stage.name: StageRow(name=printable(stage.name), title=printable(stage.title))
+                    for stage in event.stages
+                }
             case RunProgress():
                 self.share = event.share
                 self.elapsed_s = event.elapsed_seconds
@@ -213,22 +219,25 @@ def _visible(rows: list[StageRow], space: int | None) -> list[StageRow]:
 def _stage_table(rows: list[StageRow], width: int, now: float, ascii_only: bool) -> Table:
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(width=1)
-    table.add_column(ratio=2, no_wrap=True, overflow="ellipsis")
-    bar_shown = width >= NARROW_COLUMNS
+    table.add_column(ratio=5, no_wrap=True, overflow="ellipsis")
+    bar_shown, named = width >= NARROW_COLUMNS, width >= NAMED_COLUMNS
+    if named:
+        table.add_column(no_wrap=True, style="dim")
     if bar_shown:
-        table.add_column(ratio=2)
-    table.add_column(justify="right", width=4)
+        table.add_column(ratio=3)
+    table.add_column(justify="right", width=6)
     table.add_column(justify="right", width=9, no_wrap=True)
     table.add_column(justify="right", width=8, no_wrap=True)
     for row in rows:
         running = row.status is Status.RUNNING
         seconds = now - row.started if running else row.seconds
         bar = ProgressBar(total=1.0, completed=row.share) if running else Text("")
-        words = "kept" if row.status is Status.SKIPPED else ""
+        words = "reused" if row.status is Status.SKIPPED else ""
         timed = row.status in (Status.RUNNING, Status.DONE, Status.FAILED)
         cells: list[RenderableType] = [
             Text(row.status.sign(ascii_only), style=row.status.style),
             Text(row.title, style=row.status.style if row.status is not Status.DONE else ""),
+            *([Text(row.name)] if named else []),
             *([bar] if bar_shown else []),
             Text(f"{row.share:.0%}" if running else words, style="dim" if words else ""),
             Text(duration(seconds) if timed else ""),
