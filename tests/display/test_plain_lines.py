@@ -89,7 +89,8 @@ def test_stages_that_are_kept_repeated_lowered_or_done() -> None:
 
 def test_verbose_names_the_log() -> None:
     assert told(dense_started(), verbose=True)[-1] == (
-        "[2/2] computing depth (dense): 2 threads, predicted 1:01 min and 1.0 GB, log logs/dense.log"
+        "[2/2] computing depth (dense): 2 threads, "
+        "predicted 1:01 min and 1.0 GB, log logs/dense.log"
     )
 
 
