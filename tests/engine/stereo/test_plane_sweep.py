@@ -16,7 +16,7 @@ from insaat_cli.engine.stereo.patchmatch import Neighbours, Planes, Search, refi
 generator = np.random.default_rng(7)
 gray = generator.integers(0, 255, (64, 64)).astype(np.uint8)
 for rows in range(700, 760):  # of the neighbour, whose last rows all patches lie in
-    photo = generator.integers(0, 255, (1, rows, 70)).astype(np.uint8)
+    photo = generator.integers(0, 255, (1, rows, 70)).astype(np.float32)
     a, b = generator.uniform(0.5, 3, 2) * 1e-5  # a pixel further is a digit further in 32 bits
     border = rows - 60 * (a + b) * generator.uniform()
     M = np.array([[[0, 0, 35], [a, b, border], [0, 0, 1]]], np.float32)

@@ -26,6 +26,8 @@ from insaat_cli.engine.stereo.sgm import merge_depths, pair_depth
 Gray = npt.NDArray[np.uint8]
 Map = npt.NDArray[np.float32]
 
+SGM_SIZE = 0.375
+"""Of the depth map: what is lost of fine detail, the refinement at half size finds again."""
 SGM_NEAR, SGM_FAR = 0.75, 1.3
 """Semi-global matching looks this much nearer and farther than the sparse points."""
 NEAR, FAR = 0.3, 3.0
@@ -57,15 +59,18 @@ def measure_depth(
 
     `depths` is the (near, far) range of the sparse points that the view saw.
     """
-    coarse = reference.resized(max(1, reference.width // 2), max(1, reference.height // 2))
-    coarse_gray = _shrunk(gray, coarse)
-    coarse_others = [view.resized(view.width // 2, view.height // 2) for view in others]
-    coarse_grays = [_shrunk(image, view) for image, view in zip(grays, coarse_others, strict=True)]
-    start = _start(coarse, coarse_gray, coarse_others, coarse_grays, depths)
+    coarse, coarse_gray = _smaller(reference, gray, 0.5)
+    pairs = [_smaller(view, image, 0.5) for view, image in zip(others, grays, strict=True)]
+    coarse_others, coarse_grays = [view for view, _ in pairs], [image for _, image in pairs]
+    start = cv2.resize(
+        _start(reference, gray, others, grays, depths),
+        (coarse.width, coarse.height),
+        interpolation=cv2.INTER_NEAREST,
+    )
     limits = (1 / (FAR * depths[1]), 1 / (NEAR * depths[0]))
-    search = Search(sweeps=effort.coarse_sweeps, best_views=effort.best_views)
+    search = Search(sweeps=effort.coarse_sweeps, best_views=effort.best_views, sparing=True)
     planes = refine(
-        start_planes(start),
+        start_planes(np.asarray(start, np.float32)),
         coarse_gray,
         float(coarse.K[0, 0]),
         relate(coarse, coarse_others, [oversampled(image) for image in coarse_grays]),
@@ -83,6 +88,7 @@ def measure_depth(
             sweeps=effort.fine_sweeps,
             depth_step=0.002,
             random_trials=2,
+            sparing=False,
             slope_step=0.1,
             seed=2,
         ),
@@ -90,9 +96,11 @@ def measure_depth(
     return _believed(planes, reference, effort.max_cost)
 
 
-def _shrunk(gray: Gray, view: View) -> Gray:
-    size = (view.width, view.height)
-    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
+def _smaller(view: View, gray: Gray, scale: float) -> tuple[View, Gray]:
+    """A camera and its photo, resampled."""
+    size = (max(1, int(view.width * scale)), max(1, int(view.height * scale)))
+    small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    return view.resized(*size), np.asarray(small, np.uint8)
 
 
 def oversampled(gray: Gray) -> Gray:
@@ -104,11 +112,13 @@ def oversampled(gray: Gray) -> Gray:
 def _start(
     view: View, gray: Gray, others: list[View], grays: list[Gray], depths: tuple[float, float]
 ) -> Map:
-    """A complete inverse-depth map: where pairs agree their depth, else that of the nearest."""
+    """A complete, small inverse-depth map: where pairs agree their depth, else the nearest."""
     near, far = SGM_NEAR * depths[0], SGM_FAR * depths[1]
+    view, gray = _smaller(view, gray, SGM_SIZE)
+    small = [_smaller(other, image, SGM_SIZE) for other, image in zip(others, grays, strict=True)]
     pairs = [
         depth
-        for other, image in zip(others, grays, strict=True)
+        for other, image in small
         if (depth := pair_depth(view, other, gray, image, near, far)) is not None
     ]
     middle = 2 / (1 / near + 1 / far)

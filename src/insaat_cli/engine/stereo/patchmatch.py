@@ -41,8 +41,9 @@ class Planes:
 class Neighbours:
     """The photos to compare with, ready for sampling."""
 
-    grays: npt.NDArray[np.uint8]
-    """(V, rows, columns), enlarged `OVERSAMPLING` times, padded to the largest."""
+    grays: Map
+    """(V, rows, columns), enlarged `OVERSAMPLING` times, padded to the largest. In 32 bits, which
+    processors can gather from many places at once, as they cannot bytes."""
     sizes: npt.NDArray[np.int32]
     """(V, 2) rows and columns that hold a photo."""
     M: Map
@@ -63,6 +64,8 @@ class Search:
     slope_step: float = 0.4
     smoothness: float = 0.1
     random_trials: int = 4
+    sparing: bool = False
+    """Every pixel tries half of them, its neighbours the other half."""
     min_contrast: float = 0.8
     """Patches with a variance below this share of the noise's are left alone."""
     color_sigma: float = 16.0
@@ -73,7 +76,7 @@ def relate(reference: View, others: list[View], grays: list[npt.NDArray[np.uint8
     """Put neighbour photos (enlarged) and their geometry relative to `reference` into arrays."""
     rows = max(gray.shape[0] for gray in grays)
     columns = max(gray.shape[1] for gray in grays)
-    stack = np.zeros((len(grays), rows, columns), np.uint8)
+    stack = np.zeros((len(grays), rows, columns), np.float32)
     sizes = np.array([gray.shape for gray in grays], np.int32)
     M, T = np.empty((len(grays), 3, 3)), np.empty((len(grays), 3))
     for index, (view, gray) in enumerate(zip(others, grays, strict=True)):
@@ -158,6 +161,7 @@ def refine(
             np.float32(search.slope_step * 0.5**turn),
             np.float32(search.smoothness),
             3 + search.random_trials,
+            search.sparing,
             np.float32(search.min_contrast * NOISE_VARIANCE),
             turn,
             np.uint32(search.seed * 7919 + turn),

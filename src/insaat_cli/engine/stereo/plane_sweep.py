@@ -72,14 +72,15 @@ def _changed(trial, w, wx, wy, state, depth_step, slope_step):  # type: ignore[n
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def sweep(  # type: ignore[no-untyped-def]  # noqa: C901 - one loop, kept in one piece for speed
     reference, w_map, wx_map, wy_map, cost_map, order_map, grays, starts, stride, sizes, geometry,
-    weights, focal, w_low, w_high, best, depth_step, slope_step, smoothness, trials, min_variance,
-    turn, seed,
+    weights, focal, w_low, w_high, best, depth_step, slope_step, smoothness, trials, sparing,
+    min_variance, turn, seed,
 ):  # fmt: skip
     """One pass over all pixels: planes of the pixels before, then random changes.
 
     `geometry` is (V, 12), the rows of [M | T]; `starts` where each photo begins in `grays`.
     `order_map` (rows, columns, K) keeps which neighbours are asked, most alike first: all by the
     first of the sweeps (`turn` 0), these alone by the others, which also know the cost already.
+    `sparing`: a pixel tries every other random change, since what is good spreads to the next.
     """
     rows, columns = w_map.shape
     views, kept = len(geometry), order_map.shape[2]
@@ -132,6 +133,8 @@ def sweep(  # type: ignore[no-untyped-def]  # noqa: C901 - one loop, kept in one
                 for k in range(kept):
                     order[k] = order_map[y, x, k]
             for trial in range(trials):
+                if sparing and trial > 2 and (trial + x + y + turn) % 2 == 1:
+                    continue
                 # The plane: that of the pixel itself, of the two before, or one changed at random.
                 tw, twx, twy = w, wx, wy
                 if trial == 1 or trial == 2:
@@ -201,7 +204,7 @@ def sweep(  # type: ignore[no-untyped-def]  # noqa: C901 - one loop, kept in one
                         for i in range(SAMPLES):
                             across = np.int32(u + ux * SAMPLE_DX[i] + uy * SAMPLE_DY[i])
                             down = np.int32(v + vx * SAMPLE_DX[i] + vy * SAMPLE_DY[i])
-                            b = np.float32(grays[np.uint32(start + down * stride + across)])
+                            b = grays[np.uint32(start + down * stride + across)]
                             wb = weight[i] * b
                             sum_b += wb
                             sum_bb += wb * b
