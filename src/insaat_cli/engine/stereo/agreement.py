@@ -6,6 +6,7 @@ support against free-space violations).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,29 +39,23 @@ def agreed_depth(
     rule: Agreement,
 ) -> tuple[Map, npt.NDArray[np.uint8]]:
     """Depth of `view` averaged with the neighbours that agree, 0 where too few do, and how many."""
-    rows = max(one.depth.shape[0] for one in other_maps)
-    columns = max(one.depth.shape[1] for one in other_maps)
-    depths = np.zeros((len(others), rows, columns), np.float32)
-    normals = np.zeros((len(others), rows, columns, 3), np.int8)
-    to_other = np.empty((len(others), 3, 4))
-    intrinsics = np.empty((len(others), 4))
-    for index, (other, one) in enumerate(zip(others, other_maps, strict=True)):
-        height, width = one.depth.shape
-        depths[index, :height, :width] = one.depth
-        normals[index, :height, :width] = one.normals
+    shape = depth_map.depth.shape
+    agreeing, against = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+    ratios = np.zeros(shape, np.float32)
+    K = intrinsics_of(view).astype(np.float32)
+    for other, one in zip(others, other_maps, strict=True):
         rotation = other.R @ view.R.T
-        to_other[index, :, :3] = rotation
-        to_other[index, :, 3] = other.t - rotation @ view.t
-        intrinsics[index] = intrinsics_of(other)
-    depth = np.zeros_like(depth_map.depth)
-    support = np.zeros(depth.shape, np.uint8)
-    _agree(
-        depth_map.depth, depth_map.normals, intrinsics_of(view).astype(np.float32),
-        depths, normals, to_other.astype(np.float32), intrinsics.astype(np.float32),
-        rule.views, np.float32(rule.reprojection_px), np.float32(rule.relative_depth),
-        np.float32(rule.normal_cosine), depth, support,
-    )  # fmt: skip
-    return depth, support
+        shift = other.t - rotation @ view.t
+        _ask(
+            depth_map.depth, depth_map.normals, K, one.depth, one.normals,
+            np.column_stack([rotation, shift]).astype(np.float32),
+            intrinsics_of(other).astype(np.float32),
+            np.float32(rule.reprojection_px), np.float32(rule.relative_depth),
+            np.float32(rule.normal_cosine), agreeing, against, ratios,
+        )  # fmt: skip
+    believed = (agreeing >= rule.views) & (agreeing > against)
+    mean = depth_map.depth * (1 + ratios) / (1 + agreeing.astype(np.float32))
+    return np.where(believed, mean, np.float32(0)), np.where(believed, agreeing, np.uint8(0))
 
 
 def intrinsics_of(view: View) -> Floats:
@@ -68,82 +63,78 @@ def intrinsics_of(view: View) -> Floats:
     return np.array([view.K[0, 0], view.K[1, 1], view.K[0, 2], view.K[1, 2]])
 
 
-AGREES, CONTRADICTS, NEUTRAL = 1, 2, 0
-
-
 @njit(nogil=True, cache=True, fastmath=True)
-def _agree(  # type: ignore[no-untyped-def]
-    depth, normals, K, depths, other_normals, to_other, intrinsics,
-    least, reprojection_px, relative_depth, normal_cosine, agreed, support,
+def _ask(  # type: ignore[no-untyped-def]  # noqa: C901 - one loop, kept in one piece for speed
+    depth, normals, K, other_depth, other_normals, to_other, other_K,
+    reprojection_px, relative_depth, normal_cosine, agreeing, against, ratios,
 ):  # fmt: skip
+    """Add what one neighbour says of every depth: how many agree, how many contradict, and the sum
+    of what those that agree measured, relative to the depth.
+
+    One function with plain numbers: numba counts references to arrays that it hands on.
+    """
+    fx, fy, cx, cy = K[0], K[1], K[2], K[3]
+    other_fx, other_fy, other_cx, other_cy = other_K[0], other_K[1], other_K[2], other_K[3]
+    xx, xy, xz, tx = to_other[0, 0], to_other[0, 1], to_other[0, 2], to_other[0, 3]
+    yx, yy, yz, ty = to_other[1, 0], to_other[1, 1], to_other[1, 2], to_other[1, 3]
+    zx, zy, zz, tz = to_other[2, 0], to_other[2, 1], to_other[2, 2], to_other[2, 3]
     rows, columns = depth.shape
+    other_rows, other_columns = other_depth.shape
+    one, half = np.float32(1), np.float32(0.5)
+    enough = normal_cosine * np.float32(NORMAL_SCALE * NORMAL_SCALE)
     for v in range(rows):
+        ry = (np.float32(v) - cy) / fy
         for u in range(columns):
             z = depth[v, u]
             if z <= 0:
                 continue
-            rx, ry = (np.float32(u) - K[2]) / K[0], (np.float32(v) - K[3]) / K[1]
-            count, against = 0, 0
-            total = np.float32(1)
-            for j in range(len(depths)):
-                verdict, ratio = _ask(
-                    j, z, rx, ry, normals[v, u, 0], normals[v, u, 1], normals[v, u, 2],
-                    K, depths, other_normals, to_other, intrinsics,
-                    reprojection_px, relative_depth, normal_cosine,
-                )  # fmt: skip
-                if verdict == AGREES:
-                    count += 1
-                    total += ratio
-                elif verdict == CONTRADICTS:
-                    against += 1
-            if count >= least and count > against:
-                agreed[v, u] = z * total / np.float32(count + 1)
-                support[v, u] = count
-
-
-@njit(nogil=True, cache=True, fastmath=True)
-def _ask(  # type: ignore[no-untyped-def]
-    j, z, rx, ry, nx, ny, nz, K, depths, other_normals, to_other, intrinsics,
-    reprojection_px, relative_depth, normal_cosine,
-):  # fmt: skip
-    """What view `j` says of a point at depth `z` on a ray, and its depth relative to `z`."""
-    one = np.float32(1)
-    T, Kj = to_other[j], intrinsics[j]
-    x = z * (T[0, 0] * rx + T[0, 1] * ry + T[0, 2]) + T[0, 3]
-    y = z * (T[1, 0] * rx + T[1, 1] * ry + T[1, 2]) + T[1, 3]
-    zj = z * (T[2, 0] * rx + T[2, 1] * ry + T[2, 2]) + T[2, 3]
-    if zj <= 0:
-        return NEUTRAL, one
-    uj, vj = Kj[0] * x / zj + Kj[2], Kj[1] * y / zj + Kj[3]
-    a, b = round(uj), round(vj)
-    if a < 0 or b < 0 or a >= depths.shape[2] or b >= depths.shape[1] or depths[j, b, a] <= 0:
-        return NEUTRAL, one
-    mx = np.float32(other_normals[j, b, a, 0])
-    my = np.float32(other_normals[j, b, a, 1])
-    mz = np.float32(other_normals[j, b, a, 2])
-    # the neighbour's plane, extended from its pixel's centre to where we look
-    sx, sy = x / zj, y / zj
-    here = mx * (np.float32(a) - Kj[2]) / Kj[0] + my * (np.float32(b) - Kj[3]) / Kj[1] + mz
-    there = mx * sx + my * sy + mz
-    seen = depths[j, b, a]
-    if here < 0 and there < 0 and abs(here / there - one) < np.float32(0.03):
-        seen *= here / there
-    difference = (seen - zj) / zj
-    if difference > np.float32(3) * relative_depth:
-        return CONTRADICTS, one
-    cosine = (
-        mx * (T[0, 0] * nx + T[0, 1] * ny + T[0, 2] * nz)
-        + my * (T[1, 0] * nx + T[1, 1] * ny + T[1, 2] * nz)
-        + mz * (T[2, 0] * nx + T[2, 1] * ny + T[2, 2] * nz)
-    ) * np.float32(1.0 / (NORMAL_SCALE * NORMAL_SCALE))
-    if abs(difference) > relative_depth or cosine < normal_cosine:
-        return NEUTRAL, one
-    # what the neighbour measured, seen from here
-    px, py, pz = seen * sx - T[0, 3], seen * sy - T[1, 3], seen - T[2, 3]
-    bx = T[0, 0] * px + T[1, 0] * py + T[2, 0] * pz
-    by = T[0, 1] * px + T[1, 1] * py + T[2, 1] * pz
-    bz = T[0, 2] * px + T[1, 2] * py + T[2, 2] * pz
-    eu, ev = K[0] * (bx / bz - rx), K[1] * (by / bz - ry)
-    if bz <= 0 or eu * eu + ev * ev > reprojection_px * reprojection_px:
-        return NEUTRAL, one
-    return AGREES, bz / z
+            rx = (np.float32(u) - cx) / fx
+            there_z = z * (zx * rx + zy * ry + zz) + tz
+            if there_z <= 0:
+                continue
+            inverse = one / there_z
+            sx = (z * (xx * rx + xy * ry + xz) + tx) * inverse
+            sy = (z * (yx * rx + yy * ry + yz) + ty) * inverse
+            a = math.floor(other_fx * sx + other_cx + half)
+            b = math.floor(other_fy * sy + other_cy + half)
+            if a < 0 or b < 0 or a >= other_columns or b >= other_rows:
+                continue
+            seen = other_depth[b, a]
+            if seen <= 0:
+                continue
+            mx = np.float32(other_normals[b, a, 0])
+            my = np.float32(other_normals[b, a, 1])
+            mz = np.float32(other_normals[b, a, 2])
+            # the neighbour's plane, extended from its pixel's centre to where we look
+            centre_x = (np.float32(a) - other_cx) / other_fx
+            centre_y = (np.float32(b) - other_cy) / other_fy
+            at_centre = mx * centre_x + my * centre_y + mz
+            at_point = mx * sx + my * sy + mz
+            if at_centre < 0 and at_point < 0:
+                bend = at_centre / at_point
+                if abs(bend - one) < np.float32(0.03):
+                    seen *= bend
+            difference = (seen - there_z) * inverse
+            if difference > np.float32(3) * relative_depth:
+                against[v, u] += 1
+                continue
+            nx = np.float32(normals[v, u, 0])
+            ny = np.float32(normals[v, u, 1])
+            nz = np.float32(normals[v, u, 2])
+            cosine = (
+                mx * (xx * nx + xy * ny + xz * nz)
+                + my * (yx * nx + yy * ny + yz * nz)
+                + mz * (zx * nx + zy * ny + zz * nz)
+            )
+            if abs(difference) > relative_depth or cosine < enough:
+                continue
+            # what the neighbour measured, seen from here
+            px, py, pz = seen * sx - tx, seen * sy - ty, seen - tz
+            bz = xz * px + yz * py + zz * pz
+            if bz <= 0:
+                continue
+            eu = fx * ((xx * px + yx * py + zx * pz) / bz - rx)
+            ev = fy * ((xy * px + yy * py + zy * pz) / bz - ry)
+            if eu * eu + ev * ev <= reprojection_px * reprojection_px:
+                agreeing[v, u] += 1
+                ratios[v, u] += bz / z
