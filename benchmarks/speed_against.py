@@ -92,12 +92,16 @@ def run_tree(tree: Tree, photos: PhotoSet, folder: Path, options: argparse.Names
     if options.until:
         command += ["--until", options.until]
     environment = {"PYTHONPATH": tree.python_path(), "STAGE_CLOCK": str(clock)}
+    environment |= {"PYTHONDONTWRITEBYTECODE": ""}  # as installed: modules compiled once
     outcome = measured(command, log=log, environment=environment)
     if outcome.exit_code:
         raise SystemExit(f"{photos.name}, {tree.name}: exit {outcome.exit_code}; see {log}")
     scores: dict[str, Any] = {}
     if photos.truth is not None and not options.no_accuracy and not options.until:
-        scores = evaluate(workspace, photos.truth, photos.images)
+        try:
+            scores = evaluate(workspace, photos.truth, photos.images)
+        except RuntimeError as error:
+            scores = {"error": str(error)}
     return Outcome(
         cpu_seconds=outcome.cpu_seconds,
         seconds=outcome.seconds,
@@ -144,6 +148,9 @@ def table_of(name: str, outcomes: dict[str, list[Outcome]], wanted: list[str]) -
     (before_name, before), (after_name, after) = (
         (tree, medians(found)) for tree, found in outcomes.items()
     )
+    for tree, found in outcomes.items():
+        if "error" in found[-1].scores:
+            print(f"{name}, {tree}: no scores: {found[-1].scores['error']}")
     table = Table(title=f"{name}: processor seconds", title_justify="left")
     for heading in ("stage", before_name, after_name, "ratio"):
         table.add_column(heading, justify="left" if heading == "stage" else "right")
