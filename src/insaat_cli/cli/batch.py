@@ -27,7 +27,7 @@ from insaat_cli.cli.options import (
     ThreadsOption,
     VerboseOption,
     given_path,
-    listed,
+    listed_formats,
 )
 from insaat_cli.cli.session import output_for, session_of
 from insaat_cli.pipeline.background import Background
@@ -94,7 +94,7 @@ def batch_command(
         sources=(),
         pipeline=pipeline,
         preset=preset,
-        formats=listed(formats),
+        formats=listed_formats(formats),
         settings=tuple(settings or ()),
         roi=roi,
         complete=complete,

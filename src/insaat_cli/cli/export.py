@@ -29,7 +29,8 @@ Output = Annotated[
     typer.Option("--output", "-o", parser=given_path, metavar="DIR", help="Default: DIR/export."),
 ]
 Formats = Annotated[
-    str, typer.Option("--format", metavar="LIST", help="Any of glb, obj, ply, stl, 3mf, usdz.")
+    str,
+    typer.Option("--format", metavar="LIST", help="Any of glb, obj, ply, stl, 3mf, usdz, or all."),
 ]
 Html = Annotated[
     bool, typer.Option("--html", help="Write one self-contained HTML page with the model.")

@@ -16,6 +16,7 @@ from insaat_cli.cli.completion import (
 )
 from insaat_cli.pipeline.background import Background
 from insaat_cli.pipeline.completion import Completion
+from insaat_cli.pipeline.defaults import FORMATS
 from insaat_cli.reconstruction.options import Keep
 
 RUN_PANEL = "Limits and resuming"
@@ -33,6 +34,12 @@ def given_path(text: str | Path) -> Path:
 def listed(text: str) -> tuple[str, ...]:
     """The names in a comma-separated list."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def listed_formats(text: str) -> tuple[str, ...]:
+    """The same for output formats, of which `all` is every one."""
+    names = listed(text)
+    return FORMATS if "all" in names else names
 
 
 OutputOption = Annotated[
@@ -66,7 +73,7 @@ FormatOption = Annotated[
     typer.Option(
         "--format",
         metavar="LIST",
-        help="Any of glb, obj, ply, stl; glb is always written.",
+        help="Any of glb, obj, ply, stl, or all; glb is always written.",
         autocompletion=offer_formats,
     ),
 ]

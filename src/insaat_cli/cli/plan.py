@@ -17,7 +17,7 @@ from insaat_cli.cli.options import (
     RoiOption,
     SetOption,
     ThreadsOption,
-    listed,
+    listed_formats,
 )
 from insaat_cli.cli.reconstruct import PhotosArgument
 from insaat_cli.cli.session import output_for
@@ -55,7 +55,7 @@ def plan_command(
         sources=tuple(photos),
         pipeline=pipeline,
         preset=preset,
-        formats=listed(formats),
+        formats=listed_formats(formats),
         recursive=recursive,
         settings=tuple(settings or ()),
         roi=roi,

@@ -35,7 +35,7 @@ from insaat_cli.cli.options import (
     UntilOption,
     VerboseOption,
     given_path,
-    listed,
+    listed_formats,
 )
 from insaat_cli.cli.session import output_for, session_of
 from insaat_cli.errors import UsageError
@@ -106,7 +106,7 @@ def reconstruct_command(
         output=output,
         pipeline=pipeline,
         preset=preset,
-        formats=listed(formats),
+        formats=listed_formats(formats),
         recursive=recursive,
         settings=tuple(settings or ()),
         roi=roi,

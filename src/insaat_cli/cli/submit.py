@@ -23,7 +23,7 @@ from insaat_cli.cli.options import (
     SetOption,
     StrictOption,
     given_path,
-    listed,
+    listed_formats,
 )
 from insaat_cli.cli.queue_options import (
     AllowOption,
@@ -126,7 +126,7 @@ def submit_command(
         roi=roi,
         complete=complete,
         background=background,
-        formats=listed(formats),
+        formats=listed_formats(formats),
         priority=priority,
         tags=tuple(tag or ()),
         notify=notify,

@@ -104,8 +104,10 @@ class Exported:
 
 
 def parse_formats(text: str) -> tuple[MeshFormat, ...]:
-    """`glb,stl` as formats, each once. Raises UsageError."""
+    """`glb,stl` as formats, each once; `all` is every one. Raises UsageError."""
     names = [name.strip().lower().removeprefix(".") for name in text.split(",") if name.strip()]
+    if "all" in names:
+        return tuple(MeshFormat)
     unknown = [name for name in names if name not in set(MeshFormat)]
     if unknown:
         raise UsageError(
