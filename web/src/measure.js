@@ -1,7 +1,7 @@
 // Two points and the distance between them, in metres once the scale is known.
 import { BufferAttribute, BufferGeometry, Group, LineBasicMaterial, LineSegments, Mesh, MeshBasicMaterial, SphereGeometry, Vector3 } from 'three';
 
-const COLOUR = 0xff9d3c;
+const COLOR = 0xff9d3c;
 const UNITS = { mm: 0.001, cm: 0.01, m: 1, km: 1000, in: 0.0254, ft: 0.3048 };
 
 export class Measure {
@@ -20,7 +20,7 @@ export class Measure {
   add(point) {
     if (this.points.length === 2) this.clear();
     this.points.push(point.clone());
-    const material = new MeshBasicMaterial({ color: COLOUR, depthTest: false, transparent: true });
+    const material = new MeshBasicMaterial({ color: COLOR, depthTest: false, transparent: true });
     const ball = new Mesh(new SphereGeometry(1, 16, 12), material);
     ball.position.copy(point);
     ball.renderOrder = 2;
@@ -28,7 +28,7 @@ export class Measure {
     if (this.points.length === 2) {
       const ends = new Float32Array(this.points.flatMap((end) => [end.x, end.y, end.z]));
       const shape = new BufferGeometry().setAttribute('position', new BufferAttribute(ends, 3));
-      const line = new LineSegments(shape, new LineBasicMaterial({ color: COLOUR, depthTest: false, transparent: true }));
+      const line = new LineSegments(shape, new LineBasicMaterial({ color: COLOR, depthTest: false, transparent: true }));
       line.renderOrder = 1;
       this.group.add(line);
     }

@@ -118,7 +118,7 @@ def overheard(broker: Broker, sender: Link, event: JobEvent) -> list[str]:
     "broker_url", ["redis", pytest.param("rabbit", marks=pytest.mark.long)], indirect=True
 )
 def test_a_queue_is_bounded(broker_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_module, "MOST_MESSAGES", 5)
+    monkeypatch.setattr(link_module, "MAX_MESSAGES", 5)
     broker = broker_at(broker_url)
     link = broker.link()
     for _ in range(5):

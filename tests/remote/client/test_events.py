@@ -72,7 +72,7 @@ def test_a_forged_message_tells_nothing() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("insaat_cli.remote.client.events.MOST_REMEMBERED", 3)
+    monkeypatch.setattr("insaat_cli.remote.client.events.MAX_REMEMBERED", 3)
     store = MemoryStore()
     watch = JobWatch(store)
     for _ in range(6):

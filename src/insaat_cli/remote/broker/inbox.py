@@ -26,7 +26,7 @@ from insaat_cli.remote.queue.state_writes import read
 FIRST_PASS_S = 2.0
 LONGEST_PASS_S = 60.0
 """Until a job that this worker cannot take now is offered to the next."""
-MOST_REMEMBERED = 1000
+MAX_REMEMBERED = 1000
 
 
 class NoInbox:
@@ -133,7 +133,7 @@ class BrokerInbox(NoInbox):
         if not self._publisher.is_late(job):
             times = self._passes.pop(job, 0)
             self._passes[job] = times + 1
-            if len(self._passes) > MOST_REMEMBERED:
+            if len(self._passes) > MAX_REMEMBERED:
                 del self._passes[next(iter(self._passes))]
             pause_s = min(FIRST_PASS_S * 2.0 ** min(times, 10), LONGEST_PASS_S)
             self._publisher.ring_later(job, pause_s)

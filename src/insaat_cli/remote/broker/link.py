@@ -19,10 +19,10 @@ from insaat_cli.remote.broker.messages import CONTENT_TYPE, JobEvent, text_of
 CONNECT_S = 3.0
 ANSWER_S = 5.0
 HEARTBEAT_S = 30
-MOST_MESSAGES = 10_000
-MOST_BYTES = 10_000_000
+MAX_MESSAGES = 10_000
+MAX_BYTES = 10_000_000
 MESSAGE_LIFE_S = 24 * 3600
-MOST_EVENTS = 10_000
+MAX_EVENTS = 10_000
 EVENT_LIFE_S = 3600
 UNCLAIMED_S = 120
 """Redis: until what a dead worker had received and not acknowledged is offered again."""
@@ -68,8 +68,8 @@ class Link:
 
     def ring(self, job: str) -> None:
         """Ask whoever is idle to look at `job`; a queue that is full already gets no more."""
-        if self.address.scheme in REDIS and self.waiting() >= MOST_MESSAGES:
-            raise BrokerError(f"{self.address.shown}: {MOST_MESSAGES} messages wait already")
+        if self.address.scheme in REDIS and self.waiting() >= MAX_MESSAGES:
+            raise BrokerError(f"{self.address.shown}: {MAX_MESSAGES} messages wait already")
         self._publish(text_of(job), exchange="", routing_key=self.address.queue, delivery_mode=2)
 
     def tell(self, event: JobEvent) -> None:
@@ -137,8 +137,8 @@ class Link:
         from kombu import Queue
 
         limits = {
-            "x-max-length": MOST_MESSAGES,
-            "x-max-length-bytes": MOST_BYTES,
+            "x-max-length": MAX_MESSAGES,
+            "x-max-length-bytes": MAX_BYTES,
             "x-message-ttl": MESSAGE_LIFE_S * 1000,
         }
         return Queue(self.address.queue, durable=True, queue_arguments=limits)
@@ -161,7 +161,7 @@ class Link:
             durable=False,
             exclusive=amqp,
             auto_delete=True,
-            queue_arguments={"x-max-length": MOST_EVENTS, "x-message-ttl": EVENT_LIFE_S * 1000},
+            queue_arguments={"x-max-length": MAX_EVENTS, "x-message-ttl": EVENT_LIFE_S * 1000},
         )
 
     @contextmanager

@@ -30,7 +30,7 @@ SWEEP_S = 60.0
 TURN_S = 0.5
 CONNECTED = ""
 """In place of a job: events arrive from now on."""
-MOST_REMEMBERED = 10_000
+MAX_REMEMBERED = 10_000
 log = logging.getLogger("insaat.broker")
 
 
@@ -69,7 +69,7 @@ class JobWatch:
         if self._seen.pop(job, None) != news:
             yield state
         self._seen[job] = news
-        if len(self._seen) > MOST_REMEMBERED:
+        if len(self._seen) > MAX_REMEMBERED:
             del self._seen[next(iter(self._seen))]
 
 
@@ -87,7 +87,7 @@ class EventFeed:
         self._watch = JobWatch(store)
         self._broker = broker
         self._poll_s, self._sweep_s = poll_s, sweep_s
-        self._told: queue.Queue[str] = queue.Queue(MOST_REMEMBERED)
+        self._told: queue.Queue[str] = queue.Queue(MAX_REMEMBERED)
         self._up = threading.Event()
         self._stopped = threading.Event()
 
