@@ -70,7 +70,11 @@ def test_killed_in_the_middle_of_fifty_jobs(server: RabbitServer | RedisServer, 
     jobs += [rig.submit() for _ in range(JOBS // 5)]
     before = ended(rig, jobs)
     wait_for(lambda: ended(rig, jobs) >= before + 3, seconds=120, about="work without the broker")
-    assert any("ok, but polling" in page(worker, "readyz") for worker in workers)
+    wait_for(
+        lambda: all("ok, but polling" in page(worker, "readyz") for worker in workers),
+        seconds=120,
+        about="workers that know it",
+    )
     server.start()
     jobs += [rig.submit() for _ in range(JOBS - len(jobs))]
     wait_for(lambda: ended(rig, jobs) == JOBS, seconds=900, about="the end of all jobs")

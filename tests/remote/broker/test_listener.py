@@ -10,6 +10,7 @@ from threading import Event
 
 import pytest
 
+from insaat_cli.remote.broker import listener as listener_module
 from insaat_cli.remote.broker import outages
 from insaat_cli.remote.broker.listener import Listener
 from insaat_cli.remote.broker.messages import text_of
@@ -113,6 +114,16 @@ def test_an_outage_is_told_of_once_and_ends(
         assert caplog.text.count("connected again") == 2
     finally:
         listener.stop()
+
+
+def test_an_outage_is_noticed_while_nothing_is_wanted(
+    broker: FakeBroker, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy worker says so, too."""
+    monkeypatch.setattr(listener_module, "CHECK_EVERY_S", 0.05, raising=False)
+    wait_for(lambda: listener.is_up, seconds=5, about="a connection")
+    broker.down = True
+    wait_for(lambda: listener.trouble == "no answer", seconds=5, about="trouble")
 
 
 def test_the_pause_between_tries_doubles_up_to_a_minute() -> None:

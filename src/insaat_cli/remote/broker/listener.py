@@ -19,6 +19,8 @@ from insaat_cli.remote.broker.messages import job_of
 from insaat_cli.remote.broker.outages import Outage, log
 
 TURN_S = 0.5
+CHECK_EVERY_S = 10.0
+"""While nothing is wanted, so that a busy worker knows of an outage, too."""
 STABLE_S = 10.0
 """A connection that lasted so long was a good one."""
 SETTLE_DEADLINE_S = 300.0
@@ -126,7 +128,7 @@ class Listener:
 
     def _serve(self, link: Link, began: float) -> None:
         consumer = link.listen(lambda message: self._on_message(link, message))
-        consuming = False
+        consuming, checked_at = False, began
         while not self._stopped.is_set():
             self._changed.clear()
             self._settle_held(link)
@@ -138,6 +140,9 @@ class Listener:
                 link.drain(TURN_S)
             else:
                 self._changed.wait(TURN_S)
+                if time.monotonic() - checked_at > CHECK_EVERY_S:
+                    checked_at = time.monotonic()
+                    link.waiting()  # whether it still answers
             self._outage.over(link.address.shown)
             self._set_up(True)
             if time.monotonic() - began > STABLE_S:
