@@ -167,19 +167,19 @@ def set_upright(
     """`model`, of the photos in the folder `images`, in the world frame: Y up, subject over the
     origin, ground at y = 0."""
     gps_of = {photo.name: photo.gps for photo in photos}
-    placed = list(model.images.values())
+    registered = list(model.images.values())
     points = model.points.positions[model.points.lengths >= 3]
     if len(points) < 10:
         points = model.points.positions
     scene = SparseScene(
-        cam_from_world=np.array([image.cam_from_world[:, :3] for image in placed]),
-        centers=np.array([image.center for image in placed]),
+        cam_from_world=np.array([image.cam_from_world[:, :3] for image in registered]),
+        centers=np.array([image.center for image in registered]),
         points=points,
     )
     plumb = find_plumb_lines(model, images, up_from_cameras(scene.cam_from_world))
     frame = find_frame(
         scene,
-        enu_from_gps([gps_of[image.name] for image in placed]),
+        enu_from_gps([gps_of[image.name] for image in registered]),
         None if plumb is None else plumb.up,
     )
     world = frame.world_from_model
