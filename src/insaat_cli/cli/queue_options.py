@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from insaat_cli.cli.options import given_path
+from insaat_cli.cli.options import given_path, listed
 from insaat_cli.errors import UsageError
 from insaat_cli.formatting import printable
 
@@ -40,6 +40,15 @@ BrokerOption = Annotated[
 JobArgument = Annotated[
     str, typer.Argument(metavar="JOB", help="Job ID, as printed by insaat submit.")
 ]
+TagsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tag",
+        "--tags",
+        metavar="LIST",
+        help="Only a worker with all tags of a job takes it: a,b; repeatable.",
+    ),
+]
 AllowOption = Annotated[
     list[Path] | None,
     typer.Option(
@@ -60,6 +69,11 @@ def client_of(remote: str | None, endpoint: str | None, broker: str | None = Non
     store = open_store({"remote": remote, "endpoint": endpoint})
     announcer = open_broker({"broker": broker})
     return Client(store, Queue(store, clock=time.monotonic), announcer)
+
+
+def all_tags(lists: list[str] | None) -> tuple[str, ...]:
+    """The tags of all options that were given, each once."""
+    return tuple(dict.fromkeys(tag for text in lists or () for tag in listed(text)))
 
 
 def named_pipelines(files: list[Path] | None) -> dict[str, str]:

@@ -30,6 +30,8 @@ from insaat_cli.cli.queue_options import (
     BrokerOption,
     EndpointOption,
     RemoteOption,
+    TagsOption,
+    all_tags,
     client_of,
     named_pipelines,
 )
@@ -76,10 +78,6 @@ ResizeOption = Annotated[
     typer.Option(metavar="PX", help="Downscale photos to this longest side (px) before uploading."),
 ]
 PriorityOption = Annotated[int, typer.Option(metavar="N", help="0 to 99; higher runs first.")]
-TagOption = Annotated[
-    list[str] | None,
-    typer.Option(metavar="TAG", help="Only workers with this tag take the job; repeatable."),
-]
 NotifyOption = Annotated[
     str, typer.Option(metavar="MAIL", help="Send mail to this address when the job ends.")
 ]
@@ -103,7 +101,7 @@ def submit_command(
     recursive: RecursiveOption = False,
     resize: ResizeOption = None,
     priority: PriorityOption = 50,
-    tag: TagOption = None,
+    tags: TagsOption = None,
     notify: NotifyOption = "",
     wait: WaitOption = False,
     strict: StrictOption = False,
@@ -128,7 +126,7 @@ def submit_command(
         background=background,
         formats=listed_formats(formats),
         priority=priority,
-        tags=tuple(tag or ()),
+        tags=all_tags(tags),
         notify=notify,
         resize=resize,
     )

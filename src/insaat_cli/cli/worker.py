@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from insaat_cli.cli.options import MemoryOption, ThreadsOption, TimeoutOption, given_path, listed
+from insaat_cli.cli.options import MemoryOption, ThreadsOption, TimeoutOption, given_path
 from insaat_cli.cli.queue_options import (
     AllowOption,
     BrokerOption,
     EndpointOption,
     RemoteOption,
+    TagsOption,
+    all_tags,
     named_pipelines,
 )
 from insaat_cli.cli.session import output_for
@@ -50,16 +52,14 @@ JobTimeoutOption = Annotated[
         show_default="20 times what was predicted, 12 hours at least",
     ),
 ]
-
-
+StageNetworkOption = Annotated[
+    bool, typer.Option("--stage-network", help="Let stages use the network (never needed).")
+]
 ConcurrencyOption = Annotated[
     str,
     typer.Option(
         metavar="N|auto", help="Number of jobs to run at once; auto: as many as fit in memory."
     ),
-]
-TagsOption = Annotated[
-    str, typer.Option(metavar="LIST", help="Also accept jobs with these tags: a,b.")
 ]
 OnceOption = Annotated[bool, typer.Option("--once", help="Exit after at most one job.")]
 IdleExitOption = Annotated[
@@ -92,6 +92,9 @@ MetricsPortOption = Annotated[
     int | None,
     typer.Option(min=0, max=65535, help="Port for Prometheus metrics and health checks."),
 ]
+QuietLogOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Log only warnings and errors.")
+]
 MetricsHostOption = Annotated[str, typer.Option(help="Address for --metrics-port to listen on.")]
 
 
@@ -101,16 +104,14 @@ def worker_command(
     endpoint: EndpointOption = None,
     broker: BrokerOption = None,
     concurrency: ConcurrencyOption = "1",
-    tags: TagsOption = "",
+    tags: TagsOption = None,
     once: OnceOption = False,
     idle_exit: IdleExitOption = None,
     lease: LeaseOption = DEFAULT_LEASE_S,
     poll: PollOption = DEFAULT_POLL_S,
     stop: StopOption = 8.0,
     checkpoint_min: CheckpointOption = 2.0,
-    stage_network: Annotated[
-        bool, typer.Option("--stage-network", help="Let stages use the network (never needed).")
-    ] = False,
+    stage_network: StageNetworkOption = False,
     silence_timeout: TimeoutOption = None,
     stage_timeout: StageTimeoutOption = None,
     job_timeout: JobTimeoutOption = None,
@@ -121,6 +122,7 @@ def worker_command(
     metrics_port: MetricsPortOption = None,
     metrics_host: MetricsHostOption = "127.0.0.1",
     allow_pipeline: AllowOption = None,
+    quiet: QuietLogOption = False,
 ) -> None:
     """Run jobs from a queue until told to stop.
 
@@ -130,12 +132,8 @@ def worker_command(
     from insaat_cli.remote.store.folder_store import LocalStore
 
     output_for(context)
-    _log_to_stderr()
-    if lease < MIN_LEASE_S or poll <= 0 or sweep <= 0:
-        raise UsageError(
-            "--lease, --poll or --sweep is too short",
-            hint=f"--lease takes {MIN_LEASE_S:g} s or more, --poll and --sweep more than 0",
-        )
+    _log_to_stderr(quiet=quiet)
+    _check_intervals(lease, poll, sweep)
     store = open_store({"remote": remote, "endpoint": endpoint})
     options = WorkerOptions(
         lease_s=lease,
@@ -145,7 +143,7 @@ def worker_command(
         concurrency=_concurrency(concurrency),
         max_memory=max_memory,
         threads=threads,
-        tags=listed(tags),
+        tags=all_tags(tags),
         once=once,
         idle_exit_s=idle_exit,
         stop_s=stop,
@@ -180,9 +178,18 @@ def _run(
     return int(Worker(store, options, allowed=allowed, notifier=notifier, broker=broker).run())
 
 
-def _log_to_stderr() -> None:
+def _check_intervals(lease_s: float, poll_s: float, sweep_s: float) -> None:
+    if lease_s < MIN_LEASE_S or poll_s <= 0 or sweep_s <= 0:
+        raise UsageError(
+            "--lease, --poll or --sweep is too short",
+            hint=f"--lease takes {MIN_LEASE_S:g} s or more, --poll and --sweep more than 0",
+        )
+
+
+def _log_to_stderr(*, quiet: bool) -> None:
+    level = logging.WARNING if quiet else logging.INFO
     logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(message)s"
     )
     for name in ("amqp", "boto3", "botocore", "kombu", "s3transfer", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
