@@ -23,6 +23,8 @@ VARIABLES = {
     "profile": "INSAAT_S3_PROFILE",
     "broker": "INSAAT_BROKER",
 }
+RETIRED = ("queue_url",)
+"""Settings of earlier versions that a file may still hold."""
 MEANING = {
     "max_memory": "memory budget for all stages together, such as 60% or 8G",
     "remote": "the store: s3://bucket/prefix, or a folder",
@@ -77,6 +79,8 @@ def read_config(path: Path) -> dict[str, str]:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise UsageError(f"cannot read {path}: {error}") from error
+    for name in RETIRED:
+        raw.pop(name, None)
     for name, value in raw.items():
         if name not in VARIABLES or not isinstance(value, str):
             raise UsageError(

@@ -57,6 +57,14 @@ def test_bad_files(text: str, tmp_path: Path) -> None:
         read_config(path)
 
 
+def test_a_setting_of_an_earlier_version_stops_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("queue_url = 'https://sqs.eu-west-1.amazonaws.com/1/q'\nregion = 'eu-west-1'\n")
+    assert read_config(path) == {"region": "eu-west-1"}
+    write_setting("region", "eu-west-2", path)
+    assert "queue_url" not in path.read_text()
+
+
 def test_unknown_settings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         write_setting("secret_key", "x", tmp_path / "config.toml")

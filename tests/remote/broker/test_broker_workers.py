@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
+from insaat_cli.remote.broker.address import Scheme
 from insaat_cli.remote.client.submit import new_job_id
 from insaat_cli.remote.queue.job_state import Status
 from tests.availability import missing
@@ -129,6 +131,25 @@ def test_a_job_goes_to_the_next_worker(rig: Rig, number: signal.Signals) -> None
     assert (state.releases, state.losses) == ((1, 0) if number == signal.SIGTERM else (0, 1))
     check_published(rig.client, job, rig.folder / "out")
     rig.quiet()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("broker_url", ["redis", "rabbit"], indirect=True)
+def test_while_a_job_runs_its_message_is_gone(rig: Rig) -> None:
+    """Acknowledged at the claim: nothing comes back from a worker that was killed later."""
+    (rig.folder / "deeds").write_text("two hang")
+    worker = rig.hire(lease_s=60.0)
+    rig.connected(worker)
+    rig.submit()
+    wait_for(lambda: bool(starts(rig.folder, "two")), seconds=60, about="second stage")
+    worker.close()
+    time.sleep(1.0)
+    assert rig.waiting() == 0
+    assert rig.client.broker is not None
+    address = rig.client.broker.address
+    if address.scheme is Scheme.REDIS:
+        raw = Redis(port=address.port, password=PASSWORD)
+        assert raw.hlen(f"{address.queue}.unacked") == 0
 
 
 def test_without_the_broker_a_worker_polls_and_says_so(tmp_path: Path) -> None:

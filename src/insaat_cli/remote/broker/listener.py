@@ -16,13 +16,11 @@ from typing import Any, Protocol
 
 from insaat_cli.remote.broker.link import BrokerError, Link
 from insaat_cli.remote.broker.messages import job_of
-from insaat_cli.remote.broker.outages import Outage, log
+from insaat_cli.remote.broker.outages import STABLE_S, Outage, log
 
 TURN_S = 0.5
 CHECK_EVERY_S = 10.0
 """While nothing is wanted, so that a busy worker knows of an outage, too."""
-STABLE_S = 10.0
-"""A connection that lasted so long was a good one."""
 SETTLE_DEADLINE_S = 300.0
 """A message that the worker did not settle by then is offered to others; brokers have deadlines,
 too (RabbitMQ: 30 minutes)."""

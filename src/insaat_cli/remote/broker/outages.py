@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
+STABLE_S = 10.0
+"""A connection that lasted so long was a good one."""
 log = logging.getLogger("insaat.broker")
 
 

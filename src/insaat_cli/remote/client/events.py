@@ -18,7 +18,7 @@ from insaat_cli.errors import StoreError
 from insaat_cli.remote.broker.broker import Broker
 from insaat_cli.remote.broker.link import HEARTBEAT_S, BrokerError
 from insaat_cli.remote.broker.messages import job_of
-from insaat_cli.remote.broker.outages import Outage
+from insaat_cli.remote.broker.outages import STABLE_S, Outage
 from insaat_cli.remote.queue.job_state import JobState, Status
 from insaat_cli.remote.queue.keys import QUEUED, RUNNING, parse_marker
 from insaat_cli.remote.queue.state_writes import read
@@ -135,6 +135,7 @@ class EventFeed:
     def _listen(self, broker: Broker) -> None:
         outage = Outage(f"reading the store every {self._poll_s:g} s until it is back")
         while not self._stopped.is_set():
+            began = time.monotonic()
             try:
                 link = broker.link(heartbeat_s=HEARTBEAT_S)
             except BrokerError as error:
@@ -146,6 +147,8 @@ class EventFeed:
                     link.drain(TURN_S)
                     outage.over(link.address.shown)
                     self._set_up()
+                    if time.monotonic() - began > STABLE_S:
+                        outage.forget()
             except BrokerError as error:
                 self._up.clear()
                 self._stopped.wait(outage.failed(error.message))
