@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from insaat_cli.remote.client.client import Client
@@ -59,8 +60,21 @@ class Scene:
         )
         return starts(self.folder, stage)[-1]
 
+    def submit(self) -> str:
+        """Another job like it."""
+        return submit_fake(self.client, self.folder / "photos", self.pipeline).job
+
     def owner(self) -> str:
         return self.client.status(self.job).owner
+
+
+def kill_all_of(worker: WorkerProcess) -> None:
+    """Kill the worker; nothing of what it started may outlive it."""
+    children = psutil.Process(worker.process.pid).children(recursive=True)
+    assert len(children) >= 4, "two guards, a run, a stage"
+    worker.signal(signal.SIGKILL)
+    _, left = psutil.wait_procs(children, timeout=3)
+    assert left == []
 
 
 @pytest.fixture
@@ -81,15 +95,17 @@ def test_a_killed_worker_takes_its_children_along_and_the_next_goes_on(
     first = scene.hire()
     child = scene.until(stage)
     time.sleep(0.5)  # for the checkpoint of the stage before
-    first.signal(signal.SIGKILL)
-    wait_for(lambda: not alive(child), seconds=3, about="end of the stage's process")
+    assert alive(child)
+    kill_all_of(first)
+    assert scene.client.status(scene.job).status is Status.RUNNING, "nobody knows yet"
     scene.hire()
     state = wait_end(scene.client, scene.job, seconds=DELAY_S)
     assert (state.status, state.losses, state.failures) == (Status.SUCCEEDED, 1, 0)
-    assert state.epoch == 2
+    assert (state.epoch, state.releases) == (2, 0)
     check_published(scene.client, scene.job, scene.folder / "out")
     for before in STAGES[: STAGES.index(stage)]:
         assert len(starts(scene.folder, before)) == 1, "finished stages are not done again"
+    assert len(starts(scene.folder, stage)) == 2, "it was in the middle of this one"
 
 
 def test_a_frozen_worker_that_wakes_up_can_do_no_harm(scene: Scene) -> None:
@@ -97,14 +113,20 @@ def test_a_frozen_worker_that_wakes_up_can_do_no_harm(scene: Scene) -> None:
     scene.until("two")
     owner = scene.owner()
     first.signal(signal.SIGSTOP)
-    scene.hire()
+    second = scene.hire()
     wait_for(lambda: scene.owner() not in {owner, ""}, seconds=DELAY_S, about="takeover")
     first.signal(signal.SIGCONT)
     state = wait_end(scene.client, scene.job, seconds=DELAY_S)
     assert (state.status, state.losses, state.epoch) == (Status.SUCCEEDED, 1, 2)
     check_published(scene.client, scene.job, scene.folder / "out")
-    assert first.process.poll() is None, "it goes on with other work"
     wait_for(lambda: f"{scene.job}: lost" in first.log.read_text(), seconds=10, about="its word")
+    second.signal(signal.SIGTERM)
+    assert second.end() == 0
+    other = scene.submit()
+    state = wait_end(scene.client, other, seconds=DELAY_S)
+    assert (state.status, state.epoch) == (Status.SUCCEEDED, 1), "it goes on with other work"
+    assert f"{other}: claimed" in first.log.read_text()
+    assert scene.client.status(scene.job).epoch == 2
 
 
 def test_sigterm_gives_the_job_back_at_once(scene: Scene) -> None:
@@ -125,26 +147,33 @@ def test_sigterm_gives_the_job_back_at_once(scene: Scene) -> None:
 
 @pytest.mark.long
 def test_sigterm_then_sigkill(scene: Scene) -> None:
+    """The stage does not hear SIGTERM, so that SIGKILL finds the worker waiting for it."""
+    (scene.folder / "deeds").write_text("one deaf")
     first = scene.hire()
-    child = scene.until("one")
+    scene.until("one")
+    time.sleep(0.5)  # until it is deaf
     first.signal(signal.SIGTERM)
     time.sleep(1.0)
-    first.signal(signal.SIGKILL)
-    wait_for(lambda: not alive(child), seconds=3, about="end of the stage's process")
+    kill_all_of(first)
+    (scene.folder / "deeds").unlink()
     scene.hire()
     state = wait_end(scene.client, scene.job, seconds=DELAY_S)
-    assert state.status is Status.SUCCEEDED
-    assert state.losses + state.releases == 1
+    assert (state.status, state.losses, state.releases) == (Status.SUCCEEDED, 1, 0)
+    check_published(scene.client, scene.job, scene.folder / "out")
 
 
 @pytest.mark.long
 def test_sigusr1_finishes_first(scene: Scene) -> None:
     first = scene.hire()
     scene.until("one")
+    other = scene.submit()
     first.signal(signal.SIGUSR1)
     assert first.end(DELAY_S) == 0
     state = scene.client.status(scene.job)
     assert (state.status, state.epoch) == (Status.SUCCEEDED, 1)
+    check_published(scene.client, scene.job, scene.folder / "out")
+    state = scene.client.status(other)
+    assert (state.status, state.epoch) == (Status.QUEUED, 0), "and takes nothing more"
 
 
 def test_cancel_stops_the_stage(scene: Scene) -> None:
@@ -164,8 +193,12 @@ def test_poison_ends_failed_with_its_log(scene: Scene, deed: str) -> None:
     scene.hire()
     state = wait_end(scene.client, scene.job, seconds=3 * DELAY_S)
     assert state.status is Status.FAILED
-    assert state.failures + state.losses == 3
-    assert "stage two at work" in scene.client.logs(scene.job)
+    assert (state.failures, state.losses, state.releases, state.epoch) == (3, 0, 0, 3)
+    assert state.problem is not None and state.problem.stage == "two"
+    assert state.result is None
+    for epoch in (1, 2, 3):
+        assert "stage two at work" in scene.client.logs(scene.job, epoch)
+    assert len(starts(scene.folder, "one")) == 1, "its checkpoint was used"
 
 
 @pytest.mark.long
@@ -183,12 +216,24 @@ def test_a_job_that_is_killed_for_memory_everywhere_ends_failed_with_its_log(sce
 @pytest.mark.long
 @pytest.mark.parametrize("round_", range(12))
 def test_killed_again_and_again(scene: Scene, round_: int) -> None:
-    """Whatever the moment: two workers die, the third finishes."""
-    for number in range(2):
+    """Whatever the moment: two workers die over the job, the third finishes it."""
+    (scene.folder / "deeds").write_text("three hang")
+    for epoch in (1, 2):
         worker = scene.hire()
-        time.sleep(2.0 + 0.37 * round_ + number)
+        wait_for(
+            lambda epoch=epoch: scene.client.status(scene.job).epoch == epoch,  # type: ignore[misc]
+            seconds=DELAY_S,
+            about=f"claim {epoch}",
+        )
+        time.sleep(round_ * 0.3 / epoch)
+        state = scene.client.status(scene.job)
+        assert (state.status, state.epoch) == (Status.RUNNING, epoch), "it is at work on it"
+        children = psutil.Process(worker.process.pid).children(recursive=True)
         worker.signal(signal.SIGKILL)
+        assert psutil.wait_procs(children, timeout=3)[1] == []
+    (scene.folder / "deeds").unlink()
     scene.hire()
     state = wait_end(scene.client, scene.job, seconds=2 * DELAY_S)
-    assert state.status is Status.SUCCEEDED
+    assert (state.status, state.epoch, state.losses) == (Status.SUCCEEDED, 3, 2)
+    assert (state.failures, state.releases) == (0, 0)
     check_published(scene.client, scene.job, scene.folder / "out")

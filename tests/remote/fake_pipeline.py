@@ -68,6 +68,9 @@ def deed(what: str, output: Path) -> None:
         time.sleep(600)
     if what == "fill":
         (output / "large").write_bytes(bytes(100_000_000))
+    if what == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(600)
     if what == "hang":
         time.sleep(600)
 
