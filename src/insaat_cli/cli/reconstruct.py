@@ -98,8 +98,6 @@ def reconstruct_command(
 
     Run the same command again to resume a stopped run.
     """
-    from insaat_cli.reconstruction.jobs_file import sets_of_folders
-
     out = output_for(context, json=json, quiet=quiet, verbose=verbose)
     options = ReconstructionOptions(
         sources=tuple(photos),
@@ -126,19 +124,29 @@ def reconstruct_command(
         overwrite=overwrite,
         command=("insaat", *session_of(context).arguments),
     )
-    if masks is not None and not together and are_several_sets(options.sources):
+    _run(options, out, together=together)
+
+
+def _run(options: ReconstructionOptions, out: Output, *, together: bool) -> None:
+    """One photo set, or one after the other in a dry run, or all under one budget."""
+    from insaat_cli.reconstruction.jobs_file import sets_of_folders
+
+    several = not together and are_several_sets(options.sources)
+    if several and options.masks is not None:
         raise UsageError(
             "--masks works with one photo set only",
             hint="insaat batch JOBS.yaml takes masks for each set; --together makes one set of all",
         )
-    if together or not are_several_sets(options.sources):
+    if not several:
         run_and_tell(options, out)
-    elif dry_run:
-        for name, one in sets_of_folders(photos, options, output).items():
+        return
+    sets = sets_of_folders(options.sources, options, options.output)
+    if options.dry_run:
+        for name, one in sets.items():
             out.line(f"{printable(name)}:", style="bold")
             run_and_tell(one, out)
     else:
-        run_all_and_tell(sets_of_folders(photos, options, output), out)
+        run_all_and_tell(sets, out)
 
 
 def are_several_sets(sources: tuple[Path, ...]) -> bool:
