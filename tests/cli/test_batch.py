@@ -54,6 +54,24 @@ def test_a_folder_of_folders(sets: Path, fake: Fake, capsys: Capture) -> None:
     assert summary["sets"][0]["photos"] == 4
 
 
+@pytest.mark.parametrize("command", ["batch", "reconstruct"])
+def test_a_dry_run_shows_every_set_and_writes_nothing(
+    sets: Path, fake: Fake, capsys: Capture, command: str
+) -> None:
+    sources = [str(sets)] if command == "batch" else [str(one) for one in sorted(sets.iterdir())]
+    before = sorted(sets.rglob("*"))
+    assert run([command, *sources, "--pipeline", fake(), "--dry-run"]) == ExitCode.PHOTOS
+    captured = capsys.readouterr()
+    assert [line for line in captured.out.splitlines() if line in ("a:", "b:", "c:")] == [
+        "a:",
+        "b:",
+        "c:",
+    ]
+    assert captured.out.count("dry run: nothing was written") == 2
+    assert "only 1 usable photo" in captured.err
+    assert sorted(sets.rglob("*")) == before
+
+
 def test_several_folders_are_several_sets_unless_together(
     sets: Path, fake: Fake, tmp_path: Path, capsys: Capture
 ) -> None:

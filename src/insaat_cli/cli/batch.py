@@ -11,6 +11,7 @@ import typer
 from insaat_cli.cli.options import (
     BackgroundOption,
     CompleteOption,
+    DryRunOption,
     FormatOption,
     JsonOption,
     KeepOption,
@@ -75,6 +76,7 @@ def batch_command(
     max_memory: MemoryOption = None,
     threads: ThreadsOption = None,
     restart: RestartOption = False,
+    dry_run: DryRunOption = False,
     no_degrade: NoDegradeOption = False,
     strict: StrictOption = False,
     keep: KeepOption = Keep.ALL,
@@ -87,6 +89,7 @@ def batch_command(
 
     A failure does not stop the other sets; the exit code is the highest of all.
     """
+    from insaat_cli.cli.reconstruct import show_all
     from insaat_cli.reconstruction.jobs_file import read_jobs, sets_in
 
     out = output_for(context, json=json, quiet=quiet, verbose=verbose)
@@ -102,14 +105,15 @@ def batch_command(
         max_memory=max_memory,
         threads=threads,
         restart=restart,
+        dry_run=dry_run,
         degrade=not no_degrade,
         strict=strict,
         keep=keep,
         overwrite=overwrite,
         command=("insaat", *session_of(context).arguments),
     )
-    read = sets_in if jobs.is_dir() else read_jobs
-    run_all_and_tell(read(jobs, common, output), out)
+    sets = (sets_in if jobs.is_dir() else read_jobs)(jobs, common, output)
+    (show_all if dry_run else run_all_and_tell)(sets, out)
 
 
 def run_all_and_tell(sets: Mapping[str, ReconstructionOptions], out: Output) -> None:

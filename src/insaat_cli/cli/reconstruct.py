@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,7 +39,7 @@ from insaat_cli.cli.options import (
     listed_formats,
 )
 from insaat_cli.cli.session import output_for, session_of
-from insaat_cli.errors import UsageError
+from insaat_cli.errors import InsaatError, UsageError
 from insaat_cli.formatting import printable
 from insaat_cli.pipeline.background import Background
 from insaat_cli.pipeline.completion import Completion
@@ -141,17 +142,26 @@ def _run(options: ReconstructionOptions, out: Output, *, together: bool) -> None
         run_and_tell(options, out)
         return
     sets = sets_of_folders(options.sources, options, options.output)
-    if options.dry_run:
-        for name, one in sets.items():
-            out.line(f"{printable(name)}:", style="bold")
-            run_and_tell(one, out)
-    else:
-        run_all_and_tell(sets, out)
+    (show_all if options.dry_run else run_all_and_tell)(sets, out)
 
 
 def are_several_sets(sources: tuple[Path, ...]) -> bool:
     """Several folders are several photo sets; files, patterns and a mixture are one."""
     return len(sources) > 1 and all(source.is_dir() for source in sources)
+
+
+def show_all(sets: Mapping[str, ReconstructionOptions], out: Output) -> None:
+    """What would be done with each set. An error ends one; the exit code is the highest of all."""
+    code = 0
+    for name, options in sets.items():
+        out.line(f"{printable(name)}:", style="bold")
+        try:
+            run_and_tell(options, out)
+        except InsaatError as error:
+            out.error(error)
+            code = max(code, int(error.code))
+    if code:
+        raise typer.Exit(code)
 
 
 def run_and_tell(options: ReconstructionOptions, out: Output) -> None:
