@@ -11,7 +11,7 @@ from tests.engine.plane_scene import SLANTED, plane_scene
 
 from insaat_cli.engine.scene.region_of_interest import Box, Capture, Region
 from insaat_cli.engine.scene.views import Scene, View
-from insaat_cli.engine.stereo.depth_map_files import DepthView
+from insaat_cli.engine.stereo.depth_map_files import DepthMap, DepthView
 from insaat_cli.engine.surface.mesh_cleaning import face_areas
 from insaat_cli.engine.surface.photo_consistency import Witness
 from insaat_cli.errors import DoNotFitError, StageError, UsageError
@@ -27,7 +27,7 @@ from insaat_cli.stages.fuse import (
     parse_box,
     subject_pixel,
 )
-from insaat_cli.stages.surface import SurfaceOptions, build_surface, carved
+from insaat_cli.stages.surface import SurfaceOptions, build_surface, carved, evidence
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,8 @@ def test_a_mesh_has_no_more_faces_than_asked_for(meshed, tmp_path, most):
     assert np.percentile(np.abs(vertices @ SLANTED), 95) < 0.02
     assert face_areas(vertices, faces).sum() > 0.9 * surface_area(folder / "mesh.ply")
     a, b, c = (vertices[faces[:, k]] for k in range(3))
-    assert np.mean(np.cross(b - a, c - a) @ SLANTED > 0) > 0.98
+    facing = np.cross(b - a, c - a) @ SLANTED  # by area: at the ragged border are small folds
+    assert facing[facing > 0].sum() > 0.98 * np.abs(facing).sum()
 
 
 def test_threads_do_not_change_the_depth(work, tmp_path):
@@ -231,10 +232,12 @@ def test_a_surface_that_all_photos_contradict_is_an_error():
     witness = Witness(
         view=view, depth=np.zeros((40, 40), np.float32), rgb=np.zeros((40, 40, 3), np.uint8)
     )
-    seen_right = carved(vertices, from_behind[:, ::-1].copy(), [witness] * 2, SurfaceOptions(), 1)
+    seen_right = carved(
+        vertices, from_behind[:, ::-1].copy(), [witness] * 2, 1.0, SurfaceOptions(), 1
+    )
     assert len(seen_right[1]) == 1
     with pytest.raises(DoNotFitError, match="no surface"):
-        carved(vertices, from_behind, [witness] * 2, SurfaceOptions(), 1)
+        carved(vertices, from_behind, [witness] * 2, 1.0, SurfaceOptions(), 1)
 
 
 def test_a_hole_is_closed_and_marked_or_left_open_if_nothing_may_be_invented(meshed, tmp_path):
@@ -244,13 +247,13 @@ def test_a_hole_is_closed_and_marked_or_left_open_if_nothing_may_be_invented(mes
     middle = np.median(cloud.points, axis=0)
     off = np.linalg.norm(cloud.points - middle, axis=1)
     cell = whole["cell"]
-    keep = off > 6 * cell
+    keep = off > 4.5 * cell
     holed = replace(cloud.only(keep), completed=off[keep] > 1)
     metrics, vertices, faces = _meshed_again(folder, holed, tmp_path)
     classes = read_classed_mesh(tmp_path / "mesh.ply")[2]
     away = np.linalg.norm(vertices[faces].mean(axis=1) - middle, axis=1)
-    assert np.all(classes[away < 3 * cell] == FaceClass.CLOSED)
-    assert np.any(away < 3 * cell)
+    assert np.all(classes[away < 2 * cell] == FaceClass.CLOSED)
+    assert np.any(away < 2 * cell)
     assert np.mean(classes[away > 1.1] == FaceClass.COMPLETED) > 0.95
     assert np.mean(classes[(away > 9 * cell) & (away < 0.9)] == FaceClass.MEASURED) > 0.99
     assert metrics["closed_share"] > 0
@@ -262,5 +265,22 @@ def test_a_hole_is_closed_and_marked_or_left_open_if_nothing_may_be_invented(mes
         folder, holed, tmp_path, SurfaceOptions(close_levels=0)
     )
     away = np.linalg.norm(vertices[faces].mean(axis=1) - middle, axis=1)
-    assert np.all(away > 3 * cell)
+    assert np.all(away > 2 * cell)
     assert metrics["closed_share"] == 0
+
+
+def test_sky_is_evidence_and_what_was_completed_is_none():
+    def of(**masks):
+        depth = np.float32([[1, 2, 0]])
+        return evidence(
+            DepthMap(
+                depth=depth,
+                normals=np.zeros((1, 3, 3), np.int8),
+                confidence=np.zeros((1, 3), np.uint8),
+                **masks,
+            )
+        ).tolist()
+
+    assert of() == [[1, 2, 0]]
+    assert of(completed=np.array([[True, False, False]])) == [[0, 2, 0]]
+    assert of(sky=np.array([[False, False, True]])) == [[1, 2, np.inf]]

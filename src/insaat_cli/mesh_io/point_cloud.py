@@ -38,3 +38,12 @@ class Cloud:
             colors=self.colors[keep],
             completed=self.completed[keep],
         )
+
+    def joined(self, other: Cloud) -> Cloud:
+        """The points of both, these first."""
+        return Cloud(
+            points=np.concatenate([self.points, other.points]),
+            normals=np.concatenate([self.normals, other.normals]),
+            colors=np.concatenate([self.colors, other.colors]),
+            completed=np.concatenate([self.completed, other.completed]),
+        )

@@ -19,11 +19,10 @@ from insaat_cli.engine.scene.region_of_interest import Box, Region, region_of, s
 from insaat_cli.engine.scene.views import Scene, View, load_scene
 from insaat_cli.engine.stereo.agreement import Agreement, agreed_depth
 from insaat_cli.engine.stereo.depth_map_files import DepthMap, DepthView, read_index
-from insaat_cli.engine.surface.depth_fusion import CellGrid, neighbour_counts
+from insaat_cli.engine.surface.depth_fusion import CellGrid
 from insaat_cli.engine.working_images import load_rgb
 from insaat_cli.errors import DoNotFitError, InsaatError, StageError, UsageError
 from insaat_cli.mesh_io.ply import write_cloud
-from insaat_cli.mesh_io.point_cloud import Cloud
 from insaat_cli.pipeline.region import AUTO, FRAME, OFF, read_box
 from insaat_cli.pipeline.stage_contract import (
     Events,
@@ -55,6 +54,8 @@ class FuseOptions:
 
     views: int = 2
     """Other photos that must agree on a depth."""
+    uncontested_views: int = 1
+    """So many are enough where none contradicts it."""
     reprojection_px: float = 2.0
     relative_depth: float = 0.01
     normal_angle_deg: float = 75.0
@@ -92,9 +93,7 @@ def fuse_depth_maps(
         measured += agreed.measured
         outside += agreed.outside
         progress(0.95 * (view + 1) / len(entries))
-    spacing, cloud = grid.cell, grid.cloud(options.observations)
-    del grid  # far larger than the cloud, and what follows needs room too
-    cloud = _without_strays(cloud, spacing, options.surrounded)
+    spacing, cloud = grid.cell, grid.cloud(options.observations, options.surrounded)
     if len(cloud.points) < MIN_POINTS:
         if outside > MAX_OUTSIDE_SHARE * measured:
             raise OutsideError(inside=measured - outside, measured=measured)
@@ -152,6 +151,7 @@ def _agreements(
         if others:
             rule = Agreement(
                 views=min(options.views, len(others)),
+                uncontested_views=min(options.uncontested_views, options.views, len(others)),
                 reprojection_px=options.reprojection_px,
                 relative_depth=options.relative_depth,
                 normal_cosine=angle,
@@ -199,12 +199,6 @@ def subject_pixel(entries: list[DepthView], box: Box | None = None) -> float:
 
 def _middle(entries: list[DepthView]) -> npt.NDArray[np.float64]:
     return np.asarray(np.mean([entry.view.center for entry in entries], axis=0))
-
-
-def _without_strays(cloud: Cloud, cell: float, surrounded: int) -> Cloud:
-    if not len(cloud.points):
-        return cloud
-    return cloud.only(neighbour_counts(cloud.points, 2 * cell) >= surrounded)
 
 
 def describe_removal(region: Region, share: float) -> str:

@@ -26,7 +26,14 @@ from insaat_cli.engine.surface.mesh_cleaning import (
     remove_small_components,
     without_folds,
 )
-from insaat_cli.engine.surface.photo_consistency import Witness, ask_photos, inconsistent, peeled
+from insaat_cli.engine.surface.photo_consistency import (
+    RINGS,
+    Witness,
+    ask_photos,
+    inconsistent,
+    near_border,
+    peeled,
+)
 from insaat_cli.engine.surface.simplification import fewer_faces
 from insaat_cli.engine.working_images import load_rgb
 from insaat_cli.errors import DoNotFitError
@@ -45,6 +52,8 @@ SPARE_FACES = 4.0
 """The grid may give so many times the faces wanted: flat parts need few of them."""
 ROOM_FOR_PATCHES = 0.9
 """Share of the faces wanted that are there before what is left of holes is closed."""
+NEAREST_SHARE = 0.2
+"""Of the depth of the nearest sparse points of a photo: nothing is nearer to its camera."""
 CLOSED_BEYOND = RADIUS
 """Cells from the nearest point beyond which a face was closed: measured points reach no farther."""
 
@@ -71,7 +80,7 @@ class SurfaceOptions:
     """How far from a plane a flat part may be, in cells."""
     carve_rounds: int = 2
     """How often what the photos contradict is taken away; what it hid is then seen."""
-    island_share: float = 0.01
+    island_share: float = 0.001
     """Components smaller than this share of the largest are dropped."""
 
 
@@ -107,7 +116,7 @@ def build_surface(
     progress(0.8)
     for done in range(options.carve_rounds):
         vertices, faces, components = carved(
-            vertices, faces, witnesses(depth, images), options, threads
+            vertices, faces, witnesses(depth, images), cell, options, threads
         )
         progress(0.8 + 0.15 * (done + 1) / options.carve_rounds)
     vertices, faces = bounded(vertices, faces, int(ROOM_FOR_PATCHES * options.max_faces), threads)
@@ -175,6 +184,7 @@ def carved(
     vertices: Vertices,
     faces: Faces,
     said_by: Iterable[Witness],
+    cell: float,
     options: SurfaceOptions,
     threads: int,
 ) -> tuple[Vertices, Faces, int]:
@@ -185,6 +195,7 @@ def carved(
     said = ask_photos(vertices, faces, said_by, threads=threads)
     doubtful = inconsistent(said)[~said.contradicted]
     faces = faces[~said.contradicted]
+    doubtful &= near_border(vertices, faces, RINGS * cell, threads=threads)
     return _largest(vertices, faces[peeled(faces, doubtful)], options)
 
 
@@ -201,9 +212,22 @@ def _largest(
 
 
 def depth_maps(folder: Path) -> Iterator[tuple[View, npt.NDArray[np.float32]]]:
-    """Camera and depth of every depth map, read one at a time."""
+    """Camera and depth of every depth map, as `evidence` has it, read one at a time."""
     for entry in read_index(folder):
-        yield entry.view, DepthMap.load(folder / entry.file).depth
+        yield entry.view, evidence(DepthMap.load(folder / entry.file))
+
+
+def evidence(depth_map: DepthMap) -> npt.NDArray[np.float32]:
+    """(H, W) depth that speaks against what lies before it: measured, or infinite for sky.
+
+    What was completed is no evidence against what was measured.
+    """
+    depth = depth_map.depth
+    if depth_map.completed is not None:
+        depth = np.where(depth_map.completed, np.float32(0), depth)
+    if depth_map.sky is not None:
+        depth = np.where(depth_map.sky, np.float32(np.inf), depth)
+    return depth
 
 
 def witnesses(depth: Path, images: Path) -> Iterator[Witness]:
@@ -212,7 +236,9 @@ def witnesses(depth: Path, images: Path) -> Iterator[Witness]:
         depth_map = DepthMap.load(depth / entry.file)
         yield Witness(
             view=entry.view,
-            depth=depth_map.depth,
+            depth=evidence(depth_map),
+            near=NEAREST_SHARE * entry.near,
+            sky_known=depth_map.sky is not None,
             rgb=load_rgb(images / entry.view.name, entry.view.width, entry.view.height),
         )
 

@@ -1,5 +1,7 @@
 """Only what several views measured alike is agreed on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.engine.plane_scene import SLANTED, plane_scene, true_depth
@@ -62,3 +64,28 @@ def test_masks_of_what_was_completed_and_of_sky_are_kept(tmp_path, views):
     again = DepthMap.load(tmp_path / "both.npz")
     assert np.array_equal(again.completed, completed)
     assert np.array_equal(again.sky, sky)
+
+
+def test_one_agreeing_view_is_enough_where_none_contradicts(views):
+    maps = [true_map(view) for view in views[:3]]
+    seen_by_one = np.s_[60:150, 80:200]
+    maps[2].depth[:] = 0  # knows nothing
+    rule = Agreement(views=2, uncontested_views=1)
+    depth, _ = agreed_depth(views[0], maps[0], views[1:3], maps[1:], rule)
+    assert np.mean(depth[seen_by_one] > 0) > 0.95
+    maps[2].depth[:] = 9.0  # saw through it
+    depth, _ = agreed_depth(views[0], maps[0], views[1:3], maps[1:], rule)
+    assert np.mean(depth[seen_by_one] > 0) < 0.05
+
+
+def test_what_was_completed_contradicts_nothing_that_was_measured(views):
+    maps = [true_map(view) for view in views[:3]]
+    middle = np.s_[60:150, 80:200]
+    everywhere = np.ones(maps[2].depth.shape, bool)
+    maps[2] = replace(maps[2], depth=np.full_like(maps[2].depth, 9.0), completed=everywhere)
+    rule = Agreement(views=2, uncontested_views=1)
+    depth, _ = agreed_depth(views[0], maps[0], views[1:3], maps[1:], rule)
+    assert np.mean(depth[middle] > 0) > 0.95
+    own = replace(maps[0], completed=everywhere)
+    depth, _ = agreed_depth(views[0], own, views[1:3], maps[1:], rule)
+    assert np.mean(depth[middle] > 0) < 0.05, "but it contradicts what was completed elsewhere"

@@ -37,7 +37,10 @@ def test_cells_average_points_normals_and_colors(views):
 
 def test_neighbour_counts_find_the_stray():
     points = np.array([[0, 0, 0], [0.1, 0, 0], [0.2, 0.1, 0], [9, 9, 9]], np.float32)
-    assert neighbour_counts(points, 0.2).tolist() == [3, 3, 3, 1]
+    assert neighbour_counts(points, points, 0.2).tolist() == [3, 3, 3, 1]
+    away = np.float32([[0.1, 0.1, 0], [5, 5, 5]])
+    assert neighbour_counts(away, points, 0.2).tolist() == [3, 0]
+    assert neighbour_counts(away, points[:0], 0.2).tolist() == [0, 0]
 
 
 def test_a_cell_was_completed_where_most_of_its_weight_was(views):
@@ -63,3 +66,29 @@ def _places(view):
     v, u = np.mgrid[: depth.shape[0], : depth.shape[1]]
     rays = np.stack([u, v, np.ones_like(u)], -1) @ np.linalg.inv(view.K).T
     return (rays * depth[..., None] - view.t) @ view.R
+
+
+@pytest.mark.parametrize(("levels", "kept"), [(0, False), (2, True)])
+def test_a_surface_too_far_for_the_grid_is_kept_in_wider_cells(views, levels, kept):
+    """Cells a third of a pixel wide hold one observation each, or none."""
+    one = true_map(views[0])
+    pixel = float(np.median(one.depth)) / views[0].K[0, 0]
+    grid = CellGrid(pixel / 3, np.zeros(3))
+    grid.add(views[0], one.depth, one, np.zeros((*one.depth.shape, 3), np.uint8))
+    cloud = grid.cloud(2, 6, levels)
+    assert (len(cloud.points) > 5000) == kept
+    if kept:
+        assert np.max(np.abs(cloud.points @ SLANTED)) < 1e-2
+
+
+def test_wider_cells_add_nothing_beside_finer_points(views):
+    one = true_map(views[0])
+    pixel = float(np.median(one.depth)) / views[0].K[0, 0]
+    rgb = np.zeros((*one.depth.shape, 3), np.uint8)
+    grid = CellGrid(2 * pixel, np.zeros(3))
+    for _ in range(2):
+        grid.add(views[0], one.depth, one, rgb)
+    fine = grid.cloud(2, 6, 0)
+    behind = replace(one, depth=one.depth * np.float32(1 + 3 * pixel))  # noise: one view alone
+    grid.add(views[0], behind.depth[:2], replace(behind, depth=behind.depth[:2]), rgb)
+    assert len(grid.cloud(2, 6, 2).points) < 1.02 * len(fine.points)

@@ -44,3 +44,9 @@ def test_far_from_the_outline_nothing_is_said() -> None:
     found = background_pixels(rgb, mesh)
     deep = 30 - FRINGE + 2 * REACH_PX
     assert not found[deep : 100 - deep, deep : 120 - deep].any()
+
+
+def test_a_wall_that_goes_on_unmeasured_is_no_background() -> None:
+    rgb, mesh, fringe = scene()
+    assert not background_pixels(rgb, mesh, np.zeros_like(mesh)).any()
+    assert (background_pixels(rgb, mesh, ~mesh) == fringe).all()

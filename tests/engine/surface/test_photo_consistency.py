@@ -12,6 +12,7 @@ from insaat_cli.engine.surface.photo_consistency import (
     Witness,
     ask_photos,
     inconsistent,
+    near_border,
     peeled,
 )
 
@@ -154,3 +155,46 @@ def test_the_usual_spread_is_not_held_against_a_face() -> None:
     assert np.flatnonzero(inconsistent(said)).tolist() == [0]
     said.background_share[7] = 0.5
     assert np.flatnonzero(inconsistent(said)).tolist() == [0, 7]
+
+
+def test_sky_speaks_against_what_stands_before_it() -> None:
+    vertices, faces = with_flake(outwards=True)
+    truth = sphere()
+    maps = []
+    for view in views():
+        depth = depth_of(*truth, view)
+        maps.append((view, np.where(depth > 0, depth, np.float32(np.inf))))
+    against = contradicted(vertices, faces, maps)
+    assert against[-1]
+    assert against.sum() <= 1 + len(faces) // 20, "besides the flake only rims of the outline"
+
+
+def test_a_face_at_the_lens_of_one_camera_goes() -> None:
+    vertices, faces = sphere()
+    view = views()[3]
+    right, down, forward = view.R
+    corners = view.center + 0.01 * (forward + np.array([right, down, -right - down]))
+    added = np.concatenate([vertices, corners]).astype(np.float32)
+    more = np.concatenate([faces, [np.arange(3) + len(vertices)]]).astype(np.int32)
+    unknown = np.zeros((SIDE, SIDE), np.float32)
+    grey = np.full((SIDE, SIDE, 3), 128, np.uint8)
+    for near, gone in ((0.0, False), (0.3, True)):
+        witnesses = [Witness(view=one, depth=unknown, rgb=grey, near=near) for one in views()]
+        said = ask_photos(added, more, witnesses).contradicted
+        assert said[-1] == gone
+        assert not said[:-1].any()
+
+
+def test_fringes_are_as_wide_as_they_are_and_not_so_many_faces() -> None:
+    x, y = np.meshgrid(np.arange(21.0), np.arange(21.0))
+    vertices = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], 1).astype(np.float32)
+    at = np.arange(20)[:, None] * 21 + np.arange(20)
+    corners = at.ravel()[:, None] + np.array([[0, 1, 21], [1, 22, 21]])[:, None]
+    faces = corners.reshape(-1, 3).astype(np.int32)
+    near = near_border(vertices, faces, 3.0)
+    middle = vertices[faces].mean(axis=1)
+    from_edge = np.minimum(middle[:, :2], 20 - middle[:, :2]).min(axis=1)
+    assert np.all(near[from_edge < 2.8])
+    assert not near[from_edge > 3.1].any()
+    closed_vertices, closed = sphere()
+    assert not near_border(closed_vertices, closed, 9.0).any()

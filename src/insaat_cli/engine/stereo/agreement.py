@@ -26,6 +26,8 @@ class Agreement:
 
     views: int = 2
     """Other views that must agree."""
+    uncontested_views: int = 2
+    """So many are enough where no view contradicts."""
     reprojection_px: float = 1.5
     relative_depth: float = 0.01
     normal_cosine: float = 0.5
@@ -38,7 +40,10 @@ def agreed_depth(
     other_maps: Sequence[DepthMap],
     rule: Agreement,
 ) -> tuple[Map, npt.NDArray[np.uint8]]:
-    """Depth of `view` averaged with the neighbours that agree, 0 where too few do, and how many."""
+    """Depth of `view` averaged with the neighbours that agree, 0 where too few do, and how many.
+
+    What a neighbour completed contradicts nothing that was measured.
+    """
     shape = depth_map.depth.shape
     agreeing, against = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
     ratios = np.zeros(shape, np.float32)
@@ -47,15 +52,23 @@ def agreed_depth(
         rotation = other.R @ view.R.T
         shift = other.t - rotation @ view.t
         _ask(
-            depth_map.depth, depth_map.normals, K, one.depth, one.normals,
+            depth_map.depth, depth_map.normals, completed_pixels(depth_map), K,
+            one.depth, one.normals, completed_pixels(one),
             np.column_stack([rotation, shift]).astype(np.float32),
             intrinsics_of(other).astype(np.float32),
             np.float32(rule.reprojection_px), np.float32(rule.relative_depth),
             np.float32(rule.normal_cosine), agreeing, against, ratios,
         )  # fmt: skip
     believed = (agreeing >= rule.views) & (agreeing > against)
+    believed |= (agreeing >= rule.uncontested_views) & (against == 0)
     mean = depth_map.depth * (1 + ratios) / (1 + agreeing.astype(np.float32))
     return np.where(believed, mean, np.float32(0)), np.where(believed, agreeing, np.uint8(0))
+
+
+def completed_pixels(depth_map: DepthMap) -> npt.NDArray[np.bool_]:
+    """(height, width): which depths were completed, not measured."""
+    completed = depth_map.completed
+    return np.zeros(depth_map.depth.shape, bool) if completed is None else completed
 
 
 def intrinsics_of(view: View) -> Floats:
@@ -65,7 +78,7 @@ def intrinsics_of(view: View) -> Floats:
 
 @njit(nogil=True, cache=True, fastmath=True)
 def _ask(  # type: ignore[no-untyped-def]  # noqa: C901 - one loop, kept in one piece for speed
-    depth, normals, K, other_depth, other_normals, to_other, other_K,
+    depth, normals, completed, K, other_depth, other_normals, other_completed, to_other, other_K,
     reprojection_px, relative_depth, normal_cosine, agreeing, against, ratios,
 ):  # fmt: skip
     """Add what one neighbour says of every depth: how many agree, how many contradict, and the sum
@@ -116,7 +129,7 @@ def _ask(  # type: ignore[no-untyped-def]  # noqa: C901 - one loop, kept in one 
                     seen *= bend
             difference = (seen - there_z) * inverse
             if difference > np.float32(3) * relative_depth:
-                against[v, u] += 1
+                against[v, u] += completed[v, u] or not other_completed[b, a]
                 continue
             nx = np.float32(normals[v, u, 0])
             ny = np.float32(normals[v, u, 1])

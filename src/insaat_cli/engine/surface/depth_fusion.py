@@ -8,13 +8,14 @@ not on the number of photos.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
 from insaat_cli.engine.scene.views import Floats, View
-from insaat_cli.engine.stereo.agreement import intrinsics_of
+from insaat_cli.engine.stereo.agreement import completed_pixels, intrinsics_of
 from insaat_cli.engine.stereo.depth_map_files import DepthMap
 from insaat_cli.mesh_io.point_cloud import Cloud
 
@@ -26,6 +27,8 @@ EMPTY = -1
 ROWS_AT_ONCE = 1 << 18
 FULLEST = 0.6
 """The hash table doubles beyond this share."""
+LEVELS = 2
+"""How often cells with too few observations join."""
 COMPLETED_SHARE = 0.5
 """A cell was completed where more than this share of its weight was."""
 
@@ -63,20 +66,56 @@ class CellGrid:
             self._keys, self._numbers, self._sums, self._count,
         )  # fmt: skip
 
-    def cloud(self, observations: int) -> Cloud:
-        """The mean of every cell with at least this many observations, in a fixed order."""
+    def cloud(self, observations: int, surrounded: int = 0, levels: int = LEVELS) -> Cloud:
+        """The mean of every cell with at least so many observations, in a fixed order.
+
+        A point needs `surrounded` points nearby, itself too. Cells that fall short of either, on
+        surfaces far from the cameras above all, join into cells twice as wide, `levels` times, and
+        count there wherever no finer point is near.
+        """
         filled = np.flatnonzero(self._keys != EMPTY)
-        filled = filled[self._sums[self._numbers[filled], 10] >= observations]
         filled = filled[np.argsort(self._keys[filled])]
+        numbers = self._numbers[filled]
+        enough = np.flatnonzero(self._sums[numbers, 10] >= observations)
+        cloud = self._cloud_of(self._sums, numbers[enough])
+        keep = neighbour_counts(cloud.points, cloud.points, 2 * self.cell) >= surrounded
+        cloud = cloud.only(keep)
+        rest = np.ones(len(filled), bool)
+        rest[enough[keep]] = False
+        keys, sums = self._keys[filled[rest]], self._sums[numbers[rest]]
+        for level in range(1, levels + 1):
+            keys, sums = _joined(keys, sums)
+            coarse, rest = self._coarser(cloud, sums, observations, surrounded, 2**level)
+            cloud = cloud.joined(coarse)
+            keys, sums = keys[rest], sums[rest]
+        return cloud
+
+    def _coarser(
+        self, fine: Cloud, sums: Map, observations: int, surrounded: int, width: int
+    ) -> tuple[Cloud, npt.NDArray[np.bool_]]:
+        """Points of the cells `width` fine ones wide, and which of them may join once more."""
+        side = width * self.cell
+        rest = np.ones(len(sums), bool)
+        enough = np.flatnonzero(sums[:, 10] >= observations)
+        cloud = self._cloud_of(sums, enough)
+        alone = neighbour_counts(cloud.points, fine.points, side) == 0
+        rest[enough[~alone]] = False
+        together = np.concatenate([fine.points, cloud.points[alone]])
+        keep = np.zeros(len(enough), bool)
+        keep[alone] = neighbour_counts(cloud.points[alone], together, 2 * side) >= surrounded
+        rest[enough[keep]] = False
+        return cloud.only(keep), rest
+
+    def _cloud_of(self, all_sums: Map, rows: npt.NDArray[np.integer[Any]]) -> Cloud:
         cloud = Cloud(
-            points=np.empty((len(filled), 3), np.float32),
-            normals=np.empty((len(filled), 3), np.float32),
-            colors=np.empty((len(filled), 3), np.uint8),
-            completed=np.zeros(len(filled), bool),
+            points=np.empty((len(rows), 3), np.float32),
+            normals=np.empty((len(rows), 3), np.float32),
+            colors=np.empty((len(rows), 3), np.uint8),
+            completed=np.zeros(len(rows), bool),
         )
-        for first in range(0, len(filled), ROWS_AT_ONCE):
+        for first in range(0, len(rows), ROWS_AT_ONCE):
             part = slice(first, first + ROWS_AT_ONCE)
-            sums = self._sums[self._numbers[filled[part]]]
+            sums = all_sums[rows[part]]
             sums /= np.maximum(sums[:, :1], np.float32(1e-20))
             length = np.linalg.norm(sums[:, 4:7], axis=1, keepdims=True)
             cloud.points[part] = sums[:, 1:4] + self.origin.astype(np.float32)
@@ -86,10 +125,18 @@ class CellGrid:
         return cloud
 
 
-def completed_pixels(depth_map: DepthMap) -> npt.NDArray[np.bool_]:
-    """(height, width): which depths were completed from their surroundings, not measured."""
-    completed = depth_map.completed
-    return np.zeros(depth_map.depth.shape, bool) if completed is None else completed
+def _joined(keys: npt.NDArray[np.int64], sums: Map) -> tuple[npt.NDArray[np.int64], Map]:
+    """Keys and sums of the cells twice as wide that hold these."""
+    if not len(keys):
+        return keys, sums
+    low = (1 << CELL_BITS) - 1
+    parents = np.zeros_like(keys)
+    for axis in (2, 1, 0):
+        index = (keys >> (axis * CELL_BITS)) & low
+        parents = (parents << CELL_BITS) | (index >> 1)
+    order = np.argsort(parents, kind="stable")
+    starts = np.flatnonzero(np.diff(parents[order], prepend=-1))
+    return parents[order[starts]], np.add.reduceat(sums[order], starts, axis=0)
 
 
 @njit(inline="always")
@@ -162,17 +209,27 @@ def _add_pixels(  # type: ignore[no-untyped-def]
     return count
 
 
-def neighbour_counts(points: Map, cell: float) -> npt.NDArray[np.int64]:
-    """For every point how many points lie in the 27 cells of side `cell` around it, itself too."""
-    index = np.floor((points - points.min(0)) / cell).astype(np.int64) + 1
-    shape = index.max(0) + 2
-    keys = (index[:, 0] * shape[1] + index[:, 1]) * shape[2] + index[:, 2]
-    cells, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    total = np.zeros(len(cells), np.int64)
+def neighbour_counts(at: Map, points: Map, cell: float) -> npt.NDArray[np.int64]:
+    """For every place `at` how many of `points` lie in the 27 cells of side `cell` around it."""
+    if not len(at) or not len(points):
+        return np.zeros(len(at), np.int64)
+    low = np.minimum(at.min(0), points.min(0))
+    high = np.maximum(at.max(0), points.max(0))
+    shape = np.floor((high - low) / cell).astype(np.int64) + 3
+    cells, counts = np.unique(_cell_keys(points, low, cell, shape), return_counts=True)
+    asked, inverse = np.unique(_cell_keys(at, low, cell, shape), return_inverse=True)
+    total = np.zeros(len(asked), np.int64)
     for dx in (-1, 0, 1):
         for dy in (-1, 0, 1):
             for dz in (-1, 0, 1):
-                wanted = cells + (dx * shape[1] + dy) * shape[2] + dz
+                wanted = asked + (dx * shape[1] + dy) * shape[2] + dz
                 place = np.minimum(np.searchsorted(cells, wanted), len(cells) - 1)
                 total += np.where(cells[place] == wanted, counts[place], 0)
-    return np.asarray(total[inverse])
+    return np.asarray(total[inverse.reshape(-1)])
+
+
+def _cell_keys(
+    points: Map, low: Map, cell: float, shape: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    index = np.floor((points - low) / cell).astype(np.int64) + 1
+    return np.asarray((index[:, 0] * shape[1] + index[:, 1]) * shape[2] + index[:, 2])

@@ -125,7 +125,10 @@ def surrounded(
 def free_space(
     points: Floats, maps: Iterable[tuple[View, npt.NDArray[np.float32]]], views: int
 ) -> Mask:
-    """Which points at least `views` depth maps saw through; maps are read one at a time."""
+    """Which points at least `views` depth maps saw through; maps are read one at a time.
+
+    Depth is 0 where unknown, and infinite where there is nothing but sky.
+    """
     against = np.zeros(len(points), np.int32)
     if not len(points):
         return against > 0

@@ -20,15 +20,22 @@ LIKE_BACKGROUND = 0.25
 
 
 def background_pixels(
-    rgb: npt.NDArray[np.uint8], mesh: npt.NDArray[np.bool_]
+    rgb: npt.NDArray[np.uint8],
+    mesh: npt.NDArray[np.bool_],
+    behind: npt.NDArray[np.bool_] | None = None,
 ) -> npt.NDArray[np.bool_]:
-    """Which pixels (H, W) of a photo (H, W, 3) that see the mesh show what lies behind it."""
+    """Which pixels (H, W) of a photo (H, W, 3) that see the mesh show what lies behind it.
+
+    Only what is `behind` (H, W) is background; None: all that lies beyond the outline is. A wall
+    that goes on where it could not be measured looks like its own fringe, and is no background.
+    """
     color = rgb.astype(np.float32)
     size = 2 * REACH_PX + 1
     inner = cv2.erode(mesh.astype(np.uint8), np.ones((size, size), np.uint8), borderValue=1).astype(
         bool
     )
-    beyond, beyond_weight = _mean(color, _outside(mesh), size)
+    outside = _outside(mesh)
+    beyond, beyond_weight = _mean(color, outside if behind is None else outside & behind, size)
     within, within_weight = _mean(color, inner, 2 * size + 1)
     contrast = np.linalg.norm(beyond - within, axis=2)
     difference = np.linalg.norm(color - beyond, axis=2)

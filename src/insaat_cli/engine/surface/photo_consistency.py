@@ -16,13 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from insaat_cli.engine.bounded_map import in_order
 from insaat_cli.engine.render.raster import rasterize
 from insaat_cli.engine.scene.views import View
-from insaat_cli.engine.surface.outline import background_pixels
+from insaat_cli.engine.surface.outline import REACH_PX, background_pixels
 
 Vertices = npt.NDArray[np.float32]
 Faces = npt.NDArray[np.int32]
@@ -65,9 +67,13 @@ class Witness:
 
     view: View
     depth: Depth
-    """(H, W); 0 where unknown."""
+    """(H, W); 0 where unknown, infinite where there is nothing but sky."""
     rgb: npt.NDArray[np.uint8]
     """(H, W, 3)."""
+    near: float = 0.0
+    """Nothing is nearer to the camera (world units): what would be is looked through."""
+    sky_known: bool = False
+    """Whether all sky is marked as such: what is unknown then is a surface that goes on."""
 
 
 def ask_photos(
@@ -79,6 +85,7 @@ def ask_photos(
     """
     pro, con, beside = (np.zeros(len(faces), np.int64) for _ in range(3))
     views_against, facing = (np.zeros(len(faces), np.int32) for _ in range(2))
+    in_the_way = np.zeros(len(faces), bool)
     sums = np.zeros((2, len(faces), 3))
     with ThreadPoolExecutor(threads) as pool:
         ask = partial(_ask, vertices, faces)
@@ -87,13 +94,14 @@ def ask_photos(
             con[said.faces] += said.con
             beside[said.faces] += said.beside
             views_against[said.faces] += said.con > said.pro
+            in_the_way[said.faces] |= said.near
             facing[said.shown] += 1
             sums[0, said.shown] += said.color
             sums[1, said.shown] += said.color**2
     count = np.maximum(facing, 1)[:, None]
     variance = np.maximum(sums[1] / count - (sums[0] / count) ** 2, 0).mean(axis=1)
     return Evidence(
-        contradicted=(con > pro) & (views_against >= MIN_VIEWS),
+        contradicted=((con > pro) & (views_against >= MIN_VIEWS)) | in_the_way,
         color_spread=np.sqrt(variance).astype(np.float32),
         background_share=(beside / np.maximum(pro + con, 1)).astype(np.float32),
     )
@@ -110,6 +118,8 @@ class _Said:
     """(S,) pixels for the face; so are `con`, against it, and `beside`, at an outline."""
     con: npt.NDArray[np.int64]
     beside: npt.NDArray[np.int64]
+    near: npt.NDArray[np.bool_]
+    """(S,) which faces are nearer to the camera than anything that it measured."""
     shown: npt.NDArray[np.int64]
     """(M,) the faces whose color can be judged."""
     color: npt.NDArray[np.float64]
@@ -123,7 +133,10 @@ def _ask(vertices: Vertices, faces: Faces, witness: Witness) -> _Said:
     speaks_for &= witness.depth[seen.where] <= (1 + LOOKED_THROUGH) * seen.depth
     pro = np.bincount(seen.place[speaks_for], minlength=count)
     con = np.bincount(seen.place[~speaks_for], minlength=count)
-    at_background = background_pixels(witness.rgb, seen.where)[seen.where]
+    behind = _behind(seen, witness.depth) if witness.sky_known else None
+    near = np.zeros(count, bool)
+    near[seen.place[seen.depth < witness.near]] = True
+    at_background = background_pixels(witness.rgb, seen.where, behind)[seen.where]
     shown = np.flatnonzero(seen.cosine > MIN_COSINE)
     rgb = witness.rgb[seen.where]
     totals = [np.bincount(seen.place, rgb[:, channel], count)[shown] for channel in range(3)]
@@ -132,9 +145,19 @@ def _ask(vertices: Vertices, faces: Faces, witness: Witness) -> _Said:
         pro=pro,
         con=con,
         beside=np.bincount(seen.place[at_background], minlength=count),
+        near=near,
         shown=seen.faces[shown],
         color=np.stack(totals, axis=1) / (pro + con)[shown, None],
     )
+
+
+def _behind(seen: _Seen, depth: Depth) -> npt.NDArray[np.bool_]:
+    """Which pixels (H, W) show sky, or a surface farther away than the mesh beside them."""
+    beside = np.zeros(depth.shape, np.float32)
+    beside[seen.where] = seen.depth
+    size = 4 * REACH_PX + 1
+    farthest = cv2.dilate(beside, np.ones((size, size), np.uint8))
+    return np.asarray(depth > (1 + LOOKED_THROUGH) * farthest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +205,29 @@ def inconsistent(evidence: Evidence) -> npt.NDArray[np.bool_]:
     usual = float(np.median(known)) if len(known) else 0.0
     differs = spread > max(MIN_SPREAD, SPREAD_RATIO * usual)
     return np.asarray(differs | (evidence.background_share > MAX_BACKGROUND))
+
+
+def near_border(
+    vertices: Vertices, faces: Faces, reach: float, *, threads: int = 1
+) -> npt.NDArray[np.bool_]:
+    """Which faces (F,) have their middle within `reach` (world units) of an open edge of the mesh.
+
+    In flat parts a face is many cells wide: rings of faces alone would peel off a whole roof.
+    """
+    edges = np.stack([faces, np.roll(faces, -1, axis=1)], axis=-1).reshape(-1, 2)
+    ordered = np.sort(edges, axis=1).astype(np.int64)
+    _, inverse, counts = np.unique(
+        ordered[:, 0] << 32 | ordered[:, 1], return_inverse=True, return_counts=True
+    )
+    border = edges[counts[inverse.reshape(-1)] == 1]
+    if not len(border):
+        return np.zeros(len(faces), bool)
+    ends = vertices[border]
+    places = np.concatenate([ends[:, 0], ends.mean(axis=1)])
+    distance, _ = cKDTree(places).query(
+        vertices[faces].mean(axis=1), distance_upper_bound=reach, workers=threads
+    )
+    return np.asarray(np.isfinite(distance))
 
 
 def peeled(
