@@ -190,6 +190,7 @@ class JobRun:
         )
         path = self.folder / "request.json"
         request.write(path)
+        self._check()  # who was stopped for long while it fetched has lost the job
         child = ChildProcess(
             ChildSpec(
                 # -P: what lies in the working directory must never be imported.
