@@ -43,7 +43,7 @@ CREDENTIAL = re.compile(
     r"|INSAAT_BROKER",  # an address that may hold a password
     re.IGNORECASE,
 )
-URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@]*:[^/\s]*@.*", re.IGNORECASE)
+URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@]*:[^/\s]*@", re.IGNORECASE)
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -69,7 +69,12 @@ class ChildSpec:
 
 def is_credential(name: str, value: str) -> bool:
     """Whether a variable of the environment holds a secret, or says where one is."""
-    return bool(CREDENTIAL.fullmatch(name) or URL_WITH_PASSWORD.fullmatch(value))
+    return bool(CREDENTIAL.fullmatch(name)) or has_password(value)
+
+
+def has_password(text: str) -> bool:
+    """Whether there is an address with a password in it."""
+    return URL_WITH_PASSWORD.search(text) is not None
 
 
 def child_environment(inherited: Mapping[str, str], threads: int) -> dict[str, str]:

@@ -72,6 +72,36 @@ def test_nor_does_it_in_the_memory_of_the_worker_where_it_is_no_root(
     assert found["secrets"] == []
 
 
+BEGIN_AGAIN = """
+import os, sys
+from pathlib import Path
+from insaat_cli.remote.worker.credentials import begin_again_without_credentials, take_credentials
+
+begin_again_without_credentials()
+take_credentials()
+shown = [Path("/proc/self", name).read_bytes().decode() for name in ("cmdline", "environ")]
+print("s3cret" in "".join(shown), os.environ["MY_PASSWORD"], *sys.argv[1:])
+"""
+
+
+@linux
+@pytest.mark.parametrize("password", ["s3cret", "s3cret\udcff"], ids=["plain", "no text"])
+def test_passwords_in_arguments_and_variables_are_kept_and_not_shown(
+    password: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "worker.py"
+    script.write_text(BEGIN_AGAIN)
+    words = ["worker", "--broker=amqp://us:s3cret@rabbit/", "--x", "redis://:s3cret@redis:1/0"]
+    ran = subprocess.run(
+        [sys.executable, str(script), *words],
+        env={**os.environ, "MY_PASSWORD": password, "PYTHONIOENCODING": "utf-8:surrogateescape"},
+        capture_output=True,
+        check=False,
+    )
+    said = ran.stdout.decode("utf-8", "surrogateescape")
+    assert said.split() == ["False", password, *words], ran.stderr
+
+
 @linux
 def test_a_stage_may_call_where_the_operator_says_so(
     s3_address: S3Address, seaweed: SeaweedServer, tmp_path: Path

@@ -1,9 +1,9 @@
 """Credentials of a worker, out of reach of the stages that it runs.
 
-A stage is a process of the same user, and Linux shows such a process the environment with which
-every other was started. So a worker that was started with credentials begins again without them:
-the same program in the same process, to which a file in memory hands them on. They then lie in its
-own memory only, and the kernel is told to show that to nobody without CAP_SYS_PTRACE.
+A stage is a process of the same user, and Linux shows such a process the environment and arguments
+with which every other was started. So a worker that was started with credentials begins again
+without them: the same program in the same process, to which a file in memory hands them on. They
+then lie in its own memory only, which the kernel shows to nobody without CAP_SYS_PTRACE.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import os
 import sys
 from contextlib import suppress
 
-from insaat_cli.runner.process import is_credential
+from insaat_cli.runner.process import has_password, is_credential
 
 FD_VARIABLE = "INSAAT_CREDENTIALS_FD"
+HIDDEN = "hidden"
+"""What others see instead of an argument with a password."""
 PR_SET_DUMPABLE = 4
 
 
@@ -24,14 +26,18 @@ def begin_again_without_credentials() -> None:
 
     Returns where there is nothing to hide, or nobody from whom it could be."""
     secrets = {name: value for name, value in os.environ.items() if is_credential(name, value)}
-    if sys.platform != "linux" or FD_VARIABLE in os.environ or not secrets:
+    command = sys.orig_argv
+    places = range(1 - len(command), 0)
+    words = {place: command[place] for place in places if has_password(command[place])}
+    if sys.platform != "linux" or FD_VARIABLE in os.environ or not (secrets or words):
         return
     file = os.memfd_create("credentials", 0)
     with os.fdopen(os.dup(file), "w", encoding="utf-8", errors="surrogateescape") as stream:
-        json.dump(secrets, stream)
+        json.dump({"environment": secrets, "arguments": sorted(words.items())}, stream)
     os.lseek(file, 0, os.SEEK_SET)
     kept = {name: value for name, value in os.environ.items() if name not in secrets}
-    os.execve(sys.executable, sys.orig_argv, {**kept, FD_VARIABLE: str(file)})  # noqa: S606
+    shown = [HIDDEN if has_password(word) else word for word in command]
+    os.execve(sys.executable, shown, {**kept, FD_VARIABLE: str(file)})  # noqa: S606
 
 
 def take_credentials() -> None:
@@ -42,8 +48,11 @@ def take_credentials() -> None:
     if descriptor is None:
         return
     with os.fdopen(int(descriptor), encoding="utf-8", errors="surrogateescape") as stream:
-        # They are put into memory of this process; what the kernel shows stays as it was.
-        os.environ.update(json.load(stream))
+        found = json.load(stream)
+    # They are put into memory of this process; what the kernel shows stays as it was.
+    os.environ.update(found["environment"])
+    for index, word in found["arguments"]:
+        sys.argv[index] = word
 
 
 def _hide_memory() -> None:
