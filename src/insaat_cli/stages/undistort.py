@@ -81,7 +81,7 @@ def _undistort(source: Path, target: Path, view: PinholeView, quality: int) -> N
     if picture is None:
         raise StageError(f"{source.name} cannot be read", hint="rerun with --from resize")
     straight = cv2.remap(
-        picture, view.map_x, view.map_y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE
+        picture, view.map_x, view.map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     kept = read_mask(source, picture.shape[1], picture.shape[0])
     if kept is not None:

@@ -31,16 +31,25 @@ def background_pixels(
     """
     color = rgb.astype(np.float32)
     size = 2 * REACH_PX + 1
+    wide = 2 * size + 1
     inner = cv2.erode(mesh.astype(np.uint8), np.ones((size, size), np.uint8), borderValue=1).astype(
         bool
     )
-    outside = _outside(mesh)
-    beyond, beyond_weight = _mean(color, outside if behind is None else outside & behind, size)
-    within, within_weight = _mean(color, inner, 2 * size + 1)
-    contrast = np.linalg.norm(beyond - within, axis=2)
-    difference = np.linalg.norm(color - beyond, axis=2)
-    known = mesh & (beyond_weight > 0) & (within_weight > 0) & (contrast > MIN_CONTRAST)
-    return np.asarray(known & (difference < LIKE_BACKGROUND * contrast))
+    beyond_mesh = _outside(mesh) if behind is None else _outside(mesh) & behind
+    outside = beyond_mesh.astype(np.float32)
+    share_beyond = np.asarray(cv2.blur(outside, (size, size)))
+    share_within = np.asarray(cv2.blur(inner.astype(np.float32), (wide, wide)))
+    near = np.nonzero(mesh & (share_beyond > 0) & (share_within > 0))  # few: only they are asked
+    beyond = _sum(color, outside, size)[near] / np.maximum(share_beyond[near], 1e-6)[:, None]
+    within = (
+        _sum(color, inner.astype(np.float32), wide)[near]
+        / np.maximum(share_within[near], 1e-6)[:, None]
+    )
+    contrast = np.linalg.norm(beyond - within, axis=1)
+    difference = np.linalg.norm(color[near] - beyond, axis=1)
+    result = np.zeros(mesh.shape, bool)
+    result[near] = (contrast > MIN_CONTRAST) & (difference < LIKE_BACKGROUND * contrast)
+    return result
 
 
 def _outside(mesh: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -50,11 +59,8 @@ def _outside(mesh: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return np.asarray(field[1:-1, 1:-1] == 2)
 
 
-def _mean(
-    color: npt.NDArray[np.float32], where: npt.NDArray[np.bool_], size: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Mean color of the pixels `where` in a window of side `size`, and their share of it."""
-    weight = where.astype(np.float32)
-    share = np.asarray(cv2.blur(weight, (size, size)), np.float32)
-    total = cv2.blur(color * weight[..., None], (size, size))
-    return np.asarray(total / np.maximum(share, 1e-6)[..., None], np.float32), share
+def _sum(
+    color: npt.NDArray[np.float32], weight: npt.NDArray[np.float32], size: int
+) -> npt.NDArray[np.float32]:
+    """Color of the pixels with a weight in a window of side `size`, over all its pixels."""
+    return np.asarray(cv2.blur(color * weight[..., None], (size, size)), np.float32)
