@@ -27,7 +27,16 @@ def test_duration(seconds: float, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size_bytes", "words"), [(0, "0 MB"), (840_000_000, "840 MB"), (1_340_000_000, "1.3 GB")]
+    ("size_bytes", "words"),
+    [
+        (0, "0 MB"),
+        (1, "1 kB"),
+        (11_800, "12 kB"),
+        (999_000, "999 kB"),
+        (999_001, "1 MB"),
+        (840_000_000, "840 MB"),
+        (1_340_000_000, "1.3 GB"),
+    ],
 )
 def test_size(size_bytes: int, words: str) -> None:
     assert size(size_bytes) == words

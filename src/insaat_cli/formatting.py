@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable
 
+KILOBYTE = 1_000
 MEGABYTE = 1_000_000
 GIGABYTE = 1_000_000_000
 ADDRESS_WITH_LOGIN = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s'\"]*@", re.IGNORECASE)
@@ -38,9 +39,12 @@ def counted(count: int, singular: str, plural: str = "") -> str:
 
 
 def size(size_bytes: float) -> str:
-    """`840 MB`, `1.3 GB` (decimal, as disks and memory budgets are given)."""
+    """`12 kB`, `840 MB`, `1.3 GB` (decimal, as disks and memory budgets are given)."""
     if size_bytes >= GIGABYTE:
         return f"{size_bytes / GIGABYTE:.1f} GB"
+    kilobytes = math.ceil(size_bytes / KILOBYTE)
+    if 0 < kilobytes < KILOBYTE:
+        return f"{kilobytes} kB"
     return f"{size_bytes / MEGABYTE:.0f} MB"
 
 
