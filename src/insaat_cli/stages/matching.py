@@ -28,6 +28,12 @@ from insaat_cli.pipeline.stage_contract import (
     run_stage,
 )
 
+LOOK_ALIKES = (
+    "several things in these photos look the same (chairs, doors, pictures), and matches "
+    "contradict each other: check that the model is not folded; photos that show two of them at "
+    "once help, and so does moving or covering one"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class MatchingOptions:
@@ -59,7 +65,7 @@ def match_photos(
         PairOptions(neighbours=options.neighbours),
         lambda share: events.progress(CHOOSING_SHARE * share),
     )
-    match_pairs(
+    alike = match_pairs(
         database,
         photos,
         pairs,
@@ -76,6 +82,8 @@ def match_photos(
         )
     matched = {photo for pair in inliers for photo in pair}
     alone = [photo.source for index, photo in enumerate(photos) if index not in matched]
+    if alike.doubtful:
+        events.warning(LOOK_ALIKES)
     if alone:
         events.warning(f"no other photo matches {some_of(alone)}")
     return {
@@ -86,6 +94,7 @@ def match_photos(
         if len(photos) <= EXHAUSTIVE_MAX
         else "order, GPS and global descriptors",
         "verified_pairs": len(inliers),
+        "look_alike_pairs": [[photos[k - 1].source for k in pair] for pair in alike.refused],
         "inliers_median": int(statistics.median(inliers.values())),
         "unmatched": alone,
     }

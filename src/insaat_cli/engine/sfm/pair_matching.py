@@ -12,6 +12,7 @@ import numpy.typing as npt
 from insaat_cli.engine.colmap.database import open_database
 from insaat_cli.engine.sfm import pair_selection as choose
 from insaat_cli.engine.sfm.feature_database import Progress, read_largest
+from insaat_cli.engine.sfm.look_alikes import LookAlikes, refuse_look_alikes
 from insaat_cli.engine.sfm.mapping_backend import SEED, MappingBackend
 from insaat_cli.engine.sfm.pair_selection import Pair
 from insaat_cli.engine.sfm.working_photos import WorkingPhoto
@@ -104,9 +105,9 @@ def match_pairs(
     guided: bool,
     threads: int,
     progress: Progress,
-) -> None:
+) -> LookAlikes:
     """Match and verify `pairs` (positions from 0) in `database`; `guided` once more along the
-    epipolar lines that were found."""
+    epipolar lines that were found. Pairs that only look alike are refused, and returned."""
     first_share = 1 - GUIDED_SHARE if guided else 1.0
     backend.match(
         database,
@@ -114,15 +115,15 @@ def match_pairs(
         threads=threads,
         progress=lambda share: progress(first_share * share),
     )
-    if not guided:
-        return
-    # Its compiler takes 60 MB, and most runs never come here.
-    from insaat_cli.engine.sfm.guided_matching import match_again
+    if guided:
+        # Its compiler takes 60 MB, and most runs never come here.
+        from insaat_cli.engine.sfm.guided_matching import match_again
 
-    for start in range(0, len(pairs), GUIDED_PAIRS_AT_ONCE):
-        part = pairs[start : start + GUIDED_PAIRS_AT_ONCE]
-        match_again(database, part, threads=threads)
-        progress(first_share + GUIDED_SHARE * (start + len(part)) / len(pairs))
+        for start in range(0, len(pairs), GUIDED_PAIRS_AT_ONCE):
+            part = pairs[start : start + GUIDED_PAIRS_AT_ONCE]
+            match_again(database, part, threads=threads)
+            progress(first_share + GUIDED_SHARE * (start + len(part)) / len(pairs))
+    return refuse_look_alikes(database)
 
 
 def inliers_of_pairs(database: Path) -> dict[Pair, int]:
