@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -82,6 +83,24 @@ time.sleep(60)
     with running(code) as (outer, first):
         first.send_signal(number)
         assert outer.wait(20) == 42
+
+
+SPYING = """
+shown = open("/proc/1/environ", "rb").read()
+links = [os.readlink(f"/proc/1/fd/{name}") for name in os.listdir("/proc/1/fd")]
+files = [link for link in links if "credentials" in link]
+print(b"s3cret" in shown, files, os.environ["MY_PASSWORD"])
+return 0
+"""
+
+
+def test_the_first_process_holds_no_credentials_of_a_worker() -> None:
+    environment = {**os.environ, "MY_PASSWORD": "s3cret"}
+    ran = subprocess.run(
+        [*contained(SPYING), "worker"],
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ran.stdout == "False [] s3cret\n", ran.stderr
 
 
 def test_a_child_that_is_killed_is_an_exit_code() -> None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 
 FROM_TERMINAL = 128
 """SI_KERNEL: the terminal sends Ctrl-C and the like to the child, too."""
+OPEN_FILES = 1024
 OWN_FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
 
 
@@ -34,6 +35,7 @@ def leave_the_waiting_to_the_parent() -> None:
     if child == 0:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return
+    os.closerange(3, OPEN_FILES)  # what the child was handed is none of the parent's business
     while (code := _ended(child)) is None:
         came = signal.sigwaitinfo(signals)
         if came.si_signo != signal.SIGCHLD and came.si_code != FROM_TERMINAL:

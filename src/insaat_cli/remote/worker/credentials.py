@@ -24,12 +24,15 @@ PR_SET_DUMPABLE = 4
 def begin_again_without_credentials() -> None:
     """Replace this process by itself, started without credentials, where it was started with some.
 
-    Returns where there is nothing to hide, or nobody from whom it could be."""
+    Returns where there is nothing to hide in what is shown; the memory is hidden then."""
     secrets = {name: value for name, value in os.environ.items() if is_credential(name, value)}
     command = sys.orig_argv
     places = range(1 - len(command), 0)
     words = {place: command[place] for place in places if has_password(command[place])}
-    if sys.platform != "linux" or FD_VARIABLE in os.environ or not (secrets or words):
+    if sys.platform != "linux":
+        return
+    if FD_VARIABLE in os.environ or not (secrets or words):
+        _hide_memory()
         return
     file = os.memfd_create("credentials", 0)
     with os.fdopen(os.dup(file), "w", encoding="utf-8", errors="surrogateescape") as stream:
@@ -41,10 +44,8 @@ def begin_again_without_credentials() -> None:
 
 
 def take_credentials() -> None:
-    """Read what `begin_again_without_credentials` left, and keep it from others."""
+    """Read what `begin_again_without_credentials` left."""
     descriptor = os.environ.pop(FD_VARIABLE, None)
-    if sys.platform == "linux":
-        _hide_memory()
     if descriptor is None:
         return
     with os.fdopen(int(descriptor), encoding="utf-8", errors="surrogateescape") as stream:
