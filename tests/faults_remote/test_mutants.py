@@ -23,6 +23,7 @@ from insaat_cli.remote.queue import (
     state_writes,
     watch,
 )
+from insaat_cli.remote.queue.job_state import UnreadableStateError
 from insaat_cli.remote.worker import job_run
 from tests.remote.simulation import Network
 from tests.remote.story import play
@@ -156,7 +157,7 @@ def stories_until_caught() -> int | None:
         try:
             play(seed, GENTLE, 3, gentle=True)
             play(seed, CHAOS, 3)
-        except Exception:  # a promise broken, or a state that nobody can read any more
+        except (AssertionError, UnreadableStateError):
             return seed + 1
     return None
 

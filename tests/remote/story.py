@@ -226,6 +226,8 @@ class Story:
 
 
 class Silent:
+    is_needed = False
+
     def job_ended(self, state: JobState) -> None:
         """Nobody wants to know."""
 
