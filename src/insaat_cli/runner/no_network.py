@@ -17,7 +17,7 @@ import sys
 
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000
-LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
+LOAD, EQUAL, GREATER_OR_EQUAL, RETURN = 0x20, 0x15, 0x35, 0x06
 NUMBER_AT, ARCHITECTURE_AT, FIRST_ARGUMENT_AT = 0, 4, 16
 X32_CALLS = 0x40000000
 IO_URING_SETUP = 425
@@ -54,7 +54,7 @@ def instructions(architecture: int, socket_call: int) -> bytes:
         (LOAD, 0, 0, ARCHITECTURE_AT),
         (EQUAL, 0, 8, architecture),
         (LOAD, 0, 0, NUMBER_AT),
-        (AT_LEAST, 6, 0, X32_CALLS),
+        (GREATER_OR_EQUAL, 6, 0, X32_CALLS),
         (EQUAL, 5, 0, IO_URING_SETUP),
         (EQUAL, 0, 5, socket_call),
         (LOAD, 0, 0, FIRST_ARGUMENT_AT),

@@ -45,7 +45,7 @@ def test_what_was_said_while_the_broker_was_down_is_sent_later(
 
 
 def test_what_waits_is_bounded(broker: FakeBroker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publisher, "MOST_UNSENT", 5)
+    monkeypatch.setattr(publisher, "MAX_UNSENT", 5)
     sender = Publisher(broker.link)  # type: ignore[arg-type]
     jobs = [new_job_id() for _ in range(20)]
     for job in jobs:

@@ -69,7 +69,7 @@ def test_a_checkpoint_under_way_at_publication_leaves_nothing(tmp_path: Path) ->
     assert not list(tmp_path.glob("*.tar"))
 
 
-def test_unfinished_uploads_are_given_up(s3_address: S3Address) -> None:
+def test_unfinished_uploads_are_aborted(s3_address: S3Address) -> None:
     store = S3Store(s3_address)
     client = store._plain
     mine = f"{s3_address.prefix}/{checkpoint_prefix(JOB)}data/x.tar"

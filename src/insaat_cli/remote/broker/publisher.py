@@ -15,7 +15,7 @@ from insaat_cli.remote.broker.link import BrokerError, Link
 from insaat_cli.remote.broker.messages import JobEvent
 from insaat_cli.remote.broker.outages import Outage
 
-MOST_UNSENT = 1000
+MAX_UNSENT = 1000
 IDLE_S = 15.0
 """After which its connection is closed."""
 FLUSH_S = 3.0
@@ -66,7 +66,7 @@ class Publisher:
     def ring_later(self, job: str, seconds: float) -> None:
         """Unless that many wait already; a later call for the same job replaces an earlier one."""
         with self._news:
-            if len(self._late) < MOST_UNSENT:
+            if len(self._late) < MAX_UNSENT:
                 self._late[job] = self._clock() + seconds
                 self._news.notify()
 
@@ -83,7 +83,7 @@ class Publisher:
     def _add(self, item: _Item) -> None:
         with self._news:
             self._unsent.append(item)
-            del self._unsent[:-MOST_UNSENT]
+            del self._unsent[:-MAX_UNSENT]
             self._news.notify()
 
     # In the thread ---------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Watching over the jobs of others: who is silent for a whole lease has lost its job."""
+"""Watches over the jobs of others: a worker that is silent for a whole lease has lost its job."""
 
 from __future__ import annotations
 
