@@ -151,6 +151,24 @@ def test_animations_are_left_out_but_phones_double_photos_are_not(folder: Path) 
     assert "phone.jpg" in [photo.name for photo in find_photos([folder]).used]
 
 
+@pytest.mark.parametrize(
+    "xmp",
+    [
+        '<rdf:Description GPano:ProjectionType="equirectangular"/>',
+        "<GPano:ProjectionType>equirectangular</GPano:ProjectionType>",
+    ],
+    ids=["attribute", "element"],
+)
+def test_a_panorama_of_everything_around_is_left_out_with_what_to_do(
+    folder: Path, xmp: str
+) -> None:
+    save(folder / "around.jpg", 40, (800, 400), xmp=f"<x:xmpmeta>{xmp}</x:xmpmeta>".encode())
+    assert "360-degree panorama" in reason_of(folder, "around.jpg")
+    save(folder / "part.jpg", 41, (800, 600), xmp=xmp.encode())
+    save(folder / "wide.jpg", 42, (1000, 500))
+    assert {"part.jpg", "wide.jpg"} <= {photo.name for photo in find_photos([folder]).used}
+
+
 def test_thumbnail_page_of_a_tiff_is_no_second_picture(folder: Path) -> None:
     small = picture(31, (64, 48))
     picture(30).save(folder / "with_thumbnail.tif", save_all=True, append_images=[small])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import struct
 from collections.abc import Iterator
@@ -29,6 +30,10 @@ TAIL_BYTES = 4096
 JPEG_END = b"\xff\xd9"
 JPEG_SCAN = 0xDA
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PANORAMA_SIDES = 2.0
+"""Width over height of a picture of everything around."""
+EQUIRECTANGULAR = re.compile(rb"ProjectionType[^a-z]{1,8}equirectangular", re.IGNORECASE)
+"""As Google's GPano schema for XMP has it, as an attribute and as an element."""
 REDUCED_PAGE = 0.5
 """Pages of a TIFF with less than this share of the first one's pixels are its thumbnails."""
 
@@ -140,6 +145,7 @@ def _read_header(
             raise UnusableError(f"a {kind} picture is not supported: convert it to JPEG or PNG")
         _check_size(image.size, max_pixels)
         _check_single(image)
+        _check_perspective(image)
         facts = read_exif(image)
         width, height = image.size
         if not _is_whole(image, stream, size_bytes):
@@ -180,6 +186,18 @@ def _check_single(image: Image.Image) -> None:
         if image.size[0] * image.size[1] > REDUCED_PAGE * first:
             raise UnusableError(f"contains {frames} pictures: save each as a separate file")
     image.seek(0)
+
+
+def _check_perspective(image: Image.Image) -> None:
+    """A picture of everything around follows no lens: no camera model would fit it."""
+    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    text = xmp.encode(errors="replace") if isinstance(xmp, str) else bytes(xmp)
+    wide = abs(image.width / image.height - PANORAMA_SIDES) < 0.02
+    if wide and EQUIRECTANGULAR.search(text):
+        raise UnusableError(
+            "a 360-degree panorama: export ordinary views of it (90 degrees wide, no further "
+            "apart than 45) and use those"
+        )
 
 
 def _is_whole(image: Image.Image, stream: BinaryIO, size_bytes: int) -> bool:
