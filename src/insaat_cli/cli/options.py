@@ -111,7 +111,7 @@ BackgroundOption = Annotated[
     Background,
     typer.Option(
         "--background",
-        help="auto: leave out a background that stands still while the subject turns before a "
+        help="auto: ignore a background that stands still while the subject turns in front of a "
         "camera on a tripod. keep: use it.",
     ),
 ]
@@ -142,7 +142,7 @@ TimeoutOption = Annotated[
         min=0,
         metavar="SECONDS",
         help="Stop a stage without progress for this time; 0: never.",
-        show_default="5 times what was predicted, 1 hour at least",
+        show_default="5 times the prediction, at least 1 hour",
         rich_help_panel=RUN_PANEL,
     ),
 ]

@@ -40,7 +40,7 @@ StageTimeoutOption = Annotated[
         min=0,
         metavar="SECONDS",
         help="Stop a stage after this time; 0: never.",
-        show_default="20 times what was predicted, 4 hours at least",
+        show_default="20 times the prediction, at least 4 hours",
     ),
 ]
 JobTimeoutOption = Annotated[
@@ -49,7 +49,7 @@ JobTimeoutOption = Annotated[
         min=0,
         metavar="SECONDS",
         help="Stop a job after this time; 0: never.",
-        show_default="20 times what was predicted, 12 hours at least",
+        show_default="20 times the prediction, at least 12 hours",
     ),
 ]
 StageNetworkOption = Annotated[

@@ -42,7 +42,7 @@ def shorter_link(valid_s: float | None, wanted_s: float) -> str:
     if valid_s >= wanted_s - 60:
         return ""
     ends = duration(valid_s)
-    return f"warning: the link works for {ends} only: then the credentials that signed it end"
+    return f"warning: the link works for {ends} only: then the credentials that signed it expire"
 
 
 def state_fields(state: JobState) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def completion_settings(pipeline: Pipeline, choice: Completion) -> tuple[str, ..
     if not settings:
         raise UsageError(
             f"pipeline {pipeline.name} does not support --complete off",
-            hint="--pipeline embedded can leave out what was not measured",
+            hint="use --pipeline embedded",
         )
     return settings
 

@@ -18,7 +18,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--subject", type=Subject, choices=list(Subject), default=Subject.STATUE)
     parser.add_argument("--contrast", type=float, default=1.0, help="strength of the texture")
-    parser.add_argument("--turntable", action="store_true", help="it turns before a tripod")
+    parser.add_argument(
+        "--turntable", action="store_true", help="the subject turns in front of a tripod"
+    )
     options = vars(parser.parse_args())
     truth = make_photo_set(options.pop("folder"), **options)
     print(truth.images)

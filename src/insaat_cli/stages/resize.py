@@ -208,8 +208,8 @@ def _leave_out_still_background(folder: Path, entries: list[dict[str, Any]], eve
     count = sum(len(group) for group in groups)
     if count:
         events.warning(
-            f"{count} photos show a subject that turns before a camera on a tripod: the "
-            "background, which stands still, is left out (--background keep uses it)"
+            f"{count} photos show a subject turning in front of a camera on a tripod: the still "
+            "background is ignored (use --background keep to keep it)"
         )
     return count
 

@@ -54,7 +54,9 @@ def read(store: Store, job: str) -> Held | None:
     try:
         blob = store.get(state_key(job), limit=MAX_STATE_BYTES)
     except TooLargeError as error:
-        raise UnreadableStateError(f"the state of job {job} cannot be read: it is huge") from error
+        raise UnreadableStateError(
+            f"the state of job {job} cannot be read: it is too large"
+        ) from error
     if blob is None:
         return None
     state = JobState.from_bytes(blob.body)

@@ -22,8 +22,7 @@ def check_unused(store: Store, state: JobState) -> None:
     on, and this attempt would overwrite what was published: UsageError."""
     if store.size(manifest_key(state.job, state.epoch)) is not None:
         raise UsageError(
-            f"attempt {state.epoch} of this job has left its results before: "
-            "its state was replaced",
+            f"attempt {state.epoch} of this job already published results: its state was replaced",
             hint="the results are still there: submit the photos again for others",
         )
 

@@ -24,8 +24,7 @@ def standing_still(store: Store, state: JobState) -> Problem | None:
         return None
     return Problem(
         fault=Fault.STAGE,
-        message=f"returned to the queue {idle} times in a row before a stage was finished",
-        hint="workers are stopped too soon: let them run for longer, then: "
-        f"insaat retry {state.job}",
+        message=f"returned to the queue {idle} times in a row before any stage finished",
+        hint=f"workers are stopped too early: let them run longer, then: insaat retry {state.job}",
         stage=state.progress.stage,
     )
