@@ -53,7 +53,7 @@ JobTimeoutOption = Annotated[
     ),
 ]
 StageNetworkOption = Annotated[
-    bool, typer.Option("--stage-network", help="Let stages use the network (never needed).")
+    bool, typer.Option("--stage-network", help="Let stages open network connections.")
 ]
 ConcurrencyOption = Annotated[
     str,
