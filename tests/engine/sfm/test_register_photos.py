@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from insaat_cli.engine.colmap.camera import Camera
-from insaat_cli.engine.colmap.database import CALIBRATED, open_database
+from insaat_cli.engine.colmap.database import CALIBRATED, PANORAMIC, open_database
 from insaat_cli.engine.colmap.model import Model, PlacedImage, Points
 from insaat_cli.engine.sfm.mapping_backend import NamePair
 from insaat_cli.engine.sfm.register_photos import RegistrationJob, register_photos
@@ -42,7 +42,8 @@ class Backend:
         self, database: Path, images: Path, scratch: Path, *, threads: int, forgiving: bool,
         on_image: Callable[[], None],
     ) -> list[Model]:  # fmt: skip
-        return [model_of(self.models.pop(0))]
+        ids = self.models.pop(0)
+        return [model_of(ids)] if ids else []
 
 
 def model_of(ids: list[int]) -> Model:
@@ -116,3 +117,13 @@ def test_nothing_is_matched_again_where_all_are_there_or_none_asked(
     backend = Backend([first], verify=True)
     register_photos(job(tmp_path, backend), escalate=escalate)
     assert backend.asked == []
+
+
+def test_where_no_photo_is_registered_none_is_missing(tmp_path: Path) -> None:
+    """Copies of one photo: there is no model to which the others could be joined."""
+    job_of_copies = job(tmp_path, Backend([[]], verify=False))
+    with open_database(job_of_copies.database) as store:
+        rows = np.column_stack([np.arange(40), np.arange(40)])
+        store.write_geometry(1, 2, PANORAMIC, rows, np.eye(3))
+    best, attempts = register_photos(job_of_copies, escalate=True)
+    assert (best.registered, len(attempts)) == (0, 1)

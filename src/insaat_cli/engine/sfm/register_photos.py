@@ -78,7 +78,8 @@ def register_photos(job: RegistrationJob, *, escalate: bool) -> tuple[Attempt, l
                 "retrying with more features and pairs"
             )
     assert best is not None
-    if escalate and len(attempts) == 1 and best.registered < len(job.photos) <= MISSING_MAX_PHOTOS:
+    nearly_all = ENOUGH_SHARE * len(job.photos) <= best.registered < len(job.photos)
+    if escalate and len(attempts) == 1 and nearly_all and len(job.photos) <= MISSING_MAX_PHOTOS:
         again = _with_the_missing(job, best)
         if again is not None:
             attempts.append(again)
