@@ -28,9 +28,9 @@ from insaat_cli.remote.worker import job_run
 from tests.remote.simulation import Network
 from tests.remote.story import play
 
-STORIES = 150
+STORIES = 300
 CHAOS = Network(refused=0.03, reply_lost=0.06, late=0.06, duplicated=0.06, killed=0.01, frozen=0.01)
-GENTLE = Network(reply_lost=0.1, duplicated=0.1)
+GENTLE = Network(reply_lost=0.1, duplicated=0.1, conditional_only=True)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,8 @@ class Network:
     late: float = 0.0
     duplicated: float = 0.0
     killed: float = 0.0
+    conditional_only: bool = False
+    """Other operations are repeated by the client, and go well in the end."""
     frozen: float = 0.0
     """The whole process stops for up to three leases (SIGSTOP), then goes on."""
 
@@ -164,7 +166,9 @@ class World:
 
     # Store operations ------------------------------------------------------------------------
 
-    def operate(self, what: str, write: bool, action: Callable[[], Any]) -> Any:
+    def operate(
+        self, what: str, write: bool, action: Callable[[], Any], *, conditional: bool = False
+    ) -> Any:
         """One store operation: time passes, others go on, and the network may spoil it."""
         actor = self.current()
         process = actor.process
@@ -180,7 +184,8 @@ class World:
         if process.mortal and self.random.random() < self.network.frozen:
             self.freeze(process)
             self._pass_turn(actor)
-        fault = self._draw(process, write)
+        spoils = conditional or not self.network.conditional_only
+        fault = self._draw(process, write) if spoils else ""
         self.trace.append(f"{self.now:8.1f} {process.name:10} {what} {fault}")
         return self._spoil(fault, action)
 
@@ -435,7 +440,7 @@ class SimulatedStore:
         return None
 
     def _once(self, what: str, action: Callable[[], Any]) -> Any:
-        return self._world.operate(what, True, action)
+        return self._world.operate(what, True, action, conditional=True)
 
     def _do(self, what: str, write: bool, action: Callable[[], Any]) -> Any:
         """Repeated, as boto3 does it for us; conditional writes are not."""
