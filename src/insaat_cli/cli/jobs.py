@@ -25,6 +25,7 @@ from insaat_cli.cli.session import output_for
 from insaat_cli.cli.submit import _follow
 from insaat_cli.display.job_text import (
     TransferMeter,
+    attempt_line,
     job_line,
     refusal_line,
     shorter_link,
@@ -64,6 +65,9 @@ def status_command(
         bool,
         typer.Option("--follow", "-f", help="Keep printing changes until the job ends."),
     ] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="Also show how each attempt at the job ended.")
+    ] = False,
     remote: RemoteOption = None,
     endpoint: EndpointOption = None,
     json: JsonOption = False,
@@ -76,8 +80,16 @@ def status_command(
         return
     state = client.status(job)
     refusals = client.refusals(state)
-    out.json({**state_fields(state), "refusals": [dataclasses.asdict(one) for one in refusals]})
-    for line in [*status_lines(state), *map(refusal_line, refusals)]:
+    attempts = client.history(job) if history else []
+    out.json(
+        {
+            **state_fields(state),
+            "refusals": [dataclasses.asdict(one) for one in refusals],
+            **({"history": [dataclasses.asdict(one) for one in attempts]} if history else {}),
+        }
+    )
+    lines = [*status_lines(state), *map(refusal_line, refusals), *map(attempt_line, attempts)]
+    for line in lines:
         out.line(line)
 
 

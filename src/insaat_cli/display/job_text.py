@@ -8,6 +8,7 @@ from typing import Any
 
 from insaat_cli.errors import ERROR_OF_FAULT, InsaatError, JobStateError
 from insaat_cli.formatting import counted, duration, printable, size
+from insaat_cli.remote.queue.attempts import Attempt
 from insaat_cli.remote.queue.job_state import JobState, Status
 from insaat_cli.remote.queue.refusals import Refusal
 
@@ -81,6 +82,16 @@ def status_lines(state: JobState) -> list[str]:
     if state.problem and state.status is not Status.SUCCEEDED:
         lines += [*state.problem.message.splitlines(), *state.problem.hint.splitlines()]
     return [printable(line) for line in lines if line]
+
+
+def attempt_line(attempt: Attempt) -> str:
+    """Return one attempt of the history on one line."""
+    when = attempt.ended_at.replace("T", " ")[:16]
+    where = f" in {attempt.stage}" if attempt.stage and attempt.end != "succeeded" else ""
+    who = f" on {attempt.owner}" if attempt.owner else ""
+    message = attempt.problem.message.partition("\n")[0] if attempt.problem else ""
+    why = f": {message}" if message else ""
+    return printable(f"attempt {attempt.epoch}: {when}  {attempt.end}{where}{who}{why}")
 
 
 def refusal_line(refusal: Refusal) -> str:

@@ -67,7 +67,7 @@ def test_clocks_that_are_an_hour_wrong_change_nothing(monkeypatch: pytest.Monkey
             off = timedelta(hours=clock.choice(hours))
             return (datetime(2026, 1, 1, tzinfo=UTC) + off).isoformat()
 
-        monkeypatch.setattr(state_writes, "_now", now)
+        monkeypatch.setattr(state_writes, "now_text", now)
         worlds = [play(seed, BAD, 3) for seed in range(2)]
         return [
             [(s.status, s.epoch, world.raw.names.get(s.owner)) for s in history]

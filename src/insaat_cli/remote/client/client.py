@@ -14,6 +14,7 @@ from insaat_cli.photos.photo_set import LeftOut
 from insaat_cli.reconstruction.shortfall import Shortfall, shortfall_of_record
 from insaat_cli.remote.broker.broker import Broker
 from insaat_cli.remote.broker.messages import JobEvent
+from insaat_cli.remote.queue.attempts import Attempt, read_attempts
 from insaat_cli.remote.queue.job_spec import JobSpec, read_spec
 from insaat_cli.remote.queue.job_state import (
     JobState,
@@ -112,6 +113,10 @@ class Client:
     def refusals(self, state: JobState) -> list[Refusal]:
         """Why a waiting job still waits: machines that cannot run it."""
         return read_refusals(self.store, state) if state.status is Status.QUEUED else []
+
+    def history(self, job: str) -> list[Attempt]:
+        """What became of each attempt, as far as somebody wrote it down."""
+        return read_attempts(self.store, self.status(job).job)
 
     def spec(self, job: str) -> JobSpec:
         spec = read_spec(self.store, check_id(job), self.status(job).spec_sha256)

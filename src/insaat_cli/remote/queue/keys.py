@@ -5,6 +5,7 @@
     jobs/JOB/state.json                   the only authority
     jobs/JOB/attempts/EPOCH/…             what one attempt wrote; manifest.json lists it
     jobs/JOB/checkpoints/…                finished stages, by fingerprint
+    jobs/JOB/history/EPOCH.json           what became of one attempt
     jobs/JOB/refusals/MACHINE.json        why one machine could not run it, and how often
     queued/PRIORITY-JOB-EPOCH[+TAG…]      "look here for work"
     running/SHARD-JOB-EPOCH               "watch whether its owner still lives"
@@ -106,6 +107,14 @@ def refusal_prefix(job: str) -> str:
 
 def refusal_key(job: str, machine: str) -> str:
     return f"{refusal_prefix(job)}{machine}.json"
+
+
+def history_prefix(job: str) -> str:
+    return f"{JOBS}{job}/history/"
+
+
+def history_key(job: str, epoch: int) -> str:
+    return f"{history_prefix(job)}{epoch:06d}.json"
 
 
 def queued_marker(state: JobState) -> Marker:

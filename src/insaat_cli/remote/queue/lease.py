@@ -39,6 +39,7 @@ class Lease:
     ) -> None:
         self._queue = queue
         self._held = held
+        self._owner = held.state.owner  # which a state has lost once its attempt is over
         self._asked = asked
         self._clock = clock
         self._lock = threading.Lock()
@@ -50,6 +51,10 @@ class Lease:
     @property
     def job(self) -> str:
         return self._held.state.job
+
+    @property
+    def owner(self) -> str:
+        return self._owner
 
     @property
     def epoch(self) -> int:

@@ -72,7 +72,7 @@ def change(store: Store, before: Held, after: JobState, pause: Pause) -> Held:
     not done: the state is read back, and its txns say whose it is. The same bytes under the same
     condition may be sent again without harm. Raises LostRaceError if another change came first,
     UncertainError if the outcome cannot be known now."""
-    after = dataclasses.replace(after, changed_at=_now())
+    after = dataclasses.replace(after, changed_at=now_text())
     return _settle(
         store, before, after, pause, lambda body: store.swap(state_key(after.job), body, before.tag)
     )
@@ -80,7 +80,7 @@ def change(store: Store, before: Held, after: JobState, pause: Pause) -> Held:
 
 def create(store: Store, first: JobState, pause: Pause) -> Held:
     """Put the first state of a job; raises LostRaceError if it has one."""
-    now = _now()
+    now = now_text()
     first = dataclasses.replace(first, submitted_at=first.submitted_at or now, changed_at=now)
     return _settle(
         store, None, first, pause, lambda body: store.put_if_absent(state_key(first.job), body)
@@ -138,5 +138,6 @@ def _settle(
     raise fault
 
 
-def _now() -> str:
+def now_text() -> str:
+    """The time of day, for people; nothing is decided by it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

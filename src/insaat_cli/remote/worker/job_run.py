@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from insaat_cli.errors import (
 )
 from insaat_cli.formatting import duration
 from insaat_cli.planning.deadlines import Deadlines, job_limit
+from insaat_cli.remote.queue.attempts import Attempt, write_attempt
 from insaat_cli.remote.queue.cleanup import forget_attempts, forget_checkpoints
 from insaat_cli.remote.queue.job_spec import JobSpec
 from insaat_cli.remote.queue.job_state import JobState, Problem, Progress, RefusedError, Status
@@ -36,6 +38,7 @@ from insaat_cli.remote.queue.keys import (
 )
 from insaat_cli.remote.queue.lease import Lease, LetGo
 from insaat_cli.remote.queue.refusals import nobody_can, refuse
+from insaat_cli.remote.queue.state_writes import now_text
 from insaat_cli.remote.store.manifest import Manifest, describe
 from insaat_cli.remote.store.protocol import Store
 from insaat_cli.remote.store.transfer import Move, upload
@@ -107,6 +110,7 @@ class JobRun:
         self.output = folder / "output"
         self.scratch = folder / "scratch"
         self.spec: JobSpec | None = None
+        self.began_at = now_text()
         self.stage = ""
         self.share = 0.0
         self.seconds_left: float | None = None
@@ -137,7 +141,25 @@ class JobRun:
             keeper.stop()
             self._clean_up(keeper)
             shutil.rmtree(self.folder, ignore_errors=True)
+        self._note(end)
         return end
+
+    def _note(self, end: End) -> None:
+        """For the history, which nothing depends on. Of a loss it is the observer who knows."""
+        if end is End.LOST:
+            return
+        attempt = Attempt(
+            epoch=self.lease.epoch,
+            owner=self.lease.owner,
+            machine=self.context.machine,
+            began_at=self.began_at,
+            ended_at=now_text(),
+            end=end.value,
+            stage=self.stage,
+            problem=self.trouble.problem if self.trouble else None,
+        )
+        with suppress(StoreError):
+            write_attempt(self.store, self.lease.job, attempt)
 
     def _attempt(self, keeper: CheckpointThread) -> End:
         try:

@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -25,6 +25,7 @@ from insaat_cli.machine.memory_budget import memory_budget
 from insaat_cli.planning.history import History
 from insaat_cli.remote.broker.broker import Broker
 from insaat_cli.remote.broker.inbox import NoInbox
+from insaat_cli.remote.queue.attempts import write_loss
 from insaat_cli.remote.queue.cleanup import forget_attempts
 from insaat_cli.remote.queue.keys import Marker
 from insaat_cli.remote.queue.lease import Lease
@@ -204,6 +205,8 @@ class Worker:
             log.warning(
                 "job %s: its worker stopped responding; now %s", state.job, state.status.value
             )
+            with suppress(StoreError):
+                write_loss(self.store, state)
             if state.status.ended:
                 forget_attempts(self.store, state)
                 self.outbox.job_ended(state)
