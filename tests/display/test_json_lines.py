@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import UTC, datetime, timedelta
 
 from insaat_cli.display.json_lines import JsonLines
 from insaat_cli.runner.events import MemorySample, PhotosFound, StageProgress
@@ -15,7 +16,18 @@ def test_names_cannot_break_a_line() -> None:
     name = "new\nline \u2028 \udce9 ç.jpg"
     JsonLines(stream)(PhotosFound(used=3, left_out={name: "truncated"}))
     [line] = raw.getvalue().split(b"\n")[:-1]
-    assert json.loads(line) == {"event": "photos_found", "used": 3, "left_out": {name: "truncated"}}
+    fields = json.loads(line)
+    del fields["time"]
+    assert fields == {"event": "photos_found", "used": 3, "left_out": {name: "truncated"}}
+
+
+def test_every_line_has_its_time() -> None:
+    stream = io.StringIO()
+    before = datetime.now(UTC)
+    JsonLines(stream).write({"event": "check"})
+    then = datetime.fromisoformat(json.loads(stream.getvalue())["time"])
+    assert before - timedelta(seconds=1) < then <= datetime.now(UTC)
+    assert then.utcoffset() == timedelta(0)
 
 
 def test_samples_are_thinned_out_and_progress_is_not() -> None:

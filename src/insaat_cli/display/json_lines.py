@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from insaat_cli.runner.events import MemorySample, RunEvent, RunProgress, event_fields
@@ -40,6 +41,7 @@ class JsonLines:
         return True
 
     def write(self, fields: Mapping[str, Any]) -> None:
-        """One line; ASCII only, so that no name and no locale can break it."""
-        self._stream.write(json.dumps(fields, default=str) + "\n")
+        """One line, with the time in UTC; ASCII only, so that no name or locale can break it."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._stream.write(json.dumps({"time": now, **fields}, default=str) + "\n")
         self._stream.flush()
