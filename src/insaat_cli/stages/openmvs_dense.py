@@ -91,7 +91,7 @@ def densify(
 
 
 class _Densify:
-    """DoorbellInbox of the program in one folder, whose progress adds up."""
+    """Runs of the program in one folder, whose progress adds up."""
 
     def __init__(self, folder: Path, threads: int, events: Events) -> None:
         self.folder, self.threads, self.events = folder, threads, events
