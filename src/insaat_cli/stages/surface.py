@@ -16,7 +16,7 @@ from insaat_cli.engine.stereo.depth_map_files import DepthMap, read_index
 from insaat_cli.engine.surface.cloud_grain import occupied_cells, typical_spacing, typical_thickness
 from insaat_cli.engine.surface.decimation import merge_flat
 from insaat_cli.engine.surface.face_class import class_shares, face_classes
-from insaat_cli.engine.surface.hole_closing import Oriented, closed_surface, free_space
+from insaat_cli.engine.surface.hole_closing import Oriented, closed_surface, free_space, in_photo
 from insaat_cli.engine.surface.hole_patching import close_small_holes
 from insaat_cli.engine.surface.implicit_surface import RADIUS, Surfaces
 from insaat_cli.engine.surface.mesh_cleaning import (
@@ -37,7 +37,9 @@ from insaat_cli.engine.surface.photo_consistency import (
 from insaat_cli.engine.surface.simplification import fewer_faces
 from insaat_cli.engine.working_images import load_rgb
 from insaat_cli.errors import DoNotFitError
+from insaat_cli.mesh_io.face_class import FaceClass
 from insaat_cli.mesh_io.ply import read_cloud, write_mesh
+from insaat_cli.mesh_io.point_cloud import Cloud
 from insaat_cli.pipeline.stage_contract import (
     Events,
     Metrics,
@@ -108,7 +110,7 @@ def build_surface(
         nonlocal rounds
         rounds += 1
         progress(0.1 + 0.5 * rounds / (options.close_levels + 1))
-        return free_space(points, depth_maps(depth), options.free_views)
+        return known_free(points, depth, options.free_views)
 
     surface = closed_surface(oriented, cell, options.close_levels, seen_through, threads=threads)
     progress(0.7)
@@ -116,7 +118,7 @@ def build_surface(
     progress(0.8)
     for done in range(options.carve_rounds):
         vertices, faces, components = carved(
-            vertices, faces, witnesses(depth, images), cell, options, threads
+            vertices, faces, witnesses(depth, images), cell, options, threads, cloud
         )
         progress(0.8 + 0.15 * (done + 1) / options.carve_rounds)
     vertices, faces = bounded(vertices, faces, int(ROOM_FOR_PATCHES * options.max_faces), threads)
@@ -125,7 +127,7 @@ def build_surface(
             vertices,
             faces,
             cell * 2**options.close_levels,
-            lambda points: free_space(points, depth_maps(depth), options.hole_views),
+            lambda points: known_free(points, depth, options.hole_views),
         )
         vertices, faces = bounded(vertices, faces, options.max_faces, threads)
     classes = face_classes(vertices, faces, cloud, CLOSED_BEYOND * cell, threads=threads)
@@ -187,14 +189,23 @@ def carved(
     cell: float,
     options: SurfaceOptions,
     threads: int,
+    cloud: Cloud | None = None,
 ) -> tuple[Vertices, Faces, int]:
     """The mesh without what the photos contradict, and without the islands that this leaves.
+
+    What was measured was seen: where all photos see another surface before it, depth was measured
+    twice, and worse the second time. A hole closed where no photo looks stays closed.
 
     Raises DoNotFitError if nothing is left.
     """
     said = ask_photos(vertices, faces, said_by, threads=threads)
-    doubtful = inconsistent(said)[~said.contradicted]
-    faces = faces[~said.contradicted]
+    going = said.contradicted
+    if cloud is not None:
+        hidden = np.flatnonzero(said.hidden)
+        kinds = face_classes(vertices, faces[hidden], cloud, CLOSED_BEYOND * cell, threads=threads)
+        going[hidden[kinds != FaceClass.CLOSED]] = True
+    doubtful = inconsistent(said)[~going]
+    faces = faces[~going]
     doubtful &= near_border(vertices, faces, RINGS * cell, threads=threads)
     return _largest(vertices, faces[peeled(faces, doubtful)], options)
 
@@ -209,6 +220,14 @@ def _largest(
             hint="take more photos with more overlap",
         )
     return vertices, faces, components
+
+
+def known_free(points: npt.NDArray[np.float32], depth: Path, views: int) -> npt.NDArray[np.bool_]:
+    """Which points (N, 3) so many depth maps saw through, or stand at the lens of any camera."""
+    free = free_space(points, depth_maps(depth), views)
+    for entry in read_index(depth):
+        free |= in_photo(points, entry.view, nearer_than=NEAREST_SHARE * entry.near)
+    return free
 
 
 def depth_maps(folder: Path) -> Iterator[tuple[View, npt.NDArray[np.float32]]]:

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from tests.engine.plane_scene import SLANTED, camera, true_depth
 
-from insaat_cli.engine.surface.hole_closing import Oriented, closed_surface, free_space, surrounded
+from insaat_cli.engine.surface.hole_closing import (
+    Oriented,
+    closed_surface,
+    free_space,
+    in_photo,
+    surrounded,
+)
 from insaat_cli.engine.surface.implicit_surface import extract_surface
 
 CELL = 0.02
@@ -66,3 +72,10 @@ def test_free_space_needs_several_views():
     points = np.float32([in_front, on, behind])
     assert free_space(points, maps, 2).tolist() == [True, False, False]
     assert not free_space(points, maps[:1], 2).any()
+
+
+def test_only_what_a_photo_would_show_stands_at_its_lens():
+    view = camera((0.0, 0.0, -3.0), (0.0, 0.0, 0.0))
+    at_lens, beside, far, behind = [0, 0, -2.9], [0.3, 0, -2.9], [0, 0, 0], [0, 0, -3.1]
+    points = np.float32([at_lens, beside, far, behind])
+    assert in_photo(points, view, nearer_than=0.5).tolist() == [True, False, False, False]

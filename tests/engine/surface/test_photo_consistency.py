@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import trimesh
 
@@ -149,7 +151,12 @@ def test_the_usual_spread_is_not_held_against_a_face() -> None:
     spread = np.full(50, 20, np.float32)
     spread[0] = 45
     nothing = np.zeros(50, np.float32)
-    said = Evidence(contradicted=nothing > 0, color_spread=spread, background_share=nothing.copy())
+    said = Evidence(
+        contradicted=nothing > 0,
+        hidden=nothing > 0,
+        color_spread=spread,
+        background_share=nothing.copy(),
+    )
     assert not inconsistent(said).any()
     spread[0] = 70
     assert np.flatnonzero(inconsistent(said)).tolist() == [0]
@@ -198,3 +205,21 @@ def test_fringes_are_as_wide_as_they_are_and_not_so_many_faces() -> None:
     assert not near[from_edge > 3.1].any()
     closed_vertices, closed = sphere()
     assert not near_border(closed_vertices, closed, 9.0).any()
+
+
+def test_a_layer_behind_another_is_hidden_from_all_photos() -> None:
+    vertices, faces = sphere()
+    both = np.concatenate([vertices, 0.95 * vertices]).astype(np.float32)
+    more = np.concatenate([faces, faces + len(vertices)]).astype(np.int32)
+    unknown = np.zeros((SIDE, SIDE), np.float32)
+    grey = np.full((SIDE, SIDE, 3), 128, np.uint8)
+    witnesses = [Witness(view=view, depth=unknown, rgb=grey) for view in views()]
+    hidden = ask_photos(both, more, witnesses).hidden
+    middles = vertices[faces].mean(axis=1)  # and the normals, too
+    facing = np.any([middles @ view.center > 1.2 for view in views()], axis=0)
+    assert np.mean(hidden[len(faces) :]) > 0.95, "but for the rim"
+    assert not hidden[: len(faces)][facing].any()
+    assert np.count_nonzero(facing) > 100
+    away = [replace(one, view=view_from([30, 1, 1])) for one in witnesses[:1]]
+    beside = both + np.float32([0, 0, 100])
+    assert not ask_photos(beside, more, away).hidden.any(), "outside of a photo is not hidden"

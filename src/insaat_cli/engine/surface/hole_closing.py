@@ -143,3 +143,13 @@ def free_space(
         found = depth[v[place].astype(np.int64), u[place].astype(np.int64)]
         against[place] += found > (1 + SEEN_THROUGH) * z[place]
     return against >= views
+
+
+def in_photo(points: Floats, view: View, *, nearer_than: float) -> Mask:
+    """Which points (N, 3) lie in the photo before this depth (world units)."""
+    local = points @ view.R.T.astype(np.float32) + view.t.astype(np.float32)
+    z = np.maximum(local[:, 2], np.float32(1e-9))
+    u = view.K[0, 0] * local[:, 0] / z + view.K[0, 2]
+    v = view.K[1, 1] * local[:, 1] / z + view.K[1, 2]
+    inside = (u > -0.5) & (v > -0.5) & (u < view.width - 0.5) & (v < view.height - 0.5)
+    return np.asarray((local[:, 2] > 0) & (local[:, 2] < nearer_than) & inside)

@@ -32,6 +32,8 @@ Depth = npt.NDArray[np.float32]
 
 LOOKED_THROUGH = 0.02
 """A photo looks through a face if it measured a depth larger by this share."""
+HIDDEN = 0.01
+"""A face is hidden if it lies behind another by this share of its depth."""
 MIN_VIEWS = 2
 """So many photos must see more against a face than for it."""
 MIN_COSINE = 0.2
@@ -52,6 +54,8 @@ class Evidence:
 
     contradicted: npt.NDArray[np.bool_]
     """More pixels are against the face than for it."""
+    hidden: npt.NDArray[np.bool_]
+    """Other faces hide the face from every photo that it lies in, one at least."""
     color_spread: npt.NDArray[np.float32]
     """Standard deviation of the face's color over the photos that face it, in 8-bit levels.
 
@@ -85,16 +89,19 @@ def ask_photos(
     """
     pro, con, beside = (np.zeros(len(faces), np.int64) for _ in range(3))
     views_against, facing = (np.zeros(len(faces), np.int32) for _ in range(2))
-    in_the_way = np.zeros(len(faces), bool)
+    in_the_way, inside, open_ = (np.zeros(len(faces), bool) for _ in range(3))
+    middles = vertices[faces].mean(axis=1)
     sums = np.zeros((2, len(faces), 3))
     with ThreadPoolExecutor(threads) as pool:
-        ask = partial(_ask, vertices, faces)
+        ask = partial(_ask, vertices, faces, middles)
         for said in in_order(pool, ask, witnesses, ahead=threads):
             pro[said.faces] += said.pro
             con[said.faces] += said.con
             beside[said.faces] += said.beside
             views_against[said.faces] += said.con > said.pro
             in_the_way[said.faces] |= said.near
+            inside[said.inside] = True
+            open_[said.open] = True
             facing[said.shown] += 1
             sums[0, said.shown] += said.color
             sums[1, said.shown] += said.color**2
@@ -102,6 +109,7 @@ def ask_photos(
     variance = np.maximum(sums[1] / count - (sums[0] / count) ** 2, 0).mean(axis=1)
     return Evidence(
         contradicted=((con > pro) & (views_against >= MIN_VIEWS)) | in_the_way,
+        hidden=inside & ~open_,
         color_spread=np.sqrt(variance).astype(np.float32),
         background_share=(beside / np.maximum(pro + con, 1)).astype(np.float32),
     )
@@ -120,13 +128,17 @@ class _Said:
     beside: npt.NDArray[np.int64]
     near: npt.NDArray[np.bool_]
     """(S,) which faces are nearer to the camera than anything that it measured."""
+    inside: npt.NDArray[np.int64]
+    """(I,) the faces that lie in the photo, seen or not."""
+    open: npt.NDArray[np.int64]
+    """(O,) those of them that nothing hides."""
     shown: npt.NDArray[np.int64]
     """(M,) the faces whose color can be judged."""
     color: npt.NDArray[np.float64]
     """(M, 3) their mean colors."""
 
 
-def _ask(vertices: Vertices, faces: Faces, witness: Witness) -> _Said:
+def _ask(vertices: Vertices, faces: Faces, middles: Vertices, witness: Witness) -> _Said:
     seen = _seen_faces(vertices, faces, witness.view)
     count = len(seen.faces)
     speaks_for = seen.cosine[seen.place] > 0
@@ -134,6 +146,7 @@ def _ask(vertices: Vertices, faces: Faces, witness: Witness) -> _Said:
     pro = np.bincount(seen.place[speaks_for], minlength=count)
     con = np.bincount(seen.place[~speaks_for], minlength=count)
     behind = _behind(seen, witness.depth) if witness.sky_known else None
+    inside, open_ = _looked_at(middles, seen, witness.view)
     near = np.zeros(count, bool)
     near[seen.place[seen.depth < witness.near]] = True
     at_background = background_pixels(witness.rgb, seen.where, behind)[seen.where]
@@ -146,9 +159,32 @@ def _ask(vertices: Vertices, faces: Faces, witness: Witness) -> _Said:
         con=con,
         beside=np.bincount(seen.place[at_background], minlength=count),
         near=near,
+        inside=inside,
+        open=open_,
         shown=seen.faces[shown],
         color=np.stack(totals, axis=1) / (pro + con)[shown, None],
     )
+
+
+def _looked_at(
+    places: Vertices, seen: _Seen, view: View
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Which places (N, 3) of the mesh lie in the photo, and which of them nothing hides."""
+    R, K = view.R.astype(np.float32), view.K.astype(np.float32)
+    local = np.einsum("vk,jk->vj", places, R) + view.t.astype(np.float32)
+    depth = np.where(local[:, 2] > 0, local[:, 2], np.float32(np.inf))
+    column = np.rint(np.clip(K[0, 0] * local[:, 0] / depth + K[0, 2], -1, view.width))
+    row = np.rint(np.clip(K[1, 1] * local[:, 1] / depth + K[1, 2], -1, view.height))
+    column, row = column.astype(np.int32), row.astype(np.int32)
+    inside = np.flatnonzero(
+        np.isfinite(depth)
+        & (column >= 0) & (row >= 0) & (column < view.width) & (row < view.height)
+    )  # fmt: skip
+    mesh = np.full(seen.where.shape, np.inf, np.float32)
+    mesh[seen.where] = seen.depth
+    farthest = cv2.dilate(mesh, np.ones((3, 3), np.uint8))  # nor is a face at an outline lost
+    is_open = depth[inside] <= (1 + HIDDEN) * farthest[row[inside], column[inside]]
+    return inside, inside[is_open]
 
 
 def _behind(seen: _Seen, depth: Depth) -> npt.NDArray[np.bool_]:
