@@ -49,7 +49,7 @@ from insaat_cli.pipeline.background import Background
 from insaat_cli.pipeline.completion import Completion
 from insaat_cli.pipeline.defaults import DEFAULT_PIPELINE, DEFAULT_PRESET
 from insaat_cli.pipeline.region import AUTO
-from insaat_cli.remote.queue.job_state import Status
+from insaat_cli.remote.queue.job_state import MAX_KEEP_DAYS, Status
 
 if TYPE_CHECKING:
     from insaat_cli.display.output import Output
@@ -81,6 +81,16 @@ PriorityOption = Annotated[int, typer.Option(metavar="N", help="0 to 99; higher 
 NotifyOption = Annotated[
     str, typer.Option(metavar="MAIL", help="Send mail to this address when the job ends.")
 ]
+KeepOption = Annotated[
+    int,
+    typer.Option(
+        "--keep-days",
+        metavar="N",
+        min=0,
+        max=MAX_KEEP_DAYS,
+        help="Delete the job and its result N days after its end; 0 keeps them.",
+    ),
+]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until the job ends.")]
 
 
@@ -103,6 +113,7 @@ def submit_command(
     priority: PriorityOption = 50,
     tags: TagsOption = None,
     notify: NotifyOption = "",
+    keep_days: KeepOption = 0,
     wait: WaitOption = False,
     strict: StrictOption = False,
     allow_pipeline: AllowOption = None,
@@ -128,6 +139,7 @@ def submit_command(
         priority=priority,
         tags=all_tags(tags),
         notify=notify,
+        keep_days=keep_days,
         resize=resize,
     )
     done = _submit(client, options, allow_pipeline, out)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import random
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -43,6 +46,40 @@ def test_a_worker_puts_back_a_lost_marker(running: bool, monkeypatch: pytest.Mon
         worker._look()
     marker = running_marker(JOB, 1) if running else queued_marker(FIRST)
     assert [entry.key for entry in store.list("")] == sorted([f"jobs/{JOB}/state.json", marker.key])
+
+
+def test_a_job_is_deleted_when_it_was_kept_for_long_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By a worker, from its own turns; a retried one, and one that is to be kept, are not."""
+    store = MemoryStore()
+    store.put("inputs/aa/aa", b"photo")
+    days = {"a": 0, "b": 3, "c": 30, "d": 3}
+    for name, keep_days in days.items():
+        state = dataclasses.replace(ended(1), job=f"20250101-000000-aaaaaaa{name}")
+        state = dataclasses.replace(state, keep_days=keep_days, problem=None)
+        create(store, state, Pause())
+        store.put(f"jobs/{state.job}/attempts/000001/log.txt", b"log")
+    notifier = Notifier(store=store, mail=None, webhook=None)
+    worker = Worker(store, WorkerOptions(), allowed={}, notifier=notifier)
+    now = [0.0]
+    monkeypatch.setattr(worker.queue._patrol, "_now", lambda: time.time() + now[0])
+    monkeypatch.setattr(worker, "_may_claim", lambda: False)
+    left = {}
+    for day in (1, 2, 4):
+        now[0] = day * 86_400.0
+        if day == 4:
+            worker.queue.retry("20250101-000000-aaaaaaad")
+        worker._walk(worker._patrol_at)
+        left[day] = {key.split("/")[1][-1] for e in store.list("jobs/") if (key := e.key)}
+    assert left == {1: set("abcd"), 2: set("abcd"), 4: set("acd")}
+    assert store.get("inputs/aa/aa") is not None
+
+
+def test_how_long_to_keep_travels_where_older_workers_leave_it() -> None:
+    state = dataclasses.replace(FIRST, keep_days=30, spec_sha256="0" * 64, submitted_at="noon")
+    assert JobState.from_bytes(state.to_bytes()) == state
+    assert "keep_days" not in json.loads(state.to_bytes())
 
 
 @pytest.mark.parametrize("busy", [False, True])

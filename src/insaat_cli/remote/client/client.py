@@ -15,6 +15,7 @@ from insaat_cli.reconstruction.shortfall import Shortfall, shortfall_of_record
 from insaat_cli.remote.broker.broker import Broker
 from insaat_cli.remote.broker.messages import JobEvent
 from insaat_cli.remote.queue.attempts import Attempt, read_attempts
+from insaat_cli.remote.queue.cleanup import remove_objects
 from insaat_cli.remote.queue.job_spec import JobSpec, read_spec
 from insaat_cli.remote.queue.job_state import (
     JobState,
@@ -25,14 +26,9 @@ from insaat_cli.remote.queue.job_state import (
 )
 from insaat_cli.remote.queue.keys import (
     JOBS,
-    QUEUED,
-    RUNNING,
-    job_prefix,
     log_key,
     manifest_key,
-    parse_marker,
     result_key,
-    state_key,
 )
 from insaat_cli.remote.queue.published_result import share_link
 from insaat_cli.remote.queue.queue import Queue
@@ -247,19 +243,7 @@ class Client:
             raise
         except UnreadableStateError:
             pass  # nobody can run it, and this is the way to be rid of it
-        keys = [entry.key for entry in self.store.list(job_prefix(check_id(job)))]
-        keys += [
-            entry.key
-            for prefix in (QUEUED, RUNNING)
-            for entry in self.store.list(prefix)
-            if (marker := parse_marker(entry.key)) and marker.job == job
-        ]
-        last = state_key(job)
-        with ThreadPoolExecutor(READERS) as pool:
-            list(pool.map(self.store.delete, [key for key in keys if key != last]))
-        self.store.delete(last)
-        self.store.clear_unfinished(job_prefix(job))
-        return len(keys)
+        return remove_objects(self.store, check_id(job))
 
 
 def _is_id(name: str) -> bool:

@@ -57,6 +57,8 @@ class SubmitOptions:
     priority: int = 50
     tags: tuple[str, ...] = ()
     notify: str = ""
+    keep_days: int = 0
+    """After its end, until a worker deletes it; 0: for ever."""
     resize: int | None = None
     """Longest side in pixels to which photos are reduced before the upload."""
 
@@ -118,6 +120,7 @@ def submit(
         job=job,
         status=Status.QUEUED,
         priority=options.priority,
+        keep_days=options.keep_days,
         tags=tuple(sorted(set(options.tags))),
         txn=new_txn(),
     )

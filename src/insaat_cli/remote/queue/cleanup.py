@@ -6,10 +6,22 @@ attempt writes can be hit. Logs stay, for `insaat logs --attempt`, until the job
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from insaat_cli.remote.queue.job_state import JobState
-from insaat_cli.remote.queue.keys import attempt_prefix, attempts_prefix, checkpoint_prefix
+from insaat_cli.remote.queue.keys import (
+    QUEUED,
+    RUNNING,
+    attempt_prefix,
+    attempts_prefix,
+    checkpoint_prefix,
+    job_prefix,
+    parse_marker,
+    state_key,
+)
 from insaat_cli.remote.store.protocol import Store
 
+REMOVERS = 16
 LOG_NAME = "/log.txt"
 MANIFEST_NAME = "manifest.json"
 
@@ -37,3 +49,23 @@ def forget_checkpoints(store: Store, job: str) -> None:
     for entry in list(store.list(checkpoint_prefix(job))):
         store.delete(entry.key)
     store.clear_unfinished(checkpoint_prefix(job))
+
+
+def remove_objects(store: Store, job: str) -> int:
+    """Delete a job that is marked as being removed; the number of objects. May raise StoreError.
+
+    The state goes last, so that a removal that was cut off can be repeated. Photos stay: other jobs
+    may use them."""
+    keys = [entry.key for entry in store.list(job_prefix(job))]
+    keys += [
+        entry.key
+        for prefix in (QUEUED, RUNNING)
+        for entry in store.list(prefix)
+        if (marker := parse_marker(entry.key)) and marker.job == job
+    ]
+    last = state_key(job)
+    with ThreadPoolExecutor(REMOVERS) as pool:
+        list(pool.map(store.delete, [key for key in keys if key != last]))
+    store.delete(last)
+    store.clear_unfinished(job_prefix(job))
+    return len(keys)

@@ -27,6 +27,7 @@ ID_PATTERN = re.compile(r"[0-9]{8}-[0-9]{6}-[a-z2-7]{8}")
 TAG_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 MAX_PRIORITY = 99
 MAX_TAGS = 5
+MAX_KEEP_DAYS = 36_500
 MAX_TRIES = 10
 """More is not granted, whatever a state says."""
 MAX_LEASE_S = 3600.0
@@ -130,6 +131,8 @@ class JobState:
     submitted_at: str = ""
     spec_sha256: str = ""
     """Of the stored request, so that nobody can swap it; "": an earlier version submitted it."""
+    keep_days: int = 0
+    """So long after its end a worker deletes the job with its result; 0: nobody does."""
     changed_at: str = ""
     txn: str = ""
     recent: tuple[str, ...] = ()
@@ -180,7 +183,7 @@ class JobState:
 
 
 NESTED = ("progress", "problem", "result")
-LATER = ("spec_sha256",)
+LATER = ("spec_sha256", "keep_days")
 """Fields that came after the first fleets, whose workers refuse a state with a field that they do
 not know, but keep the text of `submitted_at` as it is: these ride there, as JSON behind the time.
 From this version on unknown fields are kept, so that one day they can get down."""
@@ -228,6 +231,7 @@ def _state(fields: Fields) -> JobState:
         result=None if result is None else _result(result),
         submitted_at=submitted_at,
         spec_sha256=later.text("spec_sha256", most=64) if later.has("spec_sha256") else "",
+        keep_days=later.whole("keep_days", most=MAX_KEEP_DAYS) if later.has("keep_days") else 0,
         changed_at=fields.text("changed_at", most=MAX_NAME),
         txn=fields.text("txn", most=MAX_NAME),
         recent=fields.texts("recent", most=REMEMBERED_TXNS, each=MAX_NAME),

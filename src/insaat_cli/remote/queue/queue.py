@@ -240,6 +240,10 @@ class Queue:
         """Look at a few states, whether any marker announces them; those where none did."""
         return self._patrol.step()
 
+    def expired(self) -> list[JobState]:
+        """Of those that `patrol` looked at: jobs that have been kept for as long as was asked."""
+        return self._patrol.expired
+
     def lose(self, held: Held, epoch: int) -> Held:
         """Take the job from the silent owner of `epoch`. Raises LostRaceError, RefusedError."""
         return self._change(held, lambda state: transitions.lose(state, epoch=epoch))

@@ -19,14 +19,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
-from insaat_cli.errors import ERROR_OF_FAULT, ExitCode, InsaatError, StoreError
+from insaat_cli.errors import ERROR_OF_FAULT, ExitCode, InsaatError, JobStateError, StoreError
 from insaat_cli.machine.limits import MachineLimits, machine_limits
 from insaat_cli.machine.memory_budget import memory_budget
 from insaat_cli.planning.history import History
 from insaat_cli.remote.broker.broker import Broker
 from insaat_cli.remote.broker.inbox import NoInbox
 from insaat_cli.remote.queue.attempts import write_loss
-from insaat_cli.remote.queue.cleanup import forget_attempts
+from insaat_cli.remote.queue.cleanup import forget_attempts, remove_objects
 from insaat_cli.remote.queue.keys import Marker
 from insaat_cli.remote.queue.lease import Lease
 from insaat_cli.remote.queue.queue import Queue
@@ -220,6 +220,11 @@ class Worker:
         for state in self.queue.patrol():
             self.metrics.add("markers_restored_total")
             log.warning("job %s: its marker was missing; put back", state.job)
+        for state in self.queue.expired():
+            with suppress(JobStateError):  # retried meanwhile
+                self.queue.mark_removing(state.job)
+                remove_objects(self.store, state.job)
+                log.info("job %s: deleted, %d days after its end", state.job, state.keep_days)
 
     def _may_claim(self) -> bool:
         stopping = self.draining or self.context.stop_now.is_set()
