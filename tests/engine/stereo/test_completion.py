@@ -94,7 +94,7 @@ def test_a_courtyard_gets_no_ceiling_of_sky(tmp_path):
         assert not result.depth[shrunk(shot.sheet < 0)].any()
 
 
-def test_a_white_ceiling_is_no_sky(tmp_path):
+def test_a_white_ceiling_is_completed_and_no_sky(tmp_path):
     """Brighter than all else, smooth and above the horizon: but level, and as high as a room."""
     side = {"color": (150, 140, 130), "textured": border(0.15)}
     room = [
@@ -106,13 +106,22 @@ def test_a_white_ceiling_is_no_sky(tmp_path):
         replace(GROUND, right=(2, 0, 0), up=(0, 0, 4)),
     ]  # fmt: skip
     aim = (0.0, 2.0, 3.0)
-    _, _, metrics = complete(tmp_path, room, (255, 255, 255), aim=aim)
+    shots, results, metrics = complete(tmp_path, room, (255, 255, 255), aim=aim)
     assert metrics["sky"] == 0
+    filled = []
+    for shot, result in zip(shots, results, strict=True):
+        plain = (shot.sheet == 3) & (shot.measured.depth == 0)
+        assert plain.sum() > 1000
+        found = plain & (result.depth > 0)
+        filled.append(found.sum() / plain.sum())
+        off = np.abs(result.depth / np.maximum(shot.truth, 1e-6) - 1)
+        assert np.mean((off < 0.01)[found]) > 0.95
+    assert np.mean(filled) > 0.5  # what few others see is not confirmed
 
 
 def test_a_doorway_that_others_see_through_stays_open(tmp_path):
     wall = replace(WALL, cut=lambda a, b: (np.abs(a) < 0.25) & (b < 0.4))
-    behind = replace(WALL, middle=(0, 1.5, 6), right=(6, 0, 0), up=(0, 2, 0))
+    behind = replace(WALL, middle=(0, 1.5, 6), right=(6, 0, 0), up=(0, 2, 0), color=(60, 70, 140))
     shots = [
         shoot(view, [wall, behind, GROUND], (0, 0, 0)) for view in row_of_cameras(1.4, 2.5, AIM)
     ]
@@ -128,7 +137,7 @@ def test_a_doorway_that_others_see_through_stays_open(tmp_path):
 
 
 def test_what_is_measured_on_one_side_only_is_not_extended(tmp_path):
-    wall = replace(WALL, textured=lambda a, b: a < -0.5)
+    wall = replace(WALL, right=(9, 0, 0), textured=lambda a, b: (a > -0.3) & (a < -0.15))
     shots, results, _ = complete(tmp_path, [wall])
     for shot, result in zip(shots, results, strict=True):
         plain = (shot.sheet == 0) & (shot.measured.depth == 0)
@@ -138,8 +147,8 @@ def test_what_is_measured_on_one_side_only_is_not_extended(tmp_path):
 def test_a_plain_wall_with_nothing_measured_stays_out(tmp_path):
     shots, results, metrics = complete(tmp_path, [replace(WALL, textured=nowhere), GROUND])
     for shot, result in zip(shots, results, strict=True):
-        assert np.mean(result.depth[shot.sheet == 0] > 0) < 0.02
-    assert metrics["completed"] < 0.02
+        assert np.mean(result.depth[shot.sheet == 0] > 0) < 0.2
+    assert metrics["completed"] < 0.05
 
 
 def test_off_passes_the_maps_through_without_a_copy(tmp_path):

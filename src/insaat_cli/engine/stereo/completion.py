@@ -20,11 +20,20 @@ from numba import njit
 from insaat_cli.engine.scene.views import Floats, View
 from insaat_cli.engine.stereo.agreement import Agreement, agreed_depth, intrinsics_of
 from insaat_cli.engine.stereo.depth_map_files import NORMAL_SCALE, DepthMap
-from insaat_cli.engine.stereo.plane_evidence import SKY, Seen, gather
+from insaat_cli.engine.stereo.edge_planes import EdgeRule, edge_planes, find_edges
+from insaat_cli.engine.stereo.floor_search import FloorRule, find_floor
+from insaat_cli.engine.stereo.plane_evidence import (
+    SKY,
+    Evidence,
+    Seen,
+    call_witnesses,
+    gather,
+    samples_of,
+)
 from insaat_cli.engine.stereo.plane_labels import NONE, LabelCosts, choose_planes
 from insaat_cli.engine.stereo.plane_support import Support, supported
-from insaat_cli.engine.stereo.sky import SkyGuess, SkyRule, guess_sky
-from insaat_cli.engine.stereo.superpixels import Superpixels, superpixels
+from insaat_cli.engine.stereo.sky import SkyGuess, SkyRule, guess_sky, rises
+from insaat_cli.engine.stereo.superpixels import Superpixels, components, superpixels
 from insaat_cli.engine.stereo.view_planes import (
     PlaneSearch,
     find_planes,
@@ -59,6 +68,14 @@ class CompletionRule:
     """Neighbours that are asked about a piece."""
     tolerance: float = 0.01
     """How far depth on a plane may be off it, as a share of it."""
+    alike: float = 0.75
+    """Correlation of pieces of photos that shows that a plane is there."""
+    alike_pieces: int = 4
+    """So many of them must be side by side: one or two look alike by chance."""
+    edges: EdgeRule = field(default_factory=EdgeRule)
+    floor: FloorRule = field(default_factory=FloorRule)
+    floor_unlike: float = 0.25
+    """A piece of the ground looks at least that alike in two photos."""
     costs: LabelCosts = field(default_factory=LabelCosts)
     support: Support = field(default_factory=Support)
     confirming_views: int = 2
@@ -111,39 +128,115 @@ def propose(
     `planes` are its own first, then its neighbours', each with the view they were found in.
     """
     view = own.view
-    nothing = np.zeros_like(own.reliable), np.zeros((*own.reliable.shape, 3), np.int8)
     known = np.concatenate([moved_planes(some, source, view) for source, some in planes])
-    known = without_doubles(known, view, rule.same_plane, rule.most_planes)
     if not len(known) or not others:
-        return nothing
-    evidence = gather(own, pieces.labels, pieces.count, known, others, rule.tolerance)
-    chosen = choose_planes(view, pieces, known, evidence, rule.costs)
-    chosen_pixels = chosen[pieces.labels]
-    chosen_pixels[own.reliable == SKY] = NONE
-    depth, _ = _on_planes(view, known, chosen_pixels)
+        return np.zeros_like(own.reliable), np.zeros((*own.reliable.shape, 3), np.int8)
+    witnesses = call_witnesses(view, others)
+    samples = samples_of(pieces.labels, pieces.count)
+    share = pieces.means((own.reliable > 0).astype(np.float32))
+    floor = find_floor(own, samples, pieces.means(rises(view)), share, witnesses, rule.floor)
+    known = without_doubles(np.concatenate([floor, known]), view, rule.same_plane, rule.most_planes)
+    evidence = gather(own, samples, known, witnesses, rule.tolerance)
+    chosen, held = _held(own, pieces, known, floor, evidence, others, rule)
+    # where that ends, planes may begin that nothing was measured on
+    depth, _ = _on_planes(view, known, held)
+    more = _planes_beyond(own, pieces, known, chosen, np.maximum(depth, own.reliable), rule)
+    both = without_doubles(
+        np.concatenate([known, more]), view, rule.same_plane, len(known) + len(more)
+    )
+    if len(both) > len(known):
+        new = gather(own, samples, both[len(known) :], witnesses, rule.tolerance)
+        chosen, held = _held(own, pieces, both, floor, evidence.joined(new), others, rule)
+    held[own.reliable > 0] = NONE
+    return _on_planes(view, both, held)
+
+
+def _held(
+    own: Seen,
+    pieces: Superpixels,
+    planes: Floats,
+    floor: Floats,
+    evidence: Evidence,
+    others: Sequence[Seen],
+    rule: CompletionRule,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """The plane of every piece, and of every pixel that is held on it; NONE elsewhere."""
+    view = own.view
+    chosen = choose_planes(view, pieces, planes, floor, evidence, rule.costs)
+    pixels = chosen[pieces.labels]
+    pixels[own.reliable == SKY] = NONE
+    depth, _ = _on_planes(view, planes, pixels)
     agree, against = _opinions(
         view, depth, [(other.view, other.reliable) for other in others], rule.tolerance
     )
-    chosen_pixels[against > agree] = NONE
-    good = supported(view, chosen_pixels, known, own.reliable, agree > against, rule.support)
-    good &= own.reliable == 0
-    return _on_planes(view, known, np.where(good, chosen_pixels, NONE))
+    pixels[against > agree] = NONE
+    seen = _textured(pieces, chosen, evidence, rule)
+    if len(floor):
+        # the first plane: found by how alike its pieces look together
+        seen |= (chosen == 0) & (evidence.unlike[:, 0] < rule.floor_unlike)
+    confirmed = (agree > against) | seen[pieces.labels]
+    good = supported(view, pixels, planes, own.reliable, confirmed, rule.support)
+    return chosen, np.where(good, pixels, NONE)
+
+
+def _textured(
+    pieces: Superpixels,
+    chosen: npt.NDArray[np.int32],
+    evidence: Evidence,
+    rule: CompletionRule,
+) -> npt.NDArray[np.bool_]:
+    """(S,): pieces whose photos look alike on their plane, and some beside them on the same."""
+    alike = evidence.alike[np.arange(pieces.count), np.maximum(chosen, 0)] >= rule.alike
+    alike &= chosen >= 0
+    one, other = pieces.pairs[:, 0], pieces.pairs[:, 1]
+    linked = alike[one] & alike[other] & (chosen[one] == chosen[other])
+    group = components(pieces.count, pieces.pairs[linked])
+    size = np.bincount(group, minlength=pieces.count)
+    return np.asarray(alike & (size[group] >= rule.alike_pieces))
+
+
+def _planes_beyond(
+    own: Seen,
+    pieces: Superpixels,
+    planes: Floats,
+    chosen: npt.NDArray[np.int32],
+    depth: Map,
+    rule: CompletionRule,
+) -> Floats:
+    share = pieces.means((depth > 0).astype(np.float32))
+    sky = pieces.means((own.reliable == SKY).astype(np.float32))
+    known = np.where(sky > 0, 0, share).astype(np.float32)
+    edges = find_edges(own.view, pieces, chosen, planes, known, sky == 0, rule.edges)
+    return edge_planes(own.view, edges, rule.edges)
 
 
 def _on_planes(
     view: View, planes: Floats, chosen: npt.NDArray[np.int32]
 ) -> tuple[Map, npt.NDArray[np.int8]]:
+    """Depth and normals of every pixel on its plane; 0 for NONE."""
     x, y = rays_of(view)
     depth = np.zeros(chosen.shape, np.float32)
     normals = np.zeros((*chosen.shape, 3), np.int8)
-    v, u = np.nonzero(chosen >= 0)
-    plane = planes[chosen[v, u]]
-    w = plane[:, 0] * x[u] + plane[:, 1] * y[v] + plane[:, 2]
-    good = w > 0
-    depth[v[good], u[good]] = 1 / w[good]
-    towards = -plane / np.linalg.norm(plane, axis=1, keepdims=True)
-    normals[v, u] = np.rint(towards * NORMAL_SCALE)
+    towards = -planes / np.maximum(np.linalg.norm(planes, axis=1, keepdims=True), 1e-20)
+    _fill(
+        chosen, planes.astype(np.float32), np.rint(towards * NORMAL_SCALE).astype(np.int8), x, y,
+        depth, normals,
+    )  # fmt: skip
     return depth, normals
+
+
+@njit(nogil=True, cache=True)
+def _fill(chosen, planes, towards, x, y, depth, normals):  # type: ignore[no-untyped-def]
+    for v in range(chosen.shape[0]):
+        for u in range(chosen.shape[1]):
+            p = chosen[v, u]
+            if p < 0:
+                continue
+            w = planes[p, 0] * x[u] + planes[p, 1] * y[v] + planes[p, 2]
+            if w > 0:
+                depth[v, u] = np.float32(1) / w
+                for c in range(3):
+                    normals[v, u, c] = towards[p, c]
 
 
 def confirmed_by(

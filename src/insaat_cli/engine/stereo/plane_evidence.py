@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,14 @@ SKY = np.float32(1e30)
 """Depth of sky."""
 SAMPLES = 16
 """Pixels of a piece that are asked."""
-DARKEST_DIFFERENCE = 24.0
+LARGEST_DIFFERENCE = 24.0
 """Gray levels from which on pixels are simply different."""
+LEAST_SPREAD = 5.0
+"""Gray levels between the darker and the brighter quarter of a piece: with less it has no texture
+to compare. The edge of something else in it does not count as texture: it would hold its own
+plane, and spread that over what is behind."""
+ENOUGH_COMPARED = 0.75
+"""Of a piece's samples, what another photo must show for its texture to be compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,41 +51,79 @@ class Evidence:
     """Another view looks through the plane there, and none confirms it."""
     unlike: Map
     """Mean difference of the most alike photos: 0 to 1."""
+    alike: Map
+    """Mean correlation of the most alike photos, -1 to 1; 0 where there is no texture."""
+
+    def joined(self, more: Evidence) -> Evidence:
+        """The same of more planes."""
+        return Evidence(
+            **{
+                one.name: np.concatenate([getattr(self, one.name), getattr(more, one.name)], axis=1)
+                for one in fields(self)
+            }
+        )
 
 
-def gather(
-    own: Seen,
-    labels: npt.NDArray[np.int32],
-    count: int,
-    planes: Floats,
-    others: Sequence[Seen],
-    tolerance: float,
-) -> Evidence:
-    """Ask `others` about every piece of `own` on every plane."""
-    x, y = rays_of(own.view)
-    samples = np.full((count, SAMPLES), -1, np.int32)
-    _spread_samples(labels, samples)
+@dataclass(frozen=True, kw_only=True)
+class Witnesses:
+    """Other views, ready to be asked by one."""
+
+    grays: npt.NDArray[np.uint8]
+    depths: Map
+    sizes: npt.NDArray[np.int64]
+    to_other: Map
+    K: Map
+
+
+def call_witnesses(own: View, others: Sequence[Seen]) -> Witnesses:
+    """The `others` in arrays, (V, rows, columns) padded to the largest, relative to `own`."""
     rows = max(one.gray.shape[0] for one in others)
     columns = max(one.gray.shape[1] for one in others)
     grays = np.zeros((len(others), rows, columns), np.uint8)
     depths = np.zeros((len(others), rows, columns), np.float32)
-    sizes = np.array([one.gray.shape for one in others], np.int64)
-    to_other = np.empty((len(others), 3, 4))
-    K = np.array([intrinsics_of(one.view) for one in others])
+    to_other = np.empty((len(others), 3, 4), np.float32)
     for index, one in enumerate(others):
         height, width = one.gray.shape
         grays[index, :height, :width] = one.gray
         depths[index, :height, :width] = one.reliable
-        rotation = one.view.R @ own.view.R.T
+        rotation = one.view.R @ own.R.T
         to_other[index, :, :3] = rotation
-        to_other[index, :, 3] = one.view.t - rotation @ own.view.t
-    result = np.zeros((5, count, len(planes)), np.float32)
+        to_other[index, :, 3] = one.view.t - rotation @ own.t
+    return Witnesses(
+        grays=grays,
+        depths=depths,
+        sizes=np.array([one.gray.shape for one in others], np.int64),
+        to_other=to_other,
+        K=np.array([intrinsics_of(one.view) for one in others], np.float32),
+    )
+
+
+def samples_of(labels: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.int32]:
+    """(count, SAMPLES): pixels of every piece as row * columns + column; -1 where it has fewer."""
+    samples = np.full((count, SAMPLES), -1, np.int32)
+    _spread_samples(labels, samples)
+    return samples
+
+
+def gather(
+    own: Seen,
+    samples: npt.NDArray[np.int32],
+    planes: Floats,
+    witnesses: Witnesses,
+    tolerance: float,
+) -> Evidence:
+    """Ask other views about pieces of `own`, told by their samples, on every plane."""
+    x, y = rays_of(own.view)
+    result = np.zeros((6, len(samples), len(planes)), np.float32)
     _ask(
-        samples, own.gray, own.reliable, x, y, planes.astype(np.float32), grays, depths, sizes,
-        to_other.astype(np.float32), K.astype(np.float32), np.float32(tolerance), result,
+        samples, own.gray, own.reliable, x, y, planes.astype(np.float32), witnesses.grays,
+        witnesses.depths, witnesses.sizes, witnesses.to_other, witnesses.K, np.float32(tolerance),
+        result,
     )  # fmt: skip
-    on, off, confirmed, pierced, unlike = result
-    return Evidence(on=on, off=off, confirmed=confirmed, pierced=pierced, unlike=unlike)
+    on, off, confirmed, pierced, unlike, alike = result
+    return Evidence(
+        on=on, off=off, confirmed=confirmed, pierced=pierced, unlike=unlike, alike=alike
+    )
 
 
 @njit(nogil=True, cache=True)
@@ -113,6 +157,7 @@ def _ask(  # type: ignore[no-untyped-def]  # noqa: C901 - one loop, kept in one 
     theirs = np.empty((views, SAMPLES), np.float32)
     compared = np.empty(views, np.int64)
     for s in range(len(samples)):
+        textured = _spread(samples[s], gray) >= LEAST_SPREAD
         for p in range(len(planes)):
             on, off, confirmed, pierced, asked = 0, 0, 0, 0, 0
             compared[:] = 0
@@ -165,6 +210,24 @@ def _ask(  # type: ignore[no-untyped-def]  # noqa: C901 - one loop, kept in one 
             result[0, s, p], result[1, s, p] = on * share, off * share
             result[2, s, p], result[3, s, p] = confirmed * share, pierced * share
             result[4, s, p] = _unlike(mine, theirs, compared, asked, difference)
+            if textured:
+                result[5, s, p] = _alike(mine, theirs, compared, asked)
+
+
+@njit(nogil=True, cache=True)
+def _spread(samples, gray):  # type: ignore[no-untyped-def]
+    """Gray levels between the first and the third quarter of a piece's samples."""
+    columns = gray.shape[1]
+    values = np.empty(len(samples), np.float32)
+    count = 0
+    for k in range(len(samples)):
+        if samples[k] >= 0:
+            values[count] = gray[samples[k] // columns, samples[k] % columns]
+            count += 1
+    if count < 4:
+        return np.float32(0)
+    values[:count].sort()
+    return values[3 * count // 4] - values[count // 4]
 
 
 @njit(nogil=True, cache=True, fastmath=True)
@@ -183,9 +246,9 @@ def _unlike(mine, theirs, compared, asked, difference):  # type: ignore[no-untyp
         for k in range(n):
             total += min(
                 abs(theirs[j, k] - mine[j, k] - shift) + np.float32(0.25) * abs(shift),
-                np.float32(DARKEST_DIFFERENCE),
+                np.float32(LARGEST_DIFFERENCE),
             )
-        value = total / np.float32(n * DARKEST_DIFFERENCE)
+        value = total / np.float32(n * LARGEST_DIFFERENCE)
         place = found
         while place > 0 and difference[place - 1] > value:
             difference[place] = difference[place - 1]
@@ -197,3 +260,33 @@ def _unlike(mine, theirs, compared, asked, difference):  # type: ignore[no-untyp
     if found == 1:
         return difference[0]
     return np.float32(0.5) * (difference[0] + difference[1])
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _alike(mine, theirs, compared, asked):  # type: ignore[no-untyped-def]
+    """Mean correlation with the two most alike photos; 0 if less than two can be compared."""
+    first, second, found = np.float32(-1), np.float32(-1), 0
+    for j in range(len(compared)):
+        n = compared[j]
+        if n < 4 or n < ENOUGH_COMPARED * asked:
+            continue
+        mean, other = np.float32(0), np.float32(0)
+        for k in range(n):
+            mean += mine[j, k]
+            other += theirs[j, k]
+        mean /= np.float32(n)
+        other /= np.float32(n)
+        own, others, both = np.float32(0), np.float32(0), np.float32(0)
+        for k in range(n):
+            own += (mine[j, k] - mean) ** 2
+            others += (theirs[j, k] - other) ** 2
+            both += (mine[j, k] - mean) * (theirs[j, k] - other)
+        value = both / np.sqrt(own * others + np.float32(1))
+        found += 1
+        if value > first:
+            first, second = value, first
+        elif value > second:
+            second = value
+    if found < 2:
+        return np.float32(0)
+    return np.float32(0.5) * (first + second)

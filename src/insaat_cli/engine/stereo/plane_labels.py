@@ -13,13 +13,17 @@ import numpy.typing as npt
 from numba import njit
 
 from insaat_cli.engine.scene.views import Floats, View
-from insaat_cli.engine.stereo.agreement import intrinsics_of
 from insaat_cli.engine.stereo.plane_evidence import Evidence
 from insaat_cli.engine.stereo.superpixels import Superpixels
+from insaat_cli.engine.stereo.view_planes import rays_through
 
 Map = npt.NDArray[np.float32]
 NONE = -1
 """Label of a piece on no plane."""
+TILTED = 0.1
+"""Radians off the upright, or off level, from which on a plane is neither."""
+BELOW = 0.03
+"""Farther than the ground by this share of the distance is below it."""
 CANDIDATES = 8
 """Labels that a piece chooses from, none of them among these."""
 
@@ -32,7 +36,14 @@ class LabelCosts:
     off: float = 3.0
     confirmed: float = 1.0
     pierced: float = 3.0
-    unlike: float = 1.0
+    unlike: float = 3.0
+    tilted: float = 0.15
+    """Of a plane neither upright nor level."""
+    alike: float = 1.0
+    alike_from: float = 0.5
+    """Correlation that begins to speak for a plane; it speaks in full at 0.9."""
+    below_floor: float = 1.0
+    """Of a plane beyond the ground: nothing is seen there."""
     none: float = 0.7
     smoothness: float = 1.6
     contrast: float = 12.0
@@ -43,33 +54,39 @@ class LabelCosts:
 
 
 def choose_planes(
-    view: View, pieces: Superpixels, planes: Floats, evidence: Evidence, costs: LabelCosts
+    view: View,
+    pieces: Superpixels,
+    planes: Floats,
+    floor: Floats,
+    evidence: Evidence,
+    costs: LabelCosts,
 ) -> npt.NDArray[np.int32]:
-    """(S,): the plane of every piece, NONE where none fits."""
+    """(S,): the plane of every piece, NONE where none fits; `floor` is (0, 3) if unknown."""
     unary = (
         costs.off * evidence.off
         - costs.on * evidence.on
         - costs.confirmed * evidence.confirmed
         + costs.pierced * evidence.pierced
         + costs.unlike * evidence.unlike
+        - costs.alike
+        * np.clip((evidence.alike - costs.alike_from) / (0.9 - costs.alike_from), 0, 1)
     )
+    upright = np.abs(planes @ view.R[:, 1]) / np.linalg.norm(planes, axis=1)
+    unary = unary + costs.tilted * ((upright > TILTED) & (upright < 1 - 0.5 * TILTED**2))
+    if len(floor):
+        rays = rays_through(view, pieces.centers())
+        below = (rays @ planes.T) < (1 - BELOW) * (rays @ floor.T)
+        unary = unary + costs.below_floor * below
     count = min(CANDIDATES, len(planes))
     order = np.argsort(unary, axis=1, kind="stable")[:, :count]
     labels = np.full((pieces.count, count + 1), NONE, np.int32)
     labels[:, :count] = order
     cost = np.full(labels.shape, costs.none, np.float32)
     cost[:, :count] = np.take_along_axis(unary, order, axis=1)
-    fx, fy, cx, cy = intrinsics_of(view)
-    rays = np.column_stack(
-        [
-            (pieces.middle[:, 0] - cx) / fx,
-            (pieces.middle[:, 1] - cy) / fy,
-            np.ones(len(pieces.middle)),
-        ]
-    )
+    rays = rays_through(view, pieces.middle)
     typical = max(float(np.median(pieces.length)), 1.0)
     weight = costs.smoothness * 0.25 * np.minimum(pieces.length / typical, 3)
-    weight = weight * (0.05 + 0.95 * np.exp(-pieces.contrast / costs.contrast))
+    weight = weight * (0.1 + 0.9 * np.exp(-pieces.contrast / costs.contrast))
     starts, edges = _directed(pieces)
     messages = np.zeros((2 * len(pieces.pairs), count + 1), np.float32)
     _propagate(

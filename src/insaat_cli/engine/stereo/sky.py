@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from insaat_cli.engine.scene.views import View
-from insaat_cli.engine.stereo.superpixels import Superpixels
+from insaat_cli.engine.stereo.superpixels import Superpixels, components
 from insaat_cli.engine.stereo.view_planes import rays_of
 
 Map = npt.NDArray[np.float32]
@@ -41,8 +41,10 @@ class SkyRule:
     """Of a piece, what may have reliable depth: that of an edge spreads into the sky beside it."""
     seed_measured_share: float = 0.05
     """The same for the pieces from which sky grows."""
-    lowest_rise: float = 0.03
-    """Tangent of a ray's angle above the horizon, at least."""
+    lowest_rise: float = -0.01
+    """Tangent of a ray's angle above the horizon, at least; the horizon itself is not that sure."""
+    seed_rise: float = 0.03
+    """The same for the pieces from which sky grows."""
     join_contrast: float = 9.0
     """Pieces of sky that touch differ by less, in units of CIELAB."""
     edge_contrast: float = 14.0
@@ -92,12 +94,13 @@ def guess_sky(
         usual, middle = np.percentile(light[reliable > 0], [rule.bright_percentile, 50])
     bright = light > min(usual + rule.bright_gain, rule.saturated)
     blue = (lab[..., 2] < 128 - rule.blue) & (light > middle)
-    rise = _mean(pieces, rises(view))
-    candidate = _mean(pieces, (bright | blue).astype(np.float32)) > rule.colored_share
-    measured = _mean(pieces, (reliable > 0).astype(np.float32))
+    rise = pieces.means(rises(view))
+    candidate = pieces.means((bright | blue).astype(np.float32)) > rule.colored_share
+    measured = pieces.means((reliable > 0).astype(np.float32))
     candidate &= (measured < rule.measured_share) & (rise > rule.lowest_rise)
-    seeds = _mean(pieces, light**2) - _mean(pieces, light) ** 2 < rule.roughness**2
-    seeds &= (measured < rule.seed_measured_share) & _at_upper_end(pieces, rise)
+    seeds = pieces.means(light**2) - pieces.means(light) ** 2 < rule.roughness**2
+    seeds &= (measured < rule.seed_measured_share) & (rise > rule.seed_rise)
+    seeds &= _at_upper_end(pieces, rise)
     found = _grown(pieces, candidate, seeds, rule)
     found = _open_above(view, pieces, found, reliable > 0, rule)
     share = float(pieces.area[found].sum() / pieces.area.sum())
@@ -108,8 +111,8 @@ def guess_sky(
     return SkyGuess(
         pixels=_pixels(pieces, found, lab, bright | blue, rule),
         share=share,
-        blue=bool((weight * _mean(pieces, blue.astype(np.float32))).sum() > 0.5 * total),
-        bright=bool((weight * _mean(pieces, bright.astype(np.float32))).sum() > 0.5 * total),
+        blue=bool((weight * pieces.means(blue.astype(np.float32))).sum() > 0.5 * total),
+        bright=bool((weight * pieces.means(bright.astype(np.float32))).sum() > 0.5 * total),
         edge_heights=_heights_beside(view, pieces, found, reliable),
     )
 
@@ -143,11 +146,6 @@ def _pixels(
     return np.asarray(joined[parts])
 
 
-def _mean(pieces: Superpixels, values: Map) -> Map:
-    total = np.bincount(pieces.labels.ravel(), values.ravel(), minlength=pieces.count)
-    return np.asarray(total / pieces.area, np.float32)
-
-
 def _at_upper_end(pieces: Superpixels, rise: Map) -> npt.NDArray[np.bool_]:
     """Pieces at the photo's border above the middle of the photo's own range of heights."""
     border = np.zeros(pieces.count, bool)
@@ -166,7 +164,7 @@ def _grown(
     """Candidates connected to a seed over soft borders, group by group with a clear edge around."""
     first, second = pieces.pairs[:, 0], pieces.pairs[:, 1]
     soft = candidate[first] & candidate[second] & (pieces.contrast < rule.join_contrast)
-    group = _components(pieces.count, pieces.pairs[soft])
+    group = components(pieces.count, pieces.pairs[soft])
     reached = np.zeros(pieces.count, bool)
     reached[np.unique(group[candidate & seeds])] = True
     inside = candidate & reached[group]
@@ -195,7 +193,7 @@ def _open_above(
     A pale wall ends at its roof and has windows in it; sky does not.
     """
     soft = found[pieces.pairs].all(axis=1) & (pieces.contrast < rule.join_contrast)
-    group = _components(pieces.count, pieces.pairs[soft])
+    group = components(pieces.count, pieces.pairs[soft])
     inside = found[pieces.labels]
     # image axis along which the photo's upright runs, turned so that up is the first row
     sideways, upwards = view.R[0, 1], view.R[1, 1]
@@ -222,14 +220,6 @@ def _holes(pixels: Pixels) -> Pixels:
     outside[np.concatenate(edge)] = True
     outside[0] = True
     return np.asarray(~outside[parts])
-
-
-def _components(count: int, links: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_matrix((np.ones(len(links), bool), (links[:, 0], links[:, 1])), (count, count))
-    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 
 def _heights_beside(

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from numba import njit
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 Labels = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -41,6 +43,18 @@ class Superpixels:
     @property
     def count(self) -> int:
         return len(self.area)
+
+    def centers(self) -> Floats:
+        """(S, 2): mean column and row of every piece."""
+        rows, columns = self.labels.shape
+        u = np.broadcast_to(np.arange(columns, dtype=np.float32), self.labels.shape)
+        v = np.broadcast_to(np.arange(rows, dtype=np.float32)[:, None], self.labels.shape)
+        return np.column_stack([self.means(u), self.means(v)])
+
+    def means(self, values: Floats) -> Floats:
+        """(S,): mean over every piece of what is (height, width)."""
+        total = np.bincount(self.labels.ravel(), values.ravel(), minlength=self.count)
+        return np.asarray(total / self.area, np.float32)
 
 
 def superpixels(rgb: npt.NDArray[np.uint8], side_px: int) -> Superpixels:
@@ -143,3 +157,9 @@ def _borders(
     middle = np.column_stack([np.bincount(inverse, place[:, axis]) / length for axis in (0, 1)])
     pairs = np.column_stack([unique // count, unique % count]).astype(np.int32)
     return pairs, length, contrast.astype(np.float32), middle.astype(np.float32)
+
+
+def components(count: int, links: Labels) -> npt.NDArray[np.int64]:
+    """(count,): number of the group that every piece is in by the (L, 2) links between them."""
+    graph = coo_matrix((np.ones(len(links), bool), (links[:, 0], links[:, 1])), (count, count))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)

@@ -21,6 +21,8 @@ from insaat_cli.engine.stereo.agreement import intrinsics_of
 Map = npt.NDArray[np.float32]
 MOMENTS = 10
 """Sums over a piece's reliable pixels: 1, xx, xy, yy, x, y, wx, wy, w, ww."""
+ALIKE_SHARE = 0.75
+"""Of where a view shows either of two planes, where they must be alike to count as one."""
 UP = np.array([0.0, 1.0, 0.0])
 """Of the world, from `sparse` on."""
 
@@ -48,6 +50,14 @@ def rays_of(view: View) -> tuple[Map, Map]:
     x = ((np.arange(view.width) - cx) / fx).astype(np.float32)
     y = ((np.arange(view.height) - cy) / fy).astype(np.float32)
     return x, y
+
+
+def rays_through(view: View, pixels: Map) -> Floats:
+    """(N, 3): (x, y, 1) through N pixels (column, row)."""
+    fx, fy, cx, cy = intrinsics_of(view)
+    return np.column_stack(
+        [(pixels[:, 0] - cx) / fx, (pixels[:, 1] - cy) / fy, np.ones(len(pixels))]
+    )
 
 
 def find_planes(
@@ -268,18 +278,15 @@ def without_doubles(planes: Floats, view: View, tolerance: float, most: int) -> 
     fx, fy, cx, cy = intrinsics_of(view)
     u, v = np.meshgrid(np.linspace(0, view.width, 9), np.linspace(0, view.height, 7))
     rays = np.column_stack([((u - cx) / fx).ravel(), ((v - cy) / fy).ravel(), np.ones(u.size)])
+    values = (planes @ rays.T).astype(np.float32)
     kept: list[int] = []
-    values = planes @ rays.T
     for index, value in enumerate(values):
         if len(kept) == most:
             break
-        for other in kept:
-            seen = (value > 0) | (values[other] > 0)
-            size = np.maximum(np.abs(value), np.abs(values[other]))[seen]
-            off = np.abs(value - values[other])[seen] / np.maximum(size, 1e-12)
-            if not len(off) or np.percentile(off, 75) < tolerance:
-                break
-        else:
-            if (value > 0).any():
-                kept.append(index)
+        before = values[kept]
+        size = np.maximum(np.abs(value), np.abs(before))
+        seen = (value > 0) | (before > 0)
+        same = (np.abs(value - before) < tolerance * size) & seen
+        if (value > 0).any() and not (same.sum(axis=1) >= ALIKE_SHARE * seen.sum(axis=1)).any():
+            kept.append(index)
     return planes[kept]
