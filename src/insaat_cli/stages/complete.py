@@ -19,12 +19,15 @@ from insaat_cli.engine.bounded_map import in_order
 from insaat_cli.engine.scene.views import Floats
 from insaat_cli.engine.stereo.completion import (
     CompletionRule,
+    Proposal,
     completed_map,
     confirmed_by,
     propose,
     survey,
+    thinned,
 )
 from insaat_cli.engine.stereo.depth_map_files import INDEX_NAME, DepthMap, read_index
+from insaat_cli.engine.stereo.floor_search import Floor, find_floor, ground_of
 from insaat_cli.engine.stereo.plane_evidence import SKY, Seen
 from insaat_cli.engine.stereo.plane_support import Support
 from insaat_cli.engine.stereo.sky import SkyGuess, set_has_sky
@@ -44,6 +47,8 @@ FLOOR_HEIGHT = 0.0
 """Ground of the world frame, from `sparse` on."""
 SURVEY, PROPOSAL = "survey", "proposal"
 PIECES = ("labels", "area", "pairs", "length", "contrast", "middle")
+SIDE_PX = 450
+"""About the longer side of what planes are sought in, by every n-th pixel of a depth map."""
 SURVEY_SHARE = 0.5
 """Of the time."""
 
@@ -90,6 +95,7 @@ def complete_depth_maps(
             progress(SURVEY_SHARE * len(guesses) / len(entries))
         heights = np.array([entry.view.center[1] for entry in entries], np.float32)
         run.has_sky = set_has_sky(guesses, heights, FLOOR_HEIGHT)
+        run.find_floor()
         for done, _ in enumerate(in_order(pool, run.propose, places, ahead=threads + 1)):
             progress(SURVEY_SHARE + (0.95 - SURVEY_SHARE) * (done + 1) / len(entries))
         for share in in_order(pool, run.finish, places, ahead=threads + 1):
@@ -113,8 +119,12 @@ class _Run:
     ) -> None:
         self.depth, self.images, self.output = depth, images, output
         self.entries = read_index(depth)
+        side = max(max(entry.view.width, entry.view.height) for entry in self.entries)
+        self.step = max(1, round(side / SIDE_PX))
+        self.views = [thinned(entry.view, self.step) for entry in self.entries]
         self.scratch = output.parent / "scratch"
         self.has_sky = False
+        self.floor: Floor | None = None
         self.rule = CompletionRule(
             views=options.views,
             confirming_views=options.confirming_views,
@@ -122,17 +132,20 @@ class _Run:
         )
         kept = lru_cache(maxsize=12 + 2 * threads)
         self._map_of, self._seen_of = kept(self._load_map), kept(self._load_seen)
-        self._reliable_or_proposed_of = kept(self._load_reliable_or_proposed)
+        self._known_of = kept(self._load_known)
 
     def survey(self, index: int) -> SkyGuess:
         """First pass: what one view knows by itself; the guess at its sky."""
-        entry = self.entries[index]
-        view, others = entry.view, entry.neighbours
+        full = self.entries[index].view
+        others = self.entries[index].neighbours
+        rgb = load_rgb(self.images / full.name, full.width, full.height)
+        if self.step > 1:
+            rgb = np.ascontiguousarray(cv2.blur(rgb, (3, 3))[:: self.step, :: self.step])
         found = survey(
-            view,
+            self.views[index],
             self._map_of(index),
-            load_rgb(self.images / view.name, view.width, view.height),
-            [self.entries[other].view for other in others],
+            rgb,
+            [self.views[other] for other in others],
             [self._map_of(other) for other in others],
             self.rule,
         )
@@ -152,36 +165,44 @@ class _Run:
         )
         return replace(found.sky, pixels=np.empty((0, 0), bool))
 
+    def find_floor(self) -> None:
+        """Between the passes: the ground, from some views spread over all."""
+        count = len(self.entries)
+        chosen = np.unique(np.linspace(0, count - 1, self.rule.floor.views).astype(int))
+        grounds = []
+        for index in chosen.tolist():
+            asked = self.entries[index].neighbours[: self.rule.views]
+            others = [self._seen_of(other)[0] for other in asked]
+            own, _ = self._seen_of(index)
+            ground = ground_of(own, self._pieces(index), others, self.rule.floor)
+            grounds += [] if ground is None else [ground]
+        self.floor = find_floor(grounds, self.rule.floor)
+
     def propose(self, index: int) -> None:
         """Second pass: what planes support."""
         entry = self.entries[index]
-        with np.load(self._scratch_file(SURVEY, index)) as data:
-            pieces = Superpixels(**{key: data[key] for key in PIECES})
+        pieces = self._pieces(index)
         own, planes = self._seen_of(index)
         others = [self._seen_of(other) for other in entry.neighbours]
         sources = [(own.view, planes), *((other.view, found) for other, found in others)]
         asked = [other for other, _ in others[: self.rule.views]]
-        depth, normals = propose(own, pieces, sources, asked, self.rule)
-        np.savez(self._scratch_file(PROPOSAL, index), depth=depth, normals=normals)
+        found = propose(own, pieces, sources, asked, self.floor, self.rule)
+        np.savez(self._scratch_file(PROPOSAL, index), planes=found.planes, chosen=found.chosen)
 
     def finish(self, index: int) -> tuple[float, float]:
         """Third pass: what other views confirm; the shares completed and of sky."""
         entry = self.entries[index]
         own, _ = self._seen_of(index)
-        with np.load(self._scratch_file(PROPOSAL, index)) as data:
-            depth, normals = data["depth"], data["normals"]
+        proposal = self._proposal(index)
         confirmed = confirmed_by(
-            entry.view,
-            depth,
-            [
-                (self.entries[other].view, self._reliable_or_proposed_of(other))
-                for other in entry.neighbours
-            ],
+            own.view,
+            proposal.depth(own.view),
+            [(self.views[other], self._known_of(other)) for other in entry.neighbours],
             self.rule.tolerance,
             self.rule.confirming_views,
         )
         measured = DepthMap.load(self.depth / entry.file)
-        result = completed_map(measured, own.reliable, depth, normals, confirmed)
+        result = completed_map(entry.view, measured, own.reliable, proposal, confirmed)
         result.save(self.output / entry.file)
         return _share(result.completed), _share(result.sky)
 
@@ -189,7 +210,14 @@ class _Run:
         return self.scratch / f"{kind}{index:05d}.npz"
 
     def _load_map(self, index: int) -> DepthMap:
-        return DepthMap.load(self.depth / self.entries[index].file)
+        """What was measured, thinned."""
+        full = DepthMap.load(self.depth / self.entries[index].file)
+        every = (slice(None, None, self.step), slice(None, None, self.step))
+        return DepthMap(
+            depth=np.ascontiguousarray(full.depth[every]),
+            normals=np.ascontiguousarray(full.normals[every]),
+            confidence=np.ascontiguousarray(full.confidence[every]),
+        )
 
     def _load_seen(self, index: int) -> tuple[Seen, Floats]:
         """What is known of a view, sky included, and its planes."""
@@ -197,13 +225,22 @@ class _Run:
             reliable = data["reliable"]
             if self.has_sky:
                 reliable[data["sky"]] = SKY
-            seen = Seen(view=self.entries[index].view, gray=data["gray"], reliable=reliable)
+            seen = Seen(view=self.views[index], gray=data["gray"], reliable=reliable)
             return seen, data["planes"]
 
-    def _load_reliable_or_proposed(self, index: int) -> Map:
-        seen, _ = self._seen_of(index)
+    def _pieces(self, index: int) -> Superpixels:
+        with np.load(self._scratch_file(SURVEY, index)) as data:
+            return Superpixels(**{key: data[key] for key in PIECES})
+
+    def _proposal(self, index: int) -> Proposal:
         with np.load(self._scratch_file(PROPOSAL, index)) as data:
-            return np.where(seen.reliable > 0, seen.reliable, data["depth"])
+            return Proposal(planes=data["planes"], chosen=data["chosen"])
+
+    def _load_known(self, index: int) -> Map:
+        """Depth that is reliable, or else proposed."""
+        seen, _ = self._seen_of(index)
+        proposed = self._proposal(index).depth(seen.view)
+        return np.where(seen.reliable > 0, seen.reliable, proposed)
 
 
 def _share(pixels: npt.NDArray[np.bool_] | None) -> float:

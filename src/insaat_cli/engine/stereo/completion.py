@@ -21,7 +21,7 @@ from insaat_cli.engine.scene.views import Floats, View
 from insaat_cli.engine.stereo.agreement import Agreement, agreed_depth, intrinsics_of
 from insaat_cli.engine.stereo.depth_map_files import NORMAL_SCALE, DepthMap
 from insaat_cli.engine.stereo.edge_planes import EdgeRule, edge_planes, find_edges
-from insaat_cli.engine.stereo.floor_search import FloorRule, find_floor
+from insaat_cli.engine.stereo.floor_search import Floor, FloorRule
 from insaat_cli.engine.stereo.plane_evidence import (
     SKY,
     Evidence,
@@ -32,7 +32,7 @@ from insaat_cli.engine.stereo.plane_evidence import (
 )
 from insaat_cli.engine.stereo.plane_labels import NONE, LabelCosts, choose_planes
 from insaat_cli.engine.stereo.plane_support import Support, supported
-from insaat_cli.engine.stereo.sky import SkyGuess, SkyRule, guess_sky, rises
+from insaat_cli.engine.stereo.sky import SkyGuess, SkyRule, guess_sky
 from insaat_cli.engine.stereo.superpixels import Superpixels, components, superpixels
 from insaat_cli.engine.stereo.view_planes import (
     PlaneSearch,
@@ -53,7 +53,7 @@ GRAY_BLUR_PX = 1.0
 class CompletionRule:
     """How plain surfaces are completed."""
 
-    piece_px: int = 14
+    piece_px: int = 8
     """Side of the pieces of a photo."""
     agreement: Agreement = field(
         default_factory=lambda: Agreement(
@@ -63,11 +63,13 @@ class CompletionRule:
     planes: PlaneSearch = field(default_factory=PlaneSearch)
     same_plane: float = 0.004
     """Planes whose depths differ by less are one."""
-    most_planes: int = 40
+    most_planes: int = 32
     views: int = 6
     """Neighbours that are asked about a piece."""
     tolerance: float = 0.01
     """How far depth on a plane may be off it, as a share of it."""
+    known_share: float = 0.9
+    """Of a piece, what must be reliable for others not to be asked about it."""
     alike: float = 0.75
     """Correlation of pieces of photos that shows that a plane is there."""
     alike_pieces: int = 4
@@ -81,6 +83,19 @@ class CompletionRule:
     confirming_views: int = 2
     """Other views whose measured or completed depth must agree with what was completed."""
     sky: SkyRule = field(default_factory=SkyRule)
+
+
+def thinned(view: View, step: int) -> View:
+    """The camera of every `step`-th pixel of every `step`-th row."""
+    K = view.K.copy()
+    K[:2] /= step
+    return View(
+        name=view.name,
+        width=-(-view.width // step),
+        height=-(-view.height // step),
+        K=K,
+        cam_from_world=view.cam_from_world,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,28 +131,46 @@ def survey(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """Planes (K, 3), and that of every pixel, reliable or not; NONE where none is supported."""
+
+    planes: Floats
+    chosen: npt.NDArray[np.int32]
+
+    def depth(self, view: View) -> Map:
+        """(height, width), 0 where nothing is proposed."""
+        return _on_planes(view, self.planes, self.chosen)[0]
+
+
 def propose(
     own: Seen,
     pieces: Superpixels,
     planes: Sequence[tuple[View, Floats]],
     others: Sequence[Seen],
+    floor: Floor | None,
     rule: CompletionRule,
-) -> tuple[Map, npt.NDArray[np.int8]]:
-    """Depth (0: none) and normals of what planes support in a view besides its reliable depth.
+) -> Proposal:
+    """What planes support in a view besides its reliable depth.
 
-    `planes` are its own first, then its neighbours', each with the view they were found in.
+    `planes` are its own first, then its neighbours', each with the view they were found in; `floor`
+    is that of the world.
     """
     view = own.view
     known = np.concatenate([moved_planes(some, source, view) for source, some in planes])
     if not len(known) or not others:
-        return np.zeros_like(own.reliable), np.zeros((*own.reliable.shape, 3), np.int8)
+        nowhere = np.full(own.reliable.shape, NONE, np.int32)
+        return Proposal(planes=np.empty((0, 3)), chosen=nowhere)
     witnesses = call_witnesses(view, others)
     samples = samples_of(pieces.labels, pieces.count)
     share = pieces.means((own.reliable > 0).astype(np.float32))
-    floor = find_floor(own, samples, pieces.means(rises(view)), share, witnesses, rule.floor)
-    known = without_doubles(np.concatenate([floor, known]), view, rule.same_plane, rule.most_planes)
-    evidence = gather(own, samples, known, witnesses, rule.tolerance)
-    chosen, held = _held(own, pieces, known, floor, evidence, others, rule)
+    ground = np.empty((0, 3)) if floor is None else floor.seen_from(view)
+    known = without_doubles(
+        np.concatenate([ground, known]), view, rule.same_plane, rule.most_planes
+    )
+    asked = share < rule.known_share
+    evidence = gather(own, samples, known, witnesses, rule.tolerance, asked)
+    chosen, held = _held(own, pieces, known, ground, evidence, others, rule)
     # where that ends, planes may begin that nothing was measured on
     depth, _ = _on_planes(view, known, held)
     more = _planes_beyond(own, pieces, known, chosen, np.maximum(depth, own.reliable), rule)
@@ -145,24 +178,23 @@ def propose(
         np.concatenate([known, more]), view, rule.same_plane, len(known) + len(more)
     )
     if len(both) > len(known):
-        new = gather(own, samples, both[len(known) :], witnesses, rule.tolerance)
-        chosen, held = _held(own, pieces, both, floor, evidence.joined(new), others, rule)
-    held[own.reliable > 0] = NONE
-    return _on_planes(view, both, held)
+        new = gather(own, samples, both[len(known) :], witnesses, rule.tolerance, asked)
+        chosen, held = _held(own, pieces, both, ground, evidence.joined(new), others, rule)
+    return Proposal(planes=both, chosen=held)
 
 
 def _held(
     own: Seen,
     pieces: Superpixels,
     planes: Floats,
-    floor: Floats,
+    ground: Floats,
     evidence: Evidence,
     others: Sequence[Seen],
     rule: CompletionRule,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """The plane of every piece, and of every pixel that is held on it; NONE elsewhere."""
     view = own.view
-    chosen = choose_planes(view, pieces, planes, floor, evidence, rule.costs)
+    chosen = choose_planes(view, pieces, planes, ground, evidence, rule.costs)
     pixels = chosen[pieces.labels]
     pixels[own.reliable == SKY] = NONE
     depth, _ = _on_planes(view, planes, pixels)
@@ -171,7 +203,7 @@ def _held(
     )
     pixels[against > agree] = NONE
     seen = _textured(pieces, chosen, evidence, rule)
-    if len(floor):
+    if len(ground):
         # the first plane: found by how alike its pieces look together
         seen |= (chosen == 0) & (evidence.unlike[:, 0] < rule.floor_unlike)
     confirmed = (agree > against) | seen[pieces.labels]
@@ -294,15 +326,20 @@ def _confirm(  # type: ignore[no-untyped-def]
 
 
 def completed_map(
-    measured: DepthMap,
-    reliable: Map,
-    proposed: Map,
-    normals: npt.NDArray[np.int8],
-    confirmed: Pixels,
+    view: View, measured: DepthMap, reliable: Map, proposal: Proposal, confirmed: Pixels
 ) -> DepthMap:
-    """The measured map with what was completed in it, marked, and without depth in the sky."""
-    completed = (proposed > 0) & confirmed
-    sky = reliable == SKY
+    """The measured map of `view` with what was completed in it, marked, and none in the sky.
+
+    `reliable`, `proposal` and `confirmed` may be smaller by a whole number.
+    """
+    step = -(-measured.depth.shape[0] // reliable.shape[0])
+    height, width = measured.depth.shape
+    grown = np.ix_(np.arange(height) // step, np.arange(width) // step)
+    chosen = np.where(confirmed, proposal.chosen, NONE)[grown]
+    chosen[(reliable[grown] > 0) & (measured.depth > 0)] = NONE
+    proposed, normals = _on_planes(view, proposal.planes, np.ascontiguousarray(chosen))
+    completed = proposed > 0
+    sky = (reliable == SKY)[grown]
     depth = np.where(completed, proposed, measured.depth)
     confidence = np.where(completed, np.uint8(CONFIDENCE), measured.confidence)
     depth[sky], confidence[sky] = 0, 0

@@ -16,7 +16,7 @@ from insaat_cli.engine.stereo.view_planes import rays_of
 Map = npt.NDArray[np.float32]
 SKY = np.float32(1e30)
 """Depth of sky."""
-SAMPLES = 16
+SAMPLES = 12
 """Pixels of a piece that are asked."""
 LARGEST_DIFFERENCE = 24.0
 """Gray levels from which on pixels are simply different."""
@@ -111,14 +111,18 @@ def gather(
     planes: Floats,
     witnesses: Witnesses,
     tolerance: float,
+    asked: npt.NDArray[np.bool_] | None = None,
 ) -> Evidence:
-    """Ask other views about pieces of `own`, told by their samples, on every plane."""
+    """Ask other views about pieces of `own`, told by their samples, on every plane.
+
+    Of pieces that are not `asked` about, only what is on and off their own depth is told.
+    """
     x, y = rays_of(own.view)
     result = np.zeros((6, len(samples), len(planes)), np.float32)
     _ask(
         samples, own.gray, own.reliable, x, y, planes.astype(np.float32), witnesses.grays,
         witnesses.depths, witnesses.sizes, witnesses.to_other, witnesses.K, np.float32(tolerance),
-        result,
+        np.ones(len(samples), bool) if asked is None else asked, result,
     )  # fmt: skip
     on, off, confirmed, pierced, unlike, alike = result
     return Evidence(
@@ -148,16 +152,17 @@ def _spread_samples(labels, samples):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, fastmath=True)
 def _ask(  # type: ignore[no-untyped-def]  # noqa: C901 - one loop, kept in one piece for speed
-    samples, gray, own, x, y, planes, grays, depths, sizes, to_other, K, tolerance, result
+    samples, gray, own, x, y, planes, grays, depths, sizes, to_other, K, tolerance, ask, result
 ):
     columns = gray.shape[1]
-    views = len(grays)
-    difference = np.empty(views, np.float32)
-    mine = np.empty((views, SAMPLES), np.float32)
-    theirs = np.empty((views, SAMPLES), np.float32)
-    compared = np.empty(views, np.int64)
+    most = len(grays)
+    difference = np.empty(most, np.float32)
+    mine = np.empty((most, SAMPLES), np.float32)
+    theirs = np.empty((most, SAMPLES), np.float32)
+    compared = np.empty(most, np.int64)
     for s in range(len(samples)):
-        textured = _spread(samples[s], gray) >= LEAST_SPREAD
+        textured = ask[s] and _spread(samples[s], gray) >= LEAST_SPREAD
+        views = len(grays) if ask[s] else 0
         for p in range(len(planes)):
             on, off, confirmed, pierced, asked = 0, 0, 0, 0, 0
             compared[:] = 0
@@ -209,6 +214,8 @@ def _ask(  # type: ignore[no-untyped-def]  # noqa: C901 - one loop, kept in one 
             share = np.float32(1.0 / asked)
             result[0, s, p], result[1, s, p] = on * share, off * share
             result[2, s, p], result[3, s, p] = confirmed * share, pierced * share
+            if not ask[s]:
+                continue
             result[4, s, p] = _unlike(mine, theirs, compared, asked, difference)
             if textured:
                 result[5, s, p] = _alike(mine, theirs, compared, asked)

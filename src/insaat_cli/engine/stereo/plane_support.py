@@ -34,7 +34,7 @@ class Support:
     """How far measured depth may be off the plane, as a share of it."""
     meeting: float = 0.05
     """The same where two planes meet, at most."""
-    gap_px: int = 5
+    gap_px: int = 3
     """So far from the line where two planes meet the border of their pieces may be, and measured
     depth may end."""
     directions: int = 3

@@ -53,7 +53,7 @@ class SkyRule:
     """Of its border, by length, so much must be a clear edge."""
     least_share: float = 0.002
     """Of a photo: less is not worth to be called sky."""
-    wire_px: int = 8
+    wire_px: int = 4
     """Wires and branches across the sky are thinner together, along a line upwards."""
     covered_share: float = 0.4
     """Of a piece of sky, so much may lie below something else."""
@@ -65,7 +65,7 @@ class SkyRule:
     """Lightness above that of nearly all that is measured, at which pale sky is sky."""
     bright_percentile: float = 85.0
     gap_contrast: float = 18.0
-    gap_px: int = 12
+    gap_px: int = 6
     """Beside pieces of sky, so far, pixels of about its color that touch it are sky, too."""
 
 

@@ -34,7 +34,7 @@ class PlaneSearch:
     tolerance: float = 0.006
     """How far a piece may be off its plane, as a share of its depth."""
     most: int = 24
-    trials: int = 900
+    trials: int = 500
     reach: tuple[float, float, float] = (0.04, 0.12, 0.35)
     """How far apart the pieces of a triple are, in image widths: planes small, middling, large."""
     min_pieces: float = 5.0
