@@ -95,6 +95,7 @@ def complete_depth_maps(
             progress(SURVEY_SHARE * len(guesses) / len(entries))
         heights = np.array([entry.view.center[1] for entry in entries], np.float32)
         run.has_sky = set_has_sky(guesses, heights, FLOOR_HEIGHT)
+        run.rule = replace(run.rule, support=replace(run.rule.support, indoors=not run.has_sky))
         run.find_floor()
         for done, _ in enumerate(in_order(pool, run.propose, places, ahead=threads + 1)):
             progress(SURVEY_SHARE + (0.95 - SURVEY_SHARE) * (done + 1) / len(entries))

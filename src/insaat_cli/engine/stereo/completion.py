@@ -33,7 +33,7 @@ from insaat_cli.engine.stereo.plane_evidence import (
 from insaat_cli.engine.stereo.plane_labels import NONE, LabelCosts, choose_planes
 from insaat_cli.engine.stereo.plane_support import Support, supported
 from insaat_cli.engine.stereo.sky import SkyGuess, SkyRule, guess_sky
-from insaat_cli.engine.stereo.superpixels import Superpixels, components, superpixels
+from insaat_cli.engine.stereo.superpixels import Superpixels, superpixels
 from insaat_cli.engine.stereo.view_planes import (
     PlaneSearch,
     find_planes,
@@ -61,7 +61,7 @@ class CompletionRule:
         )
     )
     planes: PlaneSearch = field(default_factory=PlaneSearch)
-    same_plane: float = 0.004
+    same_plane: float = 0.006
     """Planes whose depths differ by less are one."""
     most_planes: int = 32
     views: int = 6
@@ -70,12 +70,10 @@ class CompletionRule:
     """How far depth on a plane may be off it, as a share of it."""
     known_share: float = 0.9
     """Of a piece, what must be reliable for others not to be asked about it."""
-    alike: float = 0.75
-    """Correlation of pieces of photos that shows that a plane is there."""
-    alike_pieces: int = 4
-    """So many of them must be side by side: one or two look alike by chance."""
     edges: EdgeRule = field(default_factory=EdgeRule)
     floor: FloorRule = field(default_factory=FloorRule)
+    most_unlike: float = 0.35
+    """Where photos are less alike than that on a plane, something else is to be seen."""
     floor_unlike: float = 0.25
     """A piece of the ground looks at least that alike in two photos."""
     costs: LabelCosts = field(default_factory=LabelCosts)
@@ -170,7 +168,7 @@ def propose(
     )
     asked = share < rule.known_share
     evidence = gather(own, samples, known, witnesses, rule.tolerance, asked)
-    chosen, held = _held(own, pieces, known, ground, evidence, others, rule)
+    chosen, held = _held(own, pieces, known, ground, len(known), evidence, others, rule)
     # where that ends, planes may begin that nothing was measured on
     depth, _ = _on_planes(view, known, held)
     more = _planes_beyond(own, pieces, known, chosen, np.maximum(depth, own.reliable), rule)
@@ -179,7 +177,9 @@ def propose(
     )
     if len(both) > len(known):
         new = gather(own, samples, both[len(known) :], witnesses, rule.tolerance, asked)
-        chosen, held = _held(own, pieces, both, ground, evidence.joined(new), others, rule)
+        chosen, held = _held(
+            own, pieces, both, ground, len(known), evidence.joined(new), others, rule
+        )
     return Proposal(planes=both, chosen=held)
 
 
@@ -188,13 +188,19 @@ def _held(
     pieces: Superpixels,
     planes: Floats,
     ground: Floats,
+    measured: int,
     evidence: Evidence,
     others: Sequence[Seen],
     rule: CompletionRule,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """The plane of every piece, and of every pixel that is held on it; NONE elsewhere."""
+    """The plane of every piece, and of every pixel that is held on it; NONE elsewhere.
+
+    The first `measured` of the planes are such, but for the ground.
+    """
     view = own.view
-    chosen = choose_planes(view, pieces, planes, ground, evidence, rule.costs)
+    inferred = np.arange(len(planes)) >= measured
+    inferred[: len(ground)] = True
+    chosen = choose_planes(view, pieces, planes, ground, inferred, evidence, rule.costs)
     pixels = chosen[pieces.labels]
     pixels[own.reliable == SKY] = NONE
     depth, _ = _on_planes(view, planes, pixels)
@@ -202,29 +208,15 @@ def _held(
         view, depth, [(other.view, other.reliable) for other in others], rule.tolerance
     )
     pixels[against > agree] = NONE
-    seen = _textured(pieces, chosen, evidence, rule)
+    unlike = evidence.unlike[np.arange(pieces.count), np.maximum(chosen, 0)] > rule.most_unlike
+    pixels[unlike[pieces.labels] & (agree == 0) & (own.reliable == 0)] = NONE
+    confirmed = agree > against
     if len(ground):
         # the first plane: found by how alike its pieces look together
-        seen |= (chosen == 0) & (evidence.unlike[:, 0] < rule.floor_unlike)
-    confirmed = (agree > against) | seen[pieces.labels]
+        seen = (chosen == 0) & (evidence.unlike[:, 0] < rule.floor_unlike)
+        confirmed |= seen[pieces.labels]
     good = supported(view, pixels, planes, own.reliable, confirmed, rule.support)
     return chosen, np.where(good, pixels, NONE)
-
-
-def _textured(
-    pieces: Superpixels,
-    chosen: npt.NDArray[np.int32],
-    evidence: Evidence,
-    rule: CompletionRule,
-) -> npt.NDArray[np.bool_]:
-    """(S,): pieces whose photos look alike on their plane, and some beside them on the same."""
-    alike = evidence.alike[np.arange(pieces.count), np.maximum(chosen, 0)] >= rule.alike
-    alike &= chosen >= 0
-    one, other = pieces.pairs[:, 0], pieces.pairs[:, 1]
-    linked = alike[one] & alike[other] & (chosen[one] == chosen[other])
-    group = components(pieces.count, pieces.pairs[linked])
-    size = np.bincount(group, minlength=pieces.count)
-    return np.asarray(alike & (size[group] >= rule.alike_pieces))
 
 
 def _planes_beyond(

@@ -18,8 +18,7 @@ Pixels = npt.NDArray[np.bool_]
 DIRECTIONS = np.array([(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)])
 DOWNWARD = 0.5
 """A floor goes on below the photo's lower border: steps with this much of the way down in them may
-come to that border. The ceiling of a room does so above. Walls that go on beyond it could be
-ceilings, or sky, as well."""
+come to that border. The ceiling of a room does so above, a wall sideways and below."""
 CEILING_HEIGHT = 3.0
 """A ceiling is less than so many times as high above the ground as the camera; eaves are higher."""
 LEVEL = 0.98
@@ -39,6 +38,10 @@ class Support:
     depth may end."""
     directions: int = 3
     """Of eight, in so many there must be measured depth on the plane."""
+    span: int = 3
+    """Where a wall goes on beyond the photo's border, two of these are so many apart."""
+    indoors: bool = False
+    """Walls may go on beyond the upper border, too: there is no sky."""
     widest_gap: int = 3
     """So many directions side by side may be without: four would be half of all around."""
 
@@ -61,7 +64,9 @@ def supported(
     on |= confirmed & (chosen >= 0)
     down = DIRECTIONS @ view.R[:2, 1] / np.linalg.norm(DIRECTIONS, axis=1)
     floors, ceilings = _level_planes(view, planes)
-    enough = _enough_table(rule)
+    walls = ~(floors | ceilings)
+    enough = np.stack([_enough_table(rule, rule.span), _enough_table(rule, 0)])
+    easy = (~walls).astype(np.int64)[np.maximum(chosen, 0)]
     steps = np.array([x[1] - x[0], y[1] - y[0]])
     around = np.ones((2 * rule.gap_px + 1, 2 * rule.gap_px + 1), np.uint8)
     held = on
@@ -71,13 +76,15 @@ def supported(
         hits = np.zeros(chosen.shape, np.uint8)
         ends = np.zeros(chosen.shape, np.uint8)
         for bit, (du, dv) in enumerate(DIRECTIONS):
-            may_end = floors * (down[bit] < -DOWNWARD) + ceilings * (down[bit] > DOWNWARD) > 0
+            may_end = floors & (down[bit] < -DOWNWARD) | ceilings & (down[bit] > DOWNWARD)
+            may_end |= walls & (rule.indoors or down[bit] < DOWNWARD)
             _look(
                 chosen, on, near, planes, x, y, steps, rule.meeting, rule.gap_px, may_end,
                 du, dv, bit, hits, ends,
             )  # fmt: skip
-        held = (chosen >= 0) & (on | enough[hits, ends])
-    return np.asarray(held)
+        held = (chosen >= 0) & (on | enough[easy, hits, ends])
+    thick = cv2.morphologyEx(held.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
+    return np.asarray(on | thick)
 
 
 def _level_planes(view: View, planes: Floats) -> tuple[Pixels, Pixels]:
@@ -89,20 +96,26 @@ def _level_planes(view: View, planes: Floats) -> tuple[Pixels, Pixels]:
     return level & (upright < 0), level & (upright > 0) & (above + stand < CEILING_HEIGHT * stand)
 
 
-def _enough_table(rule: Support) -> npt.NDArray[np.bool_]:
-    """[sides with measured depth, with the photo's border] as bits: whether that is enough."""
+def _enough_table(rule: Support, span: int) -> npt.NDArray[np.bool_]:
+    """[sides with measured depth, with the photo's border] as bits: whether that is enough.
+
+    Where it is for the border that no gap is too wide, two of the sides with measured depth must be
+    `span` apart.
+    """
     bits = np.arange(256)[:, None] >> np.arange(8) & 1
-    count = bits.sum(axis=1)
-    table = np.zeros((256, 256), bool)
     runs = np.concatenate([bits, bits], axis=1)
-    widest = np.zeros(256, int)
-    gap = np.zeros(256, int)
+    widest, gap = np.zeros(256, int), np.zeros(256, int)
     for side in range(16):
         gap = np.where(runs[:, side] > 0, 0, gap + 1)
         widest = np.maximum(widest, gap)
+    apart = np.zeros(256, bool)
+    for side in range(8):
+        for step in range(span, 8 - span + 1):
+            apart |= (bits[:, side] & bits[:, (side + step) % 8]) > 0
+    around = widest <= rule.widest_gap
     either = np.arange(256)[:, None] | np.arange(256)[None]
-    table[:] = (count[:, None] >= rule.directions) & (widest[either] <= rule.widest_gap)
-    return table
+    several = bits.sum(axis=1) >= rule.directions
+    return np.asarray(several[:, None] & (around[:, None] | (apart[:, None] & around[either])))
 
 
 @njit(nogil=True, cache=True)

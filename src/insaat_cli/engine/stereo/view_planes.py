@@ -21,7 +21,11 @@ from insaat_cli.engine.stereo.agreement import intrinsics_of
 Map = npt.NDArray[np.float32]
 MOMENTS = 10
 """Sums over a piece's reliable pixels: 1, xx, xy, yy, x, y, wx, wy, w, ww."""
-ALIKE_SHARE = 0.75
+NEARLY = 0.06
+"""Radians off the upright, or off level, up to which a plane may be meant to be so."""
+GOOD_ENOUGH = 0.9
+"""Share of its score that an exactly upright or level plane must keep."""
+ALIKE_SHARE = 0.65
 """Of where a view shows either of two planes, where they must be alike to count as one."""
 UP = np.array([0.0, 1.0, 0.0])
 """Of the world, from `sparse` on."""
@@ -236,6 +240,7 @@ def _search(  # type: ignore[no-untyped-def]  # noqa: C901 - one loop, kept in o
         _refit(plane, moments, means, weights, tolerance)
         if _score(plane, means, weights, tolerance) < best_score:
             plane[:] = tried[best]
+        _straighten(plane, up, means, weights, tolerance)
         on = 0.0
         for i in range(count):
             w = means[i, 2]
@@ -247,6 +252,36 @@ def _search(  # type: ignore[no-untyped-def]  # noqa: C901 - one loop, kept in o
             planes[found] = plane
             found += 1
     return found
+
+
+@njit(nogil=True, cache=True)
+def _straighten(plane, up, means, weights, tolerance):  # type: ignore[no-untyped-def]
+    """Make a plane that is nearly upright or level exactly so, if it fits nearly as well."""
+    size = (plane[0] ** 2 + plane[1] ** 2 + plane[2] ** 2) ** 0.5
+    rise = (plane[0] * up[0] + plane[1] * up[1] + plane[2] * up[2]) / size
+    straight = np.empty(3)
+    if abs(rise) < NEARLY:
+        for k in range(3):
+            straight[k] = plane[k] / size - rise * up[k]
+    elif abs(rise) > 1 - 0.5 * NEARLY * NEARLY:
+        straight[:] = up
+    else:
+        return
+    offset, total = 0.0, 0.0
+    for i in range(len(means)):
+        w = means[i, 2]
+        off = (plane[0] * means[i, 0] + plane[1] * means[i, 1] + plane[2] - w) / (w * tolerance)
+        if weights[i] > 0 and off * off < 1:
+            along = straight[0] * means[i, 0] + straight[1] * means[i, 1] + straight[2]
+            offset += weights[i] * along / w
+            total += weights[i]
+    if total == 0 or offset == 0:
+        return
+    straight *= total / offset
+    if _score(straight, means, weights, tolerance) >= GOOD_ENOUGH * _score(
+        plane, means, weights, tolerance
+    ):
+        plane[:] = straight
 
 
 @njit(nogil=True, cache=True)
