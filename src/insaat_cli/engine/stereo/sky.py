@@ -21,6 +21,10 @@ from insaat_cli.engine.stereo.view_planes import rays_of
 
 Map = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.bool_]
+LOW_RISE = 0.1
+"""A ceiling would have to be ten times as far away as it is above the camera to be seen so low."""
+LOW_SHARE = 0.01
+"""Of what may be sky, what must be so low for it to be no ceiling."""
 LEVEL_SPREAD = 0.08
 """Heights above ground that differ by less than this share of it are level."""
 CEILING_HEIGHT = 3.0
@@ -79,6 +83,8 @@ class SkyGuess:
     """Of the photo."""
     blue: bool
     bright: bool
+    low_share: float
+    """Of it, what is seen nearly level."""
     edge_heights: Map
     """World heights of what is measured beside its border."""
 
@@ -113,6 +119,7 @@ def guess_sky(
         share=share,
         blue=bool((weight * pieces.means(blue.astype(np.float32))).sum() > 0.5 * total),
         bright=bool((weight * pieces.means(bright.astype(np.float32))).sum() > 0.5 * total),
+        low_share=float((weight * (rise < LOW_RISE)).sum() / total),
         edge_heights=_heights_beside(view, pieces, found, reliable),
     )
 
@@ -248,6 +255,8 @@ def set_has_sky(guesses: Sequence[SkyGuess], camera_heights: Map, floor: float) 
         return False
     area = np.array([guess.share for guess in found])
     if float(area @ np.array([guess.blue for guess in found])) > 0.5 * float(area.sum()):
+        return True
+    if float(area @ np.array([guess.low_share for guess in found])) > LOW_SHARE * area.sum():
         return True
     heights = np.concatenate([guess.edge_heights for guess in found])
     if not len(heights):
