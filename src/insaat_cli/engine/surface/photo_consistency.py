@@ -275,13 +275,17 @@ def peeled(
     """
     edges = np.sort(np.stack([faces, np.roll(faces, -1, axis=1)], axis=-1), axis=2)
     keys = edges[..., 0].astype(np.int64) << 32 | edges[..., 1]
+    _, edge = np.unique(keys, return_inverse=True)
+    edge = edge.reshape(-1, 3)
+    users = np.bincount(edge.reshape(-1))
     keep = np.ones(len(faces), bool)
+    waiting = np.flatnonzero(doubtful)
     for _ in range(rings):
-        alive = np.flatnonzero(keep)
-        _, inverse, counts = np.unique(keys[alive], return_inverse=True, return_counts=True)
-        at_border = (counts[inverse.reshape(-1, 3)] == 1).any(axis=1)
-        going = alive[at_border & doubtful[alive]]
+        at_border = (users[edge[waiting]] == 1).any(axis=1)
+        going = waiting[at_border]
         if not len(going):
             break
         keep[going] = False
+        users -= np.bincount(edge[going].reshape(-1), minlength=len(users))
+        waiting = waiting[~at_border]
     return keep
