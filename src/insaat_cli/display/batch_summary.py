@@ -9,7 +9,7 @@ from insaat_cli.display.run_summary import summary_fields, warning_lines
 from insaat_cli.formatting import counted, duration, printable, size
 from insaat_cli.reconstruction.batch import BatchResult, SetOutcome
 
-HEAD = ("set", "result", "registered", "time", "memory", "lowered", "")
+HEAD = ("set", "result", "registered", "time", "memory", "reduced", "")
 LONGEST_NAME = 32
 
 
