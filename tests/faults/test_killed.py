@@ -17,6 +17,8 @@ import psutil
 import pytest
 import trimesh
 
+from insaat_cli.pipeline.loader import find_pipeline
+
 from .harness import (
     LONGEST_S,
     Undisturbed,
@@ -28,8 +30,7 @@ from .harness import (
     wait_until_gone,
 )
 
-STAGES = ["resize", "features", "matching", "sparse", "undistort", "dense", "fuse", "surface",
-          "texture", "export"]  # fmt: skip
+STAGES = [stage.name for stage in find_pipeline("embedded").stages]
 OFTEN = ["features", "sparse", "dense"]
 """Killed in every test run; the others are long tests."""
 
@@ -43,6 +44,8 @@ class Result:
     vertices: int
     cloud: str
     """Hash of cloud.ply."""
+    shape: str
+    """Hash of the places of vertices and corners of faces in model.glb."""
 
 
 def result_of(workspace: Path) -> Result:
@@ -51,7 +54,8 @@ def result_of(workspace: Path) -> Result:
         hashlib.sha256((workspace / name).read_bytes()).hexdigest()
         for name in ("cameras.json", "cloud.ply")
     ]
-    return Result(cameras=hashes[0], vertices=len(model.vertices), cloud=hashes[1])
+    shape = hashlib.sha256(model.vertices.tobytes() + model.faces.tobytes()).hexdigest()
+    return Result(cameras=hashes[0], vertices=len(model.vertices), cloud=hashes[1], shape=shape)
 
 
 @pytest.fixture
@@ -107,6 +111,14 @@ def stage_process(process: subprocess.Popen[bytes], stage: str) -> psutil.Proces
     pytest.fail(f"no process of {stage}")
 
 
+def held_in_the_middle(process: subprocess.Popen[bytes], stage: str) -> psutil.Process:
+    """The process of `stage`, which stands still and so cannot be done before it is killed."""
+    wait_for_stage(process, stage)
+    computing = stage_process(process, stage)
+    computing.suspend()
+    return computing
+
+
 def after(stage: str) -> list[str]:
     return STAGES[: STAGES.index(stage)]
 
@@ -120,16 +132,15 @@ def often(stages: list[str]) -> list[object]:
 def test_insaat_killed(stage: str, finished: Path, workspace: Path, statue_photos: Path) -> None:
     before = contents(statue_photos)
     with started(statue_photos, workspace, "--from", stage) as process:
-        wait_for_stage(process, stage)
-        time.sleep(0.3)
+        held_in_the_middle(process, stage)
         process.kill()
-        process.wait()
+        assert process.wait() == -signal.SIGKILL
     assert wait_until_gone(workspace) == [], "stages outlived insaat"
-    published = (workspace / "stages" / stage).is_dir()  # a quick one was done before the kill
+    assert not (workspace / "stages" / stage).exists(), "nothing half done is published"
     reconstruct(statue_photos, workspace).expect(0)
     told = statuses(workspace)
     assert [name for name in after(stage) if told[name] != "skipped"] == []
-    assert told[stage] == ("skipped" if published else "done")
+    assert told[stage] == "done"
     assert result_of(workspace) == result_of(finished)
     assert contents(statue_photos) == before
     assert not list((workspace / "stages").glob("*.tmp"))
@@ -138,10 +149,15 @@ def test_insaat_killed(stage: str, finished: Path, workspace: Path, statue_photo
 @pytest.mark.parametrize("stage", often(STAGES))
 def test_stage_killed(stage: str, finished: Path, workspace: Path, statue_photos: Path) -> None:
     with started(statue_photos, workspace, "--from", stage) as process:
-        wait_for_stage(process, stage)
-        stage_process(process, stage).kill()
+        held_in_the_middle(process, stage).kill()
         process.communicate(timeout=LONGEST_S)
-        assert process.returncode in (0, 5, 6)
+    record = run_record(workspace)
+    (killed,) = [entry for entry in record["stages"] if entry["name"] == stage]
+    if process.returncode == 0:
+        assert killed["attempts"] > 1, "it was begun again"
+    else:
+        assert process.returncode in (5, 6)
+        assert record["error"]["stage"] == stage
     reconstruct(statue_photos, workspace).expect(0)
     assert result_of(workspace) == result_of(finished)
     assert wait_until_gone(workspace) == []
@@ -208,6 +224,10 @@ def test_everything_killed_at_any_moment(
         time.sleep(share * whole)
         for victim in [*psutil.Process(process.pid).children(recursive=True), process]:
             victim.kill()
-        process.wait()
+        assert process.wait() == -signal.SIGKILL, "it was under way"
+    done = [name for name in STAGES if (out / "stages" / name).is_dir()]
+    assert done != STAGES
     reconstruct(statue_photos, out).expect(0)
+    told = statuses(out)
+    assert [name for name in STAGES if told[name] == "skipped"] == done
     assert result_of(out) == result_of(finished)
