@@ -19,8 +19,9 @@ from insaat_cli.remote.queue.lease import Lease
 from insaat_cli.remote.store.memory_store import MemoryStore
 from insaat_cli.remote.worker.admission import Grant
 from insaat_cli.remote.worker.checkpoints import last_epoch, save
-from insaat_cli.remote.worker.job_run import JobRun, RunContext
+from insaat_cli.remote.worker.job_run import JobRun
 from insaat_cli.remote.worker.metrics import Metrics
+from insaat_cli.remote.worker.run_context import RunContext
 from insaat_cli.remote.worker.standing_still import MAX_IDLE_ATTEMPTS
 from insaat_cli.remote.worker.waking import StopFlag
 from insaat_cli.workspace.workspace import MARKER_NAME

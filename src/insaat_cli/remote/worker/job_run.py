@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from insaat_cli.errors import (
     TimedOutError,
 )
 from insaat_cli.formatting import duration
-from insaat_cli.planning.deadlines import Deadlines, job_limit
+from insaat_cli.planning.deadlines import job_limit
 from insaat_cli.remote.queue.attempts import Attempt, write_attempt
 from insaat_cli.remote.queue.cleanup import forget_attempts, forget_checkpoints
 from insaat_cli.remote.queue.job_spec import JobSpec
@@ -40,7 +39,6 @@ from insaat_cli.remote.queue.lease import Lease, LetGo
 from insaat_cli.remote.queue.refusals import nobody_can, refuse
 from insaat_cli.remote.queue.state_writes import now_text
 from insaat_cli.remote.store.manifest import Manifest, describe
-from insaat_cli.remote.store.protocol import Store
 from insaat_cli.remote.store.transfer import Move, upload
 from insaat_cli.remote.worker import checkpoints
 from insaat_cli.remote.worker.admission import Grant
@@ -49,11 +47,10 @@ from insaat_cli.remote.worker.checkpoints import CheckpointThread
 from insaat_cli.remote.worker.job_end import End
 from insaat_cli.remote.worker.job_inputs import accepted_spec, check_unused, fetch_photos
 from insaat_cli.remote.worker.job_log import collect_logs, last_line
-from insaat_cli.remote.worker.metrics import Metrics
 from insaat_cli.remote.worker.published_files import published_files
 from insaat_cli.remote.worker.reconstruct_job import ExecuteRequest
+from insaat_cli.remote.worker.run_context import RunContext
 from insaat_cli.remote.worker.standing_still import standing_still
-from insaat_cli.remote.worker.waking import StopFlag
 from insaat_cli.runner.attempt import DISK_FULL_BYTES
 from insaat_cli.runner.process import ChildProcess, ChildSpec
 from insaat_cli.workspace.workspace import Workspace, disk_full
@@ -77,27 +74,6 @@ class LetGoError(Exception):
     def __init__(self, end: End) -> None:
         super().__init__(end)
         self.end = end
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunContext:
-    """What all attempts of a worker share."""
-
-    store: Store
-    machine: str
-    """The name of this machine, which is that of a key."""
-    allowed: Mapping[str, str]
-    metrics: Metrics
-    stop_now: StopFlag
-    """Set when the worker must give its jobs back."""
-    child_deadline_s: float
-    deadlines: Deadlines
-    job_s: float | None
-    """How long one job may take, see `job_limit`."""
-    network: bool
-    """Whether stages may reach beyond this machine."""
-    checkpoint_min_s: float
-    """Stages that took less are done again rather than stored."""
 
 
 class JobRun:

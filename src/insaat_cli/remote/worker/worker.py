@@ -39,11 +39,12 @@ from insaat_cli.remote.worker.fitness import Fitness, too_small_for_any
 from insaat_cli.remote.worker.gate import Gate, Owner
 from insaat_cli.remote.worker.job_end import End
 from insaat_cli.remote.worker.job_forecast import open_admission
-from insaat_cli.remote.worker.job_run import JobRun, RunContext
+from insaat_cli.remote.worker.job_run import JobRun
 from insaat_cli.remote.worker.metrics import Metrics, StatusServer
 from insaat_cli.remote.worker.notification import Notifier
 from insaat_cli.remote.worker.options import WorkerOptions
 from insaat_cli.remote.worker.outbox import Outbox
+from insaat_cli.remote.worker.run_context import RunContext
 from insaat_cli.remote.worker.scratch import Scratch
 from insaat_cli.remote.worker.waking import StopFlag, Waker
 
