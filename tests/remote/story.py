@@ -37,8 +37,9 @@ from tests.remote.virtual_time import Child, virtual
 LEASE_S = 60.0
 POLL_S = 15.0
 CHAOS_S = 600.0
-CALM_S = 40 * LEASE_S
-"""Ended by then; markers that a dead worker left are found by later scans."""
+CALM_S = 2 * 3600.0
+"""A job that was passed over is looked at again after up to an hour and a half; and markers that a
+dead worker left are found by later scans."""
 JOBS = [f"20260101-00000{number}-aaaaaaa{letter}" for number, letter in enumerate("abc")]
 PHOTO = b"a photo"
 OPTIONS = WorkerOptions(lease_s=LEASE_S, poll_s=POLL_S, checkpoint_min_s=5.0, threads=1)

@@ -153,7 +153,11 @@ class Gate:
             held = read(self._queue.store, marker.job)
         except UnreadableStateError:
             return None
-        if held is None or held.state.status is not Status.QUEUED:
+        if held is None:
+            return None
+        if held.state.status is not Status.QUEUED:
+            # Nobody claims what he declines, so nobody else here would find that it is stale.
+            self._queue.tidy(marker, held.state)
             return None
         refusals = refuse(
             self._queue.store,
