@@ -27,7 +27,7 @@ from insaat_cli.stages.fuse import (
     parse_box,
     subject_pixel,
 )
-from insaat_cli.stages.surface import SurfaceOptions, build_surface, carved, evidence
+from insaat_cli.stages.surface import SurfaceOptions, at_lenses, build_surface, carved, evidence
 
 
 @pytest.fixture(scope="module")
@@ -284,3 +284,14 @@ def test_sky_is_evidence_and_what_was_completed_is_none():
     assert of() == [[1, 2, 0]]
     assert of(completed=np.array([[True, False, False]])) == [[0, 2, 0]]
     assert of(sky=np.array([[False, False, True]])) == [[1, 2, np.inf]]
+
+
+def test_no_surface_is_built_at_a_lens():
+    view = View(name="", width=100, height=80, K=np.eye(3), cam_from_world=np.eye(3, 4))
+    other = replace(view, cam_from_world=np.column_stack([np.eye(3), [-5.0, 0, 0]]))
+    entries = [
+        DepthView(view=one, file="", neighbours=(), near=near, far=9.0)
+        for one, near in ((view, 4.0), (other, 1.0))
+    ]
+    points = np.float32([[0, 0, 0.09], [0, -0.09, 0], [0, 0, 0.11], [5, 0, 0.02], [5, 0, 0.03]])
+    assert at_lenses(points, entries, 1).tolist() == [True, True, False, True, False]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from insaat_cli.engine.scene.views import View
-from insaat_cli.engine.stereo.depth_map_files import DepthMap, read_index
+from insaat_cli.engine.stereo.depth_map_files import DepthMap, DepthView, read_index
 from insaat_cli.engine.surface.cloud_grain import occupied_cells, typical_spacing, typical_thickness
 from insaat_cli.engine.surface.decimation import merge_flat
 from insaat_cli.engine.surface.face_class import class_shares, face_classes
@@ -56,6 +56,8 @@ ROOM_FOR_PATCHES = 0.9
 """Share of the faces wanted that are there before what is left of holes is closed."""
 NEAREST_SHARE = 0.2
 """Of the depth of the nearest sparse points of a photo: nothing is nearer to its camera."""
+LENS_SHARE = 0.025
+"""Of that depth: a point this close to a camera, to whatever side, is none of a surface."""
 CLOSED_BEYOND = RADIUS
 """Cells from the nearest point beyond which a face was closed: measured points reach no farther."""
 
@@ -101,6 +103,7 @@ def build_surface(
     Raises DoNotFitError if no surface could be built from the point cloud.
     """
     cloud = read_cloud(cloud_file)
+    cloud = cloud.only(~at_lenses(cloud.points, read_index(depth), threads))
     cell, thickness = cell_side(cloud.points, options, threads)
     oriented = Oriented(points=cloud.points, normals=cloud.normals)
     progress(0.1)
@@ -220,6 +223,16 @@ def _largest(
             hint="take more photos with more overlap",
         )
     return vertices, faces, components
+
+
+def at_lenses(
+    points: npt.NDArray[np.float32], entries: Sequence[DepthView], threads: int
+) -> npt.NDArray[np.bool_]:
+    """Which points (N, 3) are so close to a camera that a plane completed from afar passes it."""
+    reach = np.array([LENS_SHARE * entry.near for entry in entries])
+    centers = cKDTree([entry.view.center for entry in entries])
+    distance, nearest = centers.query(points, distance_upper_bound=reach.max(), workers=threads)
+    return np.asarray(distance < np.append(reach, 0.0)[nearest])
 
 
 def known_free(points: npt.NDArray[np.float32], depth: Path, views: int) -> npt.NDArray[np.bool_]:
