@@ -58,8 +58,8 @@ AGAIN = 8
 CHOICE = 16
 """Workers pick at random among so many of the first jobs, so that they seldom collide."""
 ABANDONED_AFTER_S = 3600.0
-STALE_AFTER_S = 30.0
-"""For so long a marker of the past must have stood before anybody but its owner deletes it."""
+STALE_AFTER_S = 15.0
+"""So long a marker of the past must have stood before anybody but its owner deletes it."""
 Step = Callable[[JobState], JobState]
 log = logging.getLogger("insaat.worker")
 
