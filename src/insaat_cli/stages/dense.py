@@ -54,7 +54,7 @@ class DenseOptions:
     """Photos that may later confirm its depth."""
     best_views: int = 2
     """Of these, how many must look alike at a pixel."""
-    coarse_sweeps: int = 3
+    coarse_sweeps: int = 4
     fine_sweeps: int = 2
     max_cost: float = 0.65
     """Largest matching cost (1 - NCC) of a depth that is kept."""
