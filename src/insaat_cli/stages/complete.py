@@ -199,8 +199,8 @@ class _Run:
             own.view,
             proposal.depth(own.view),
             [(self.views[other], self._known_of(other)) for other in entry.neighbours],
-            self.rule.tolerance,
-            self.rule.confirming_views,
+            [(self.views[other], self._seen_of(other)[0].reliable) for other in entry.neighbours],
+            self.rule,
         )
         measured = DepthMap.load(self.depth / entry.file)
         result = completed_map(entry.view, measured, own.reliable, proposal, confirmed)

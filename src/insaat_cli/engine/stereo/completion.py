@@ -46,6 +46,8 @@ Map = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.bool_]
 CONFIDENCE = 64
 """Of 255, of completed depth: where others measured, that counts more."""
+SAME_DEPTH = 0.02
+"""Measured depth that is so near to the plane, as a share of it, is kept: it is finer."""
 GRAY_BLUR_PX = 1.0
 
 
@@ -80,6 +82,8 @@ class CompletionRule:
     support: Support = field(default_factory=Support)
     confirming_views: int = 2
     """Other views whose measured or completed depth must agree with what was completed."""
+    measuring_views: int = 3
+    """What so many other views measured needs no completion."""
     sky: SkyRule = field(default_factory=SkyRule)
 
 
@@ -264,14 +268,22 @@ def _fill(chosen, planes, towards, x, y, depth, normals):  # type: ignore[no-unt
 
 
 def confirmed_by(
-    view: View, proposed: Map, others: Sequence[tuple[View, Map]], tolerance: float, least: int
+    view: View,
+    proposed: Map,
+    others: Sequence[tuple[View, Map]],
+    measured: Sequence[tuple[View, Map]],
+    rule: CompletionRule,
 ) -> Pixels:
     """Where enough other views have a depth like the `proposed`, and fewer look through it.
 
-    Their depth is what they measured and agreed on or propose themselves, SKY, or 0.
+    The depth of `others` is what is reliable or what they propose themselves, SKY, or 0; `measured`
+    the same without proposals. What enough views measured is not confirmed: it is there already,
+    and finer than a plane.
     """
-    agree, against = _opinions(view, proposed, others, tolerance)
-    return np.asarray((agree >= min(least, len(others))) & (agree > against) & (agree > 0))
+    agree, against = _opinions(view, proposed, others, rule.tolerance)
+    known, _ = _opinions(view, proposed, measured, rule.tolerance)
+    good = (agree >= max(1, min(rule.confirming_views, len(others)))) & (agree > against)
+    return np.asarray(good & (known < rule.measuring_views))
 
 
 def _opinions(
@@ -330,7 +342,8 @@ def completed_map(
     chosen = np.where(confirmed, proposal.chosen, NONE)[grown]
     chosen[(reliable[grown] > 0) & (measured.depth > 0)] = NONE
     proposed, normals = _on_planes(view, proposal.planes, np.ascontiguousarray(chosen))
-    completed = proposed > 0
+    same = np.abs(measured.depth - proposed) < SAME_DEPTH * proposed
+    completed = (proposed > 0) & ~same
     sky = (reliable == SKY)[grown]
     depth = np.where(completed, proposed, measured.depth)
     confidence = np.where(completed, np.uint8(CONFIDENCE), measured.confidence)
