@@ -291,7 +291,7 @@ def test_no_surface_is_built_at_a_lens():
     other = replace(view, cam_from_world=np.column_stack([np.eye(3), [-5.0, 0, 0]]))
     entries = [
         DepthView(view=one, file="", neighbours=(), near=near, far=9.0)
-        for one, near in ((view, 4.0), (other, 1.0))
+        for one, near in ((view, 10.0), (other, 2.5))
     ]
     points = np.float32([[0, 0, 0.09], [0, -0.09, 0], [0, 0, 0.11], [5, 0, 0.02], [5, 0, 0.03]])
     assert at_lenses(points, entries, 1).tolist() == [True, True, False, True, False]

@@ -56,7 +56,7 @@ ROOM_FOR_PATCHES = 0.9
 """Share of the faces wanted that are there before what is left of holes is closed."""
 NEAREST_SHARE = 0.2
 """Of the depth of the nearest sparse points of a photo: nothing is nearer to its camera."""
-LENS_SHARE = 0.025
+LENS_SHARE = 0.01
 """Of that depth: a point this close to a camera, to whatever side, is none of a surface."""
 CLOSED_BEYOND = RADIUS
 """Cells from the nearest point beyond which a face was closed: measured points reach no farther."""
@@ -238,7 +238,9 @@ def at_lenses(
 def known_free(points: npt.NDArray[np.float32], depth: Path, views: int) -> npt.NDArray[np.bool_]:
     """Which points (N, 3) so many depth maps saw through, or stand at the lens of any camera."""
     free = free_space(points, depth_maps(depth), views)
-    for entry in read_index(depth):
+    entries = read_index(depth)
+    free |= at_lenses(points, entries, 1)
+    for entry in entries:
         free |= in_photo(points, entry.view, nearer_than=NEAREST_SHARE * entry.near)
     return free
 
