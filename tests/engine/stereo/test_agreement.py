@@ -78,6 +78,18 @@ def test_one_agreeing_view_is_enough_where_none_contradicts(views):
     assert np.mean(depth[seen_by_one] > 0) < 0.05
 
 
+def test_one_photo_alone_must_agree_closely(views):
+    maps = [true_map(view) for view in views[:3]]
+    middle = np.s_[60:150, 80:200]
+    rule = Agreement(views=2, uncontested_views=1, relative_depth=0.01)
+    maps[1] = replace(maps[1], depth=maps[1].depth * np.float32(1.004))
+    alone, _ = agreed_depth(views[0], maps[0], views[1:2], maps[1:2], rule)
+    assert np.mean(alone[middle] > 0) < 0.05
+    maps[2] = replace(maps[2], depth=maps[2].depth * np.float32(1.004))
+    both, _ = agreed_depth(views[0], maps[0], views[1:3], maps[1:], rule)
+    assert np.mean(both[middle] > 0) > 0.95, "two that agree less closely are enough"
+
+
 def test_what_was_completed_contradicts_nothing_that_was_measured(views):
     maps = [true_map(view) for view in views[:3]]
     middle = np.s_[60:150, 80:200]

@@ -20,6 +20,11 @@ from insaat_cli.engine.stereo.depth_map_files import NORMAL_SCALE, DepthMap
 Map = npt.NDArray[np.float32]
 
 
+CLOSE = 0.2
+"""Of the relative depth at which views agree. What few views confirm, they confirm more closely:
+two wrong depths that agree by chance seldom do."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
     """When two views count as seeing the same place."""
@@ -27,7 +32,7 @@ class Agreement:
     views: int = 2
     """Other views that must agree."""
     uncontested_views: int = 2
-    """So many are enough where no view contradicts."""
+    """So many are enough where no view contradicts and theirs is `CLOSE` to the depth."""
     reprojection_px: float = 1.5
     relative_depth: float = 0.01
     normal_cosine: float = 0.5
@@ -60,7 +65,8 @@ def agreed_depth(
             np.float32(rule.normal_cosine), agreeing, against, ratios,
         )  # fmt: skip
     believed = (agreeing >= rule.views) & (agreeing > against)
-    believed |= (agreeing >= rule.uncontested_views) & (against == 0)
+    close = np.abs(ratios - agreeing) <= np.float32(CLOSE * rule.relative_depth) * agreeing
+    believed |= (agreeing >= rule.uncontested_views) & (against == 0) & close
     mean = depth_map.depth * (1 + ratios) / (1 + agreeing.astype(np.float32))
     return np.where(believed, mean, np.float32(0)), np.where(believed, agreeing, np.uint8(0))
 
