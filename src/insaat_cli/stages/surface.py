@@ -133,7 +133,8 @@ def build_surface(
             lambda points: known_free(points, depth, options.hole_views),
         )
         vertices, faces = bounded(vertices, faces, options.max_faces, threads)
-    classes = face_classes(vertices, faces, cloud, CLOSED_BEYOND * cell, threads=threads)
+    reach = CLOSED_BEYOND * cell if options.close_levels else np.inf  # else nothing was closed
+    classes = face_classes(vertices, faces, cloud, reach, threads=threads)
     write_mesh(output, vertices, faces, classes)
     return {
         "faces": len(faces),

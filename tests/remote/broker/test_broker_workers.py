@@ -162,8 +162,13 @@ def test_without_the_broker_a_worker_polls_and_says_so(tmp_path: Path) -> None:
     try:
         job = rig.submit()
         assert wait_end(rig.client, job).status is Status.SUCCEEDED
+        told = "ok, but polling: cannot connect to redis://127.0.0.1"
+        wait_for(
+            lambda: page(worker, "readyz").startswith(told),
+            seconds=60,
+            about="a worker that says that it polls",
+        )
         ready = page(worker, "readyz")
-        assert ready.startswith("ok, but polling: cannot connect to redis://127.0.0.1")
         assert page(worker, "healthz") == "ok\n"
         assert "\ninsaat_worker_broker_connected 0\n" in page(worker, "metrics")
         server.start()

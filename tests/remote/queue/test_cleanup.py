@@ -58,7 +58,7 @@ def test_a_checkpoint_under_way_at_publication_leaves_nothing(tmp_path: Path) ->
     store, folder = Slow(), tmp_path / "one"
     folder.mkdir()
     (folder / MARKER_NAME).write_text(f'{{"fingerprint": "{SHA}"}}')
-    keeper = CheckpointThread(store, JOB, tmp_path)
+    keeper = CheckpointThread(store, JOB, 1, tmp_path)
     keeper.keep("one", folder)
     assert store.began.wait(20)
     keeper.stop()  # before the results are sent
